@@ -1,0 +1,38 @@
+/** Commands that go out. Imperatives; none is awaited: what comes of it returns as an event. */
+import type { KillReason, RetireReason } from './model.ts';
+
+export type Action =
+  | { readonly type: 'spawn'; readonly id: number; readonly slot: number; readonly generation: number }
+  | {
+      readonly type: 'drain';
+      readonly id: number;
+      readonly reason: RetireReason;
+      readonly quick: boolean;
+      /** Milliseconds from now. */
+      readonly within: number;
+    }
+  | {
+      readonly type: 'kill';
+      readonly id: number;
+      readonly reason: KillReason;
+      readonly signal: 'SIGABRT' | 'SIGKILL';
+    }
+  /** Accept from exactly these queues. */
+  | { readonly type: 'assign'; readonly id: number; readonly queues: readonly number[] }
+  /** Load the config, bind what is new, run the release command; answer `prepared` or `prepareFailed`. */
+  | { readonly type: 'prepare'; readonly reload: number; readonly generation: number }
+  /** The canary is good: its generation is in force. */
+  | { readonly type: 'promote'; readonly reload: number; readonly generation: number }
+  /** Forget the generation that was prepared, and close what was bound for it. */
+  | { readonly type: 'reject'; readonly reload: number; readonly reason: string; readonly duration: number }
+  /** Every worker is of the new generation: close what only older ones used. */
+  | { readonly type: 'complete'; readonly reload: number; readonly generation: number; readonly duration: number }
+  | { readonly type: 'halt'; readonly reload: number; readonly reason: string; readonly duration: number }
+  /** The first worker is ready: write the pidfile. */
+  | { readonly type: 'announce' }
+  /** All workers of the first start are ready. */
+  | { readonly type: 'started'; readonly workers: number }
+  | { readonly type: 'reopen' }
+  /** The master lets go of its listening sockets: the service is stopping. */
+  | { readonly type: 'unlisten' }
+  | { readonly type: 'exit'; readonly status: number; readonly reason: string | null };

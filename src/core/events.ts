@@ -1,0 +1,36 @@
+/** Facts that come in. Past participles; everything random in them was drawn by the adapter that reports them. */
+import type { FailureKind, Figures, Limits, Policy } from './model.ts';
+
+export type Event =
+  /** The process exists. */
+  | { readonly type: 'spawned'; readonly id: number; readonly pid: number; readonly limits: Limits }
+  /** Fork failed: there is no process, and no `exited` will follow. `jitter` is uniform in [0, 1). */
+  | { readonly type: 'spawnFailed'; readonly id: number; readonly reason: string; readonly jitter: number }
+  /** The worker listens and its app says it can serve. */
+  | { readonly type: 'readied'; readonly id: number }
+  | { readonly type: 'beaten'; readonly id: number; readonly figures: Figures }
+  /** The app threw where nobody caught it; the exit follows. */
+  | { readonly type: 'failed'; readonly id: number; readonly kind: FailureKind; readonly reason: string }
+  | {
+      readonly type: 'exited';
+      readonly id: number;
+      readonly code: number | null;
+      readonly signal: string | null;
+      readonly jitter: number;
+    }
+  /** Somebody sent the worker itself a TERM. */
+  | { readonly type: 'asked'; readonly id: number }
+  /** A worker broke the protocol. */
+  | { readonly type: 'misbehaved'; readonly id: number; readonly reason: string }
+  | { readonly type: 'reloadRequested' }
+  | { readonly type: 'prepared'; readonly reload: number; readonly policy: Policy }
+  | { readonly type: 'prepareFailed'; readonly reload: number; readonly reason: string }
+  | { readonly type: 'scaled'; readonly by: number }
+  | { readonly type: 'resized'; readonly to: number }
+  | { readonly type: 'recycleRequested'; readonly slot: number | null }
+  /** WINCH. */
+  | { readonly type: 'dismissed' }
+  | { readonly type: 'reopenRequested' }
+  | { readonly type: 'stopRequested'; readonly kind: 'graceful' | 'quick'; readonly status?: number }
+  /** Nothing happened but time. */
+  | { readonly type: 'ticked' };

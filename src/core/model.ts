@@ -1,0 +1,225 @@
+/**
+ * What is known about the pool, as plain immutable data.
+ *
+ * Times are milliseconds of the master's running clock: monotonic, and standing still while the master itself is
+ * stopped. Nothing in `core/` reads a clock, draws a random number or does I/O.
+ */
+
+/** Why a worker is asked to leave. */
+export type RetireReason = 'reload' | 'requests' | 'memory' | 'lifetime' | 'signal' | 'operator' | 'scale' | 'shutdown';
+
+/** Why a worker is killed. */
+export type KillReason = 'boot-timeout' | 'stuck' | 'drain-timeout' | 'shutdown' | 'reload-rejected' | 'misbehaved';
+
+/** A worker's state. There are no booleans beside it that could contradict it. */
+export type Phase =
+  | { readonly name: 'booting'; readonly since: number }
+  | { readonly name: 'ready'; readonly since: number }
+  | {
+      readonly name: 'draining';
+      readonly since: number;
+      readonly deadline: number;
+      readonly reason: RetireReason;
+      readonly quick: boolean;
+    }
+  | {
+      readonly name: 'killed';
+      readonly since: number;
+      readonly reason: KillReason;
+      readonly signal: 'SIGABRT' | 'SIGKILL';
+    };
+
+/** What a worker says of itself in a heartbeat. */
+export interface Figures {
+  /** Requests served in its life. */
+  readonly requests: number;
+  readonly inFlight: number;
+  readonly connections: number;
+  /** Resident set size, bytes. */
+  readonly rss: number;
+  /** V8 heap in use, bytes. */
+  readonly heapUsed: number;
+  /** Event-loop delay since the last heartbeat, milliseconds: 99th percentile and maximum. */
+  readonly loopDelayP99: number;
+  readonly loopDelayMax: number;
+  /** Event-loop utilisation since the last heartbeat, 0 to 1. */
+  readonly loopUtilisation: number;
+}
+
+/** When a worker is spent; drawn once per life, jitter included. `null` is never. */
+export interface Limits {
+  readonly requests: number | null;
+  /** Milliseconds of life. */
+  readonly lifetime: number | null;
+}
+
+export interface Worker {
+  /** Unique in the master's life. */
+  readonly id: number;
+  readonly slot: number;
+  readonly generation: number;
+  /** `null` until the process exists. */
+  readonly pid: number | null;
+  readonly bornAt: number;
+  readonly phase: Phase;
+  readonly beatAt: number;
+  readonly figures: Figures | null;
+  readonly limits: Limits;
+  /** Consecutive heartbeats that were over `maxMemory`. */
+  readonly overMemory: number;
+  /** Set once it is to be replaced for a reason of its own; it serves on until its successor is ready. */
+  readonly spent: { readonly reason: RetireReason; readonly from: number } | null;
+  /** Indexes of the queues it accepts from, sorted. */
+  readonly queues: readonly number[];
+}
+
+/** What is remembered of a place in the pool between its workers. */
+export interface Slot {
+  /** Consecutive boots that failed, or lives too short to count as one. */
+  readonly failures: number;
+  /** No new worker before this time. */
+  readonly notBefore: number;
+  /** Workers this slot has had, less one. */
+  readonly restarts: number;
+}
+
+/** The limits the core needs, of one generation's configuration. */
+export interface Policy {
+  readonly workers: number;
+  /** Ceiling for TTIN and `scale`. */
+  readonly maxWorkers: number;
+  /** Workers beyond `wanted` while replacing; at least 1. */
+  readonly maxSurge: number;
+  /** Unready boots at a time. */
+  readonly maxBooting: number;
+  readonly bootTimeout: number;
+  /** Heartbeats missing this long mean stuck; 0 is off. */
+  readonly timeout: number;
+  readonly gracefulTimeout: number;
+  readonly minReady: number;
+  readonly progressDeadline: number;
+  /** Bytes of RSS; 0 is off. */
+  readonly maxMemory: number;
+  /** Consecutive failed boots after which the master exits; 0 is never. */
+  readonly maxBootFailures: number;
+}
+
+/** Why a worker could not boot, as far as it could tell: `load` is an app that cannot even be loaded. */
+export type FailureKind = 'load' | 'boot';
+
+/** The progress of a reload. `reload` counts attempts; `generation` counts accepted ones. */
+export type Reload =
+  | { readonly state: 'idle' }
+  | { readonly state: 'preparing'; readonly reload: number; readonly since: number }
+  | {
+      readonly state: 'canary';
+      readonly reload: number;
+      readonly since: number;
+      readonly generation: number;
+      readonly policy: Policy;
+      /** Set when the canary failed: the reload is to be rejected. */
+      readonly failure: string | null;
+    }
+  | {
+      readonly state: 'rolling';
+      readonly reload: number;
+      readonly since: number;
+      readonly generation: number;
+      /** Consecutive failed boots of this generation since its last success. */
+      readonly failures: number;
+    };
+
+/** How the last reload ended. */
+export type ReloadOutcome =
+  | { readonly verdict: 'completed'; readonly reload: number; readonly generation: number; readonly duration: number }
+  | {
+      /** `rejected` changed nothing; `halted` stopped half way, at full strength. */
+      readonly verdict: 'rejected' | 'halted';
+      readonly reload: number;
+      readonly reason: string;
+      readonly duration: number;
+    };
+
+/** Everything observed, and everything decided that is not yet done. */
+export interface Fleet {
+  readonly policy: Policy;
+  /** Workers there should be. */
+  readonly wanted: number;
+  /** The generation in force. */
+  readonly generation: number;
+  readonly reload: Reload;
+  /** A reload was asked for and has not begun. */
+  readonly reloadPending: boolean;
+  readonly reloads: number;
+  readonly lastReload: ReloadOutcome | null;
+  /** A rollout stopped half way: older workers are no longer stale. */
+  readonly halted: boolean;
+  /** WINCH: no workers, sockets kept. */
+  readonly dormant: boolean;
+  readonly stopping: {
+    readonly kind: 'graceful' | 'quick';
+    readonly deadline: number;
+    readonly listening: boolean;
+    readonly status: number;
+  } | null;
+  readonly exited: boolean;
+  /** `starting` until the first worker is ready, `partial` until all were. */
+  readonly start: 'starting' | 'partial' | 'complete';
+  /** Consecutive boots that failed, over all slots, and what kind they were. */
+  readonly bootFailures: { readonly count: number; readonly load: number };
+  /** Log files are to be reopened. */
+  readonly reopen: boolean;
+  /** Queues per listener; 1 is a shared queue. */
+  readonly queueCount: number;
+  readonly slots: ReadonlyMap<number, Slot>;
+  readonly workers: readonly Worker[];
+  readonly nextWorkerId: number;
+}
+
+/** Fixed times, milliseconds, that nobody has needed to configure. */
+export const fixed = {
+  /** From SIGABRT to SIGKILL. */
+  killGrace: 1_000,
+  /** From the end of a worker's drain to SIGKILL: the worker keeps the deadline itself, this is the backstop. */
+  drainMargin: 1_500,
+  /** What requests in flight are given in a quick stop. */
+  quickStop: 1_000,
+  /** A worker ready for less than this long counts as one that failed to boot. */
+  stableAfter: 2_000,
+  /**
+   * From a TERM sent to a worker to its retirement. A service manager signals the whole group, and the worker may be
+   * faster to say so than the master's own TERM.
+   */
+  askedGrace: 500,
+  /** Consecutive failed boots that halt a rollout. */
+  rolloutFailures: 3,
+  /** Heartbeats in a row over `maxMemory`, and the age below which a worker's memory is not looked at. */
+  memorySamples: 3,
+  memoryMinAge: 10_000,
+  /** Generations that may drain at a time; a further reload waits for the oldest to leave. */
+  drainingGenerations: 5,
+} as const;
+
+/** A fleet of no workers, about to start `policy.workers`. */
+export function initialFleet(policy: Policy, queueCount = 1): Fleet {
+  return {
+    policy,
+    wanted: policy.workers,
+    generation: 1,
+    reload: { state: 'idle' },
+    reloadPending: false,
+    reloads: 0,
+    lastReload: null,
+    halted: false,
+    dormant: false,
+    stopping: null,
+    exited: false,
+    start: 'starting',
+    bootFailures: { count: 0, load: 0 },
+    reopen: false,
+    queueCount,
+    slots: new Map(),
+    workers: [],
+    nextWorkerId: 1,
+  };
+}

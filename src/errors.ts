@@ -1,0 +1,95 @@
+/**
+ * Errors of prefork. Each class has a stable `code`, which is what programs should test, and the exit status the
+ * process ends with when nobody handles it.
+ */
+
+/** Exit statuses of `prefork`. 3 and 4 are Gunicorn's `WORKER_BOOT_ERROR` and `APP_LOAD_ERROR`. */
+export const exitStatus = {
+  ok: 0,
+  /** Anything not named below: an address in use, a second instance, a bug in the master. */
+  failure: 1,
+  /** Bad usage: a setting or argument that cannot be used. */
+  usage: 2,
+  /** The first workers started, but none became ready. */
+  workerBoot: 3,
+  /** The app could not be loaded at all: a syntax error, a module that is missing, an export that is not there. */
+  appLoad: 4,
+} as const;
+
+/** One of the statuses in {@link exitStatus}. */
+export type ExitStatus = (typeof exitStatus)[keyof typeof exitStatus];
+
+/** Base class: an error whose message is meant for the operator and is printed without a stack trace. */
+export abstract class PreforkError extends Error {
+  abstract readonly code: string;
+  readonly exitStatus: ExitStatus = exitStatus.failure;
+  override get name(): string {
+    return this.constructor.name;
+  }
+}
+
+/** One thing wrong with the configuration. */
+export interface Problem {
+  /** The setting's name, or `null` where the problem is with the file itself. */
+  readonly setting: string | null;
+  /** Where the value came from: a path, `command line`, `environment variable PORT`, ... */
+  readonly source: string;
+  /** What was expected, what was got, and how to fix it: one line. */
+  readonly message: string;
+}
+
+/** The configuration cannot be used. Holds every problem found, not just the first. */
+export class ConfigError extends PreforkError {
+  readonly code = 'PREFORK_CONFIG';
+  override readonly exitStatus = exitStatus.usage;
+  readonly problems: readonly Problem[];
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(describeProblem).join('\n'));
+    this.problems = problems;
+  }
+}
+
+/** Renders a problem as one line: `supervisor.config.ts: workers: expected ..., got ...`. */
+export function describeProblem(problem: Problem): string {
+  const where = problem.setting === null ? problem.source : `${problem.source}: ${problem.setting}`;
+  return `${where}: ${problem.message}`;
+}
+
+/** An address cannot be bound. */
+export class BindError extends PreforkError {
+  readonly code = 'PREFORK_BIND';
+  /** The address as the operator would write it. */
+  readonly address: string;
+  /** The system's name for the failure, e.g. `EADDRINUSE`. */
+  readonly errno: string;
+  constructor(address: string, errno: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.address = address;
+    this.errno = errno;
+  }
+}
+
+/** Another live master holds the pidfile. */
+export class AlreadyRunningError extends PreforkError {
+  readonly code = 'PREFORK_ALREADY_RUNNING';
+}
+
+/** A file prefork itself must write (the pidfile, a socket's directory) cannot be written. */
+export class FileError extends PreforkError {
+  readonly code = 'PREFORK_FILE';
+}
+
+/** This version of Node lacks something prefork depends on. */
+export class UnsupportedNodeError extends PreforkError {
+  readonly code = 'PREFORK_UNSUPPORTED_NODE';
+}
+
+/** The `release` command failed or did not end in time. */
+export class ReleaseError extends PreforkError {
+  readonly code = 'PREFORK_RELEASE';
+}
+
+/** The message of anything thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

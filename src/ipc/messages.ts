@@ -1,0 +1,117 @@
+/**
+ * The messages between master and worker: JSON over the IPC channel that node:cluster opens, told from the app's own
+ * messages by their {@link mark}. A message speaks only about its sender; the master takes pids from the kernel.
+ */
+import type { Address } from '../config/address.ts';
+import type { FailureKind, Figures } from '../core/model.ts';
+
+/** The key that tells prefork's messages from the app's. */
+export const mark = 'prefork';
+
+/** The environment variable that carries {@link BootInfo} as JSON. The worker deletes it before the app can see it. */
+export const bootVariable = 'PREFORK_WORKER';
+
+/** What a worker is told at its birth. */
+export interface BootInfo {
+  readonly id: number;
+  readonly slot: number;
+  readonly generation: number;
+  /** The service's name, for the process title. */
+  readonly name: string;
+  readonly app: {
+    /** Absolute path of the file whose export is served, or that listens by itself. */
+    readonly path: string;
+    /** A named export that is to be served: the file is then imported by the agent, and is not the main module. */
+    readonly exportName: string | null;
+  };
+  /** Addresses the first `listen()` is served on; empty where the app's own address is used. */
+  readonly bind: readonly Address[];
+  /** Where an exported handler is served when `bind` is empty. */
+  readonly defaultBind: Address;
+  /** Milliseconds. */
+  readonly heartbeat: number;
+  readonly drainLinger: number;
+  readonly gracefulTimeout: number;
+}
+
+/** What the app asked for in `listen()`, as node:net words it (`cluster._getServer`'s query). */
+export interface ListenQuery {
+  /** `null` is the unspecified address. A path where `addressType` is -1. */
+  readonly address: string | null;
+  readonly port: number | null;
+  /** 4, 6, or -1 for a unix socket. */
+  readonly addressType: number;
+  readonly fd: number | null;
+  readonly flags: number;
+}
+
+/** An error that crosses the channel. */
+export interface ErrorReport {
+  readonly name: string;
+  readonly message: string;
+  /** As Node would have printed it. */
+  readonly stack: string;
+}
+
+export type WorkerMessage =
+  /**
+   * Wants the handles for a `listen()`. `bound` is true for the listen that is served on `bind`; `ordinal` tells
+   * apart several listens on port 0, in the order in which the worker made them.
+   */
+  | {
+      readonly type: 'listen';
+      readonly seq: number;
+      readonly bound: boolean;
+      readonly query: ListenQuery;
+      readonly ordinal: number;
+    }
+  /** A server closed: the worker accepts no more on this listener. */
+  | { readonly type: 'unlisten'; readonly listener: string }
+  | { readonly type: 'ready' }
+  | { readonly type: 'beat'; readonly figures: Figures }
+  | { readonly type: 'failed'; readonly kind: FailureKind; readonly error: ErrorReport }
+  /** The worker itself got a TERM. */
+  | { readonly type: 'asked' }
+  /** Why the drain is not over yet; sent now and then while it lasts. */
+  | {
+      readonly type: 'draining';
+      readonly requests: readonly { readonly method: string; readonly url: string; readonly age: number }[];
+      readonly inFlight: number;
+      readonly connections: number;
+      readonly upgraded: number;
+    }
+  /** The drain ended; `cut` counts the requests and connections that did not end by themselves. */
+  | { readonly type: 'drained'; readonly cutRequests: number; readonly cutConnections: number };
+
+export type MasterMessage =
+  /** One of the `count` handles that answer a `listen`; the handle travels beside the message. */
+  | {
+      readonly type: 'handle';
+      readonly seq: number;
+      readonly listener: string;
+      readonly queue: number;
+      readonly count: number;
+      readonly backlog: number;
+    }
+  /** The address cannot be bound; `errno` is libuv's negative number. */
+  | { readonly type: 'refused'; readonly seq: number; readonly errno: number }
+  /** Accept from a further queue of a listener (the handle travels beside the message), or stop to. */
+  | { readonly type: 'assign'; readonly listener: string; readonly queue: number; readonly backlog: number }
+  | { readonly type: 'unassign'; readonly listener: string; readonly queue: number }
+  /** Leave within this many milliseconds; a second one may shorten the first. */
+  | { readonly type: 'drain'; readonly within: number; readonly linger: number; readonly quick: boolean }
+  | { readonly type: 'reopen' };
+
+/** Wraps a message for the channel. */
+export function wrap<T extends WorkerMessage | MasterMessage>(message: T): { [mark]: T } {
+  return { [mark]: message };
+}
+
+/** Takes one of prefork's messages out of its wrapping, or gives `null` where it is somebody else's. */
+export function unwrap(raw: unknown): { readonly type: unknown } | null {
+  if (typeof raw !== 'object' || raw === null || !Object.hasOwn(raw, mark)) return null;
+  const message: unknown = (raw as Record<string, unknown>)[mark];
+  return typeof message === 'object' && message !== null && Object.hasOwn(message, 'type')
+    ? (message as { type: unknown })
+    : null;
+}
