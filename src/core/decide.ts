@@ -1,0 +1,39 @@
+/**
+ * The loop body of the master as one pure function: from what is known, what is to be done now.
+ *
+ * Level-triggered: it compares what is with what should be, so it does not matter which event led here, and a second
+ * call without a new event or a passed deadline gives no actions.
+ */
+import type { Action } from './actions.ts';
+import type { Fleet } from './model.ts';
+import { assign } from './rules/assign.ts';
+import { fill } from './rules/fill.ts';
+import { handover } from './rules/handover.ts';
+import { overdue } from './rules/overdue.ts';
+import { reload } from './rules/reload.ts';
+import { retire } from './rules/retire.ts';
+import { shrink } from './rules/shrink.ts';
+import { shutdown } from './rules/shutdown.ts';
+import { start } from './rules/start.ts';
+import { type Rule, Turn } from './turn.ts';
+
+export interface Decision {
+  readonly fleet: Fleet;
+  readonly actions: readonly Action[];
+  /** When to decide again if nothing happens before; `null` is never. */
+  readonly wakeAt: number | null;
+}
+
+/** In this order: what frees capacity first, what spends it last. */
+const rules: readonly Rule[] = [shutdown, overdue, reload, start, shrink, retire, fill, assign, handover];
+
+/** @param now milliseconds of the running clock; never less than in the call before */
+export function decide(fleet: Fleet, now: number): Decision {
+  const turn = new Turn(fleet, now);
+  // One rule's action may be what another waited for; a pass without actions is the end of it.
+  for (let before = -1; turn.actions.length > before; ) {
+    before = turn.actions.length;
+    for (const rule of rules) rule(turn);
+  }
+  return { fleet: turn.fleet, actions: turn.actions, wakeAt: turn.wakeAt };
+}

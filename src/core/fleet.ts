@@ -1,0 +1,99 @@
+/** Questions about a fleet, and small changes to it. Every rule is written in these words. */
+import { type Fleet, fixed, type Policy, type RetireReason, type Slot, type Worker } from './model.ts';
+
+const newSlot: Slot = { failures: 0, notBefore: 0, restarts: 0 };
+
+export function slotOf(fleet: Fleet, slot: number): Slot {
+  return fleet.slots.get(slot) ?? newSlot;
+}
+
+export function withSlot(fleet: Fleet, slot: number, change: Partial<Slot>): Fleet {
+  return { ...fleet, slots: new Map(fleet.slots).set(slot, { ...slotOf(fleet, slot), ...change }) };
+}
+
+export function withWorker(fleet: Fleet, id: number, change: Partial<Worker>): Fleet {
+  return { ...fleet, workers: fleet.workers.map((worker) => (worker.id === id ? { ...worker, ...change } : worker)) };
+}
+
+export function findWorker(fleet: Fleet, id: number): Worker | undefined {
+  return fleet.workers.find((worker) => worker.id === id);
+}
+
+/** Serves, or is about to: counts towards the size of the pool. */
+export function isLive(worker: Worker): boolean {
+  return worker.phase.name === 'booting' || worker.phase.name === 'ready';
+}
+
+export function isReady(worker: Worker): boolean {
+  return worker.phase.name === 'ready';
+}
+
+/** Of the reload's new generation, which is not in force yet. */
+export function isCandidate(fleet: Fleet, worker: Worker): boolean {
+  return worker.generation > fleet.generation;
+}
+
+/** Of an older generation, and to be replaced. */
+export function isStale(fleet: Fleet, worker: Worker): boolean {
+  return worker.generation < fleet.generation && !fleet.halted;
+}
+
+/** Why a worker is to be replaced at `now`, if it is. */
+export function replaceReason(fleet: Fleet, worker: Worker, now: number): RetireReason | null {
+  if (isStale(fleet, worker)) return 'reload';
+  if (worker.spent !== null && now >= worker.spent.from) return worker.spent.reason;
+  if (worker.limits.lifetime !== null && now >= worker.bornAt + worker.limits.lifetime) return 'lifetime';
+  return null;
+}
+
+/** The number of workers there should be now. */
+export function target(fleet: Fleet): number {
+  return fleet.stopping !== null || fleet.dormant ? 0 : fleet.wanted;
+}
+
+export function readyCount(fleet: Fleet): number {
+  return fleet.workers.filter(isReady).length;
+}
+
+/** Workers beyond one per slot: what `maxSurge` limits. */
+export function surge(fleet: Fleet): number {
+  const live = fleet.workers.filter(isLive);
+  return live.length - new Set(live.map((worker) => worker.slot)).size;
+}
+
+/** Older generations whose workers are still on their way out. */
+export function drainingGenerations(fleet: Fleet): number {
+  const leaving = fleet.workers.filter((worker) => !isLive(worker) && worker.generation < fleet.generation);
+  return new Set(leaving.map((worker) => worker.generation)).size;
+}
+
+/** The limits that apply to a worker: a canary is held to its own generation's. */
+export function policyOf(fleet: Fleet, worker: Worker): Policy {
+  return fleet.reload.state === 'canary' && isCandidate(fleet, worker) ? fleet.reload.policy : fleet.policy;
+}
+
+/**
+ * How long to wait before the next boot: 1.5^n from 100 ms to 30 s, as Einhorn does, spread by a quarter either way so
+ * that slots that failed together do not retry together.
+ *
+ * @param failures consecutive failures, at least 1
+ * @param jitter uniform in [0, 1)
+ */
+export function backoff(failures: number, jitter: number): number {
+  const step = Math.min(30_000, 100 * 1.5 ** Math.min(failures - 1, 40));
+  return Math.min(30_000, Math.round(step * (0.75 + jitter / 2)));
+}
+
+/** Whether a life was too short to count as a successful boot. */
+export function wasUnstable(worker: Worker, now: number): boolean {
+  switch (worker.phase.name) {
+    case 'booting':
+      return true;
+    case 'ready':
+      return now - worker.phase.since < fixed.stableAfter;
+    case 'draining':
+      return false;
+    case 'killed':
+      return worker.phase.reason === 'boot-timeout';
+  }
+}

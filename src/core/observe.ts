@@ -1,0 +1,180 @@
+/** Takes a fact into the fleet. Decides nothing: what follows from a fact is found by `decide`. */
+import type { Event } from './events.ts';
+import { backoff, findWorker, isCandidate, policyOf, slotOf, wasUnstable, withSlot, withWorker } from './fleet.ts';
+import { type FailureKind, type Figures, type Fleet, fixed, type Worker } from './model.ts';
+
+/** @returns the fleet as it is known after `event`; facts about a worker that is gone change nothing. */
+export function observe(fleet: Fleet, event: Event, now: number): Fleet {
+  switch (event.type) {
+    case 'spawned':
+      return withWorker(fleet, event.id, { pid: event.pid, limits: event.limits, beatAt: now });
+    case 'readied':
+      return observeReady(fleet, event.id, now);
+    case 'beaten':
+      return observeBeat(fleet, event.id, event.figures, now);
+    case 'spawnFailed':
+      return observeGone(fleet, event.id, now, event.jitter, `cannot fork: ${event.reason}`);
+    case 'exited': {
+      const how = event.signal === null ? `exited with code ${event.code}` : `was killed by ${event.signal}`;
+      return observeGone(fleet, event.id, now, event.jitter, how);
+    }
+    case 'failed':
+      return noteCanaryFailure(countLoadFailure(fleet, event.kind), event.id, event.reason);
+    case 'asked':
+      return spend(fleet, event.id, now + fixed.askedGrace, 'signal');
+    case 'misbehaved':
+      return withWorker(fleet, event.id, {
+        phase: { name: 'killed', since: now, reason: 'misbehaved', signal: 'SIGABRT' },
+      });
+    case 'reloadRequested':
+      return fleet.stopping === null ? { ...fleet, reloadPending: true } : fleet;
+    case 'prepared':
+      return fleet.reload.state === 'preparing' && fleet.reload.reload === event.reload
+        ? {
+            ...fleet,
+            reload: {
+              state: 'canary',
+              reload: event.reload,
+              since: fleet.reload.since,
+              generation: fleet.generation + 1,
+              policy: event.policy,
+              failure: null,
+            },
+          }
+        : fleet;
+    case 'prepareFailed':
+      return fleet.reload.state === 'preparing' && fleet.reload.reload === event.reload
+        ? {
+            ...fleet,
+            reload: {
+              ...fleet.reload,
+              state: 'canary',
+              generation: fleet.generation + 1,
+              policy: fleet.policy,
+              failure: event.reason,
+            },
+          }
+        : fleet;
+    case 'scaled':
+      return resize(fleet, (fleet.dormant ? 0 : fleet.wanted) + event.by);
+    case 'resized':
+      return resize(fleet, event.to);
+    case 'recycleRequested':
+      return {
+        ...fleet,
+        workers: fleet.workers.map((worker) =>
+          event.slot === null || worker.slot === event.slot ? spent(worker, now, 'operator') : worker,
+        ),
+      };
+    case 'dismissed':
+      return { ...fleet, dormant: true };
+    case 'reopenRequested':
+      return { ...fleet, reopen: true };
+    case 'stopRequested':
+      return observeStop(fleet, event.kind, event.status ?? 0, now);
+    case 'ticked':
+      return fleet;
+  }
+}
+
+function observeReady(fleet: Fleet, id: number, now: number): Fleet {
+  const worker = findWorker(fleet, id);
+  if (worker === undefined || worker.phase.name !== 'booting') return fleet;
+  const ready = withWorker(fleet, id, { phase: { name: 'ready', since: now }, beatAt: now });
+  const { reload } = fleet;
+  const rolling = reload.state === 'rolling' && reload.generation === worker.generation;
+  return {
+    ...ready,
+    bootFailures: { count: 0, load: 0 },
+    reload: rolling ? { ...reload, failures: 0 } : reload,
+  };
+}
+
+function observeBeat(fleet: Fleet, id: number, figures: Figures, now: number): Fleet {
+  const worker = findWorker(fleet, id);
+  if (worker === undefined) return fleet;
+  const { maxMemory } = policyOf(fleet, worker);
+  const over = maxMemory > 0 && figures.rss > maxMemory && now - worker.bornAt >= fixed.memoryMinAge;
+  const overMemory = over ? worker.overMemory + 1 : 0;
+  const beaten = withWorker(fleet, id, { beatAt: now, figures, overMemory });
+  if (worker.limits.requests !== null && figures.requests >= worker.limits.requests) {
+    return spend(beaten, id, now, 'requests');
+  }
+  return overMemory >= fixed.memorySamples ? spend(beaten, id, now, 'memory') : beaten;
+}
+
+function spent(worker: Worker, from: number, reason: NonNullable<Worker['spent']>['reason']): Worker {
+  return worker.spent === null ? { ...worker, spent: { reason, from } } : worker;
+}
+
+function spend(fleet: Fleet, id: number, from: number, reason: NonNullable<Worker['spent']>['reason']): Fleet {
+  return {
+    ...fleet,
+    workers: fleet.workers.map((worker) => (worker.id === id ? spent(worker, from, reason) : worker)),
+  };
+}
+
+/** A process is gone, or never was: the slot remembers what its next worker needs to know. */
+function observeGone(fleet: Fleet, id: number, now: number, jitter: number, how: string): Fleet {
+  const worker = findWorker(fleet, id);
+  if (worker === undefined) return fleet;
+  let next: Fleet = { ...fleet, workers: fleet.workers.filter((other) => other.id !== id) };
+  if (isCandidate(fleet, worker)) {
+    return noteCanaryFailure(next, id, `the first new worker ${how} before it was ready`, worker);
+  }
+  const { failures, restarts } = slotOf(fleet, worker.slot);
+  if (!wasUnstable(worker, now)) {
+    const asked = worker.phase.name === 'draining';
+    return withSlot(next, worker.slot, { restarts: restarts + 1, ...(asked ? {} : { failures: 0, notBefore: now }) });
+  }
+  // A boot that was ended by our own stop or shrink says nothing about the app.
+  if (worker.phase.name === 'killed' && worker.phase.reason !== 'boot-timeout') return next;
+  next = { ...next, bootFailures: { ...next.bootFailures, count: next.bootFailures.count + 1 } };
+  if (next.reload.state === 'rolling' && next.reload.generation === worker.generation) {
+    next = { ...next, reload: { ...next.reload, failures: next.reload.failures + 1 } };
+  }
+  // The exit of an older generation's worker never counts against the new one.
+  if (worker.generation < fleet.generation) return withSlot(next, worker.slot, { restarts: restarts + 1 });
+  return withSlot(next, worker.slot, {
+    restarts: restarts + 1,
+    failures: failures + 1,
+    notBefore: now + backoff(failures + 1, jitter),
+  });
+}
+
+/** Tells exit status 4 from 3: only of interest until a worker was ever ready. */
+function countLoadFailure(fleet: Fleet, kind: FailureKind): Fleet {
+  if (kind !== 'load') return fleet;
+  return { ...fleet, bootFailures: { ...fleet.bootFailures, load: fleet.bootFailures.load + 1 } };
+}
+
+function noteCanaryFailure(fleet: Fleet, id: number, reason: string, gone?: Worker): Fleet {
+  const worker = gone ?? findWorker(fleet, id);
+  const { reload } = fleet;
+  if (worker === undefined || reload.state !== 'canary' || reload.failure !== null) return fleet;
+  return isCandidate(fleet, worker) ? { ...fleet, reload: { ...reload, failure: reason } } : fleet;
+}
+
+function resize(fleet: Fleet, to: number): Fleet {
+  if (fleet.stopping !== null) return fleet;
+  const wanted = Math.max(1, Math.min(fleet.policy.maxWorkers, to));
+  return { ...fleet, wanted, dormant: false };
+}
+
+/** The first request sets the deadline; a further one while stopping makes the stop quick. */
+function observeStop(fleet: Fleet, kind: 'graceful' | 'quick', status: number, now: number): Fleet {
+  const { stopping } = fleet;
+  if (stopping === null) {
+    const within = kind === 'quick' ? quickStop(fleet) : fleet.policy.gracefulTimeout;
+    return { ...fleet, reloadPending: false, stopping: { kind, deadline: now + within, listening: true, status } };
+  }
+  if (stopping.kind === 'quick') return fleet;
+  return {
+    ...fleet,
+    stopping: { ...stopping, kind: 'quick', deadline: Math.min(stopping.deadline, now + quickStop(fleet)) },
+  };
+}
+
+function quickStop(fleet: Fleet): number {
+  return Math.min(fixed.quickStop, fleet.policy.gracefulTimeout);
+}

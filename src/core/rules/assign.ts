@@ -1,0 +1,39 @@
+/**
+ * Every queue has a live worker that accepts from it.
+ *
+ * Worker i accepts from queue i and the next one (Pitchfork's overlapping queues), so a worker that blocks or dies
+ * leaves nobody waiting. A queue that has no acceptor of its own (its workers boot, or were scaled away) is given to one
+ * that lives.
+ */
+import { isLive, withWorker } from '../fleet.ts';
+import type { Worker } from '../model.ts';
+import type { Turn } from '../turn.ts';
+
+/** Queues a worker accepts from by itself. */
+const overlap = 2;
+
+export function assign(turn: Turn): void {
+  const { queueCount } = turn.fleet;
+  const accepting = turn.fleet.workers.filter(isLive);
+  const ready = accepting.filter((worker) => worker.phase.name === 'ready');
+  const queues = new Map<Worker, Set<number>>();
+  for (const worker of accepting) {
+    const own = Array.from({ length: Math.min(overlap, queueCount) }, (_, i) => (worker.slot + i) % queueCount);
+    queues.set(worker, new Set(own));
+  }
+  for (let queue = 0; queue < queueCount; queue += 1) {
+    if (ready.length === 0 || ready.some((worker) => queues.get(worker)?.has(queue))) continue;
+    const [first] = ready;
+    const least = ready.reduce(
+      (a, b) => ((queues.get(b)?.size ?? 0) < (queues.get(a)?.size ?? 0) ? b : a),
+      first as Worker,
+    );
+    queues.get(least)?.add(queue);
+  }
+  for (const [worker, set] of queues) {
+    const wanted = [...set].sort((a, b) => a - b);
+    if (wanted.join() === worker.queues.join()) continue;
+    turn.fleet = withWorker(turn.fleet, worker.id, { queues: wanted });
+    turn.do({ type: 'assign', id: worker.id, queues: wanted });
+  }
+}

@@ -1,0 +1,89 @@
+/** Workers are started: the canary of a reload, whoever is missing, and the successors of the stale and spent. */
+import { drainingGenerations, isCandidate, isLive, replaceReason, slotOf, surge, target } from '../fleet.ts';
+import { fixed } from '../model.ts';
+import type { Turn } from '../turn.ts';
+import { firstRound } from './start.ts';
+
+export function fill(turn: Turn): void {
+  if (turn.fleet.stopping !== null) return;
+  fillCanary(turn);
+  fillVacancies(turn);
+  fillSuccessors(turn);
+}
+
+function fillCanary(turn: Turn): void {
+  const { fleet } = turn;
+  const { reload } = fleet;
+  if (reload.state !== 'canary' || reload.failure !== null) return;
+  if (fleet.workers.some((worker) => isCandidate(fleet, worker))) return;
+  if (drainingGenerations(fleet) >= fixed.drainingGenerations) return;
+  spawn(turn, 0, reload.generation);
+}
+
+function fillVacancies(turn: Turn): void {
+  if (isFirstRoundOver(turn)) return;
+  for (let slot = 0; slot < target(turn.fleet); slot += 1) {
+    const { fleet } = turn;
+    if (booting(turn) >= fleet.policy.maxBooting) return;
+    // A canary is extra: the old generation stays at full strength beside it.
+    if (fleet.workers.some((w) => w.slot === slot && isLive(w) && !isCandidate(fleet, w))) continue;
+    if (turn.due(slotOf(fleet, slot).notBefore)) spawn(turn, slot, fleet.generation);
+  }
+}
+
+/** At the very first start the app is tried by one round of boots, not by an endless row of them. */
+function isFirstRoundOver({ fleet }: Turn): boolean {
+  return fleet.start === 'starting' && fleet.bootFailures.count + fleet.workers.length >= firstRound(fleet);
+}
+
+function fillSuccessors(turn: Turn): void {
+  if (turn.fleet.reload.state === 'canary') return;
+  for (let slot = 0; slot < target(turn.fleet); slot += 1) {
+    const { fleet, now } = turn;
+    if (booting(turn) >= fleet.policy.maxBooting || surge(fleet) >= fleet.policy.maxSurge) return;
+    const live = fleet.workers.filter((worker) => worker.slot === slot && isLive(worker));
+    const [incumbent] = live;
+    if (incumbent === undefined || live.length > 1) continue;
+    const reason = replaceReason(fleet, incumbent, now);
+    if (reason === null) {
+      wakeWhenSpent(turn, incumbent);
+      continue;
+    }
+    if (reason === 'reload' && drainingGenerations(fleet) >= fixed.drainingGenerations) continue;
+    if (turn.due(slotOf(fleet, slot).notBefore)) spawn(turn, slot, fleet.generation);
+  }
+}
+
+function wakeWhenSpent(turn: Turn, worker: Turn['fleet']['workers'][number]): void {
+  if (worker.spent !== null) turn.due(worker.spent.from);
+  if (worker.limits.lifetime !== null) turn.due(worker.bornAt + worker.limits.lifetime);
+}
+
+function booting(turn: Turn): number {
+  return turn.fleet.workers.filter((worker) => worker.phase.name === 'booting').length;
+}
+
+function spawn(turn: Turn, slot: number, generation: number): void {
+  const id = turn.fleet.nextWorkerId;
+  turn.change({
+    nextWorkerId: id + 1,
+    workers: [
+      ...turn.fleet.workers,
+      {
+        id,
+        slot,
+        generation,
+        pid: null,
+        bornAt: turn.now,
+        phase: { name: 'booting', since: turn.now },
+        beatAt: turn.now,
+        figures: null,
+        limits: { requests: null, lifetime: null },
+        overMemory: 0,
+        spent: null,
+        queues: [],
+      },
+    ],
+  });
+  turn.do({ type: 'spawn', id, slot, generation });
+}

@@ -1,0 +1,17 @@
+/** Slots beyond the size of the pool are given up, highest number first. */
+import { isCandidate, readyCount, target } from '../fleet.ts';
+import type { Turn } from '../turn.ts';
+
+export function shrink(turn: Turn): void {
+  const size = target(turn.fleet);
+  const beyond = turn.fleet.workers
+    .filter((worker) => worker.slot >= size && !isCandidate(turn.fleet, worker))
+    .sort((a, b) => b.slot - a.slot);
+  for (const worker of beyond) {
+    if (worker.phase.name === 'booting') turn.kill(worker, 'shutdown', 'SIGKILL');
+    // Not before the others can do without it.
+    else if (worker.phase.name === 'ready' && readyCount(turn.fleet) > size) {
+      turn.drain(worker, 'scale', turn.now + turn.fleet.policy.gracefulTimeout);
+    }
+  }
+}

@@ -1,0 +1,34 @@
+/** Stopping: nobody is started any more, everybody leaves, and the last one turns off the light. */
+import type { Turn } from '../turn.ts';
+
+export function shutdown(turn: Turn): void {
+  const { stopping, reload, exited } = turn.fleet;
+  if (stopping === null || exited) return;
+  if (reload.state === 'preparing' || reload.state === 'canary') {
+    turn.do({
+      type: 'reject',
+      reload: reload.reload,
+      reason: 'the service is stopping',
+      duration: turn.now - reload.since,
+    });
+  }
+  turn.change({ reload: { state: 'idle' }, reloadPending: false });
+  if (stopping.listening) {
+    turn.change({ stopping: { ...stopping, listening: false } });
+    turn.do({ type: 'unlisten' });
+  }
+  for (const worker of turn.fleet.workers) {
+    const { phase } = worker;
+    if (phase.name === 'booting') turn.kill(worker, 'shutdown', 'SIGKILL');
+    else if (phase.name === 'ready') turn.drain(worker, 'shutdown', stopping.deadline, stopping.kind === 'quick');
+    else if (phase.name === 'draining' && stopping.kind === 'quick' && !phase.quick) {
+      turn.drain(worker, phase.reason, Math.min(phase.deadline, stopping.deadline), true);
+    } else if (phase.name === 'draining' && phase.deadline > stopping.deadline) {
+      turn.drain(worker, phase.reason, stopping.deadline, phase.quick);
+    }
+  }
+  if (turn.fleet.workers.length === 0) {
+    turn.change({ exited: true });
+    turn.do({ type: 'exit', status: stopping.status, reason: null });
+  }
+}

@@ -1,0 +1,51 @@
+/** One turn of deciding: the fleet as the rules change it, what they want done, and when to look again. */
+import type { Action } from './actions.ts';
+import { withWorker } from './fleet.ts';
+import type { Fleet, KillReason, RetireReason, Worker } from './model.ts';
+
+/** A rule changes the turn it is given. All state it decides on is in `turn.fleet` and `turn.now`. */
+export type Rule = (turn: Turn) => void;
+
+export class Turn {
+  readonly now: number;
+  readonly actions: Action[] = [];
+  fleet: Fleet;
+  #wakeAt = Number.POSITIVE_INFINITY;
+
+  constructor(fleet: Fleet, now: number) {
+    this.fleet = fleet;
+    this.now = now;
+  }
+
+  /** When the next deadline passes; `null` where only an event can change anything. */
+  get wakeAt(): number | null {
+    return Number.isFinite(this.#wakeAt) ? this.#wakeAt : null;
+  }
+
+  do(action: Action): void {
+    this.actions.push(action);
+  }
+
+  /** @returns whether `time` has come; if not, this turn's successor happens then at the latest. */
+  due(time: number): boolean {
+    if (this.now >= time) return true;
+    this.#wakeAt = Math.min(this.#wakeAt, time);
+    return false;
+  }
+
+  change(change: Partial<Fleet>): void {
+    this.fleet = { ...this.fleet, ...change };
+  }
+
+  drain(worker: Worker, reason: RetireReason, deadline: number, quick = false): void {
+    this.fleet = withWorker(this.fleet, worker.id, {
+      phase: { name: 'draining', since: this.now, deadline, reason, quick },
+    });
+    this.do({ type: 'drain', id: worker.id, reason, quick, within: deadline - this.now });
+  }
+
+  kill(worker: Worker, reason: KillReason, signal: 'SIGABRT' | 'SIGKILL'): void {
+    this.fleet = withWorker(this.fleet, worker.id, { phase: { name: 'killed', since: this.now, reason, signal } });
+    this.do({ type: 'kill', id: worker.id, reason, signal });
+  }
+}
