@@ -1,0 +1,64 @@
+/** Reports what workers say of themselves: the app's errors, each once, and drains that last. */
+
+import type { Worker } from '../core/model.ts';
+import type { ErrorReport, WorkerMessage } from '../ipc/messages.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { workerFields } from '../telemetry/narrate.ts';
+
+type Draining = Extract<WorkerMessage, { type: 'draining' }>;
+type Drained = Extract<WorkerMessage, { type: 'drained' }>;
+
+/** Milliseconds before the same error is printed in full again. */
+const repeatAfter = 60_000;
+const remembered = 50;
+
+export class Failures {
+  readonly #logger: () => Logger;
+  readonly #printed = new Map<string, number>();
+
+  constructor(logger: () => Logger) {
+    this.#logger = logger;
+  }
+
+  /** The app threw. N workers throw the same: its text is printed once, then referred to. */
+  report(worker: Worker, error: ErrorReport): void {
+    const fields = workerFields(worker);
+    const first = `${error.name}: ${error.message}`;
+    if (worker.phase.name !== 'booting') {
+      // Node has printed it on the worker's own stderr.
+      this.#logger().error({ ...fields, error: first }, `the app threw: ${first}`);
+      return;
+    }
+    if (this.#isRepeated(error.stack)) {
+      this.#logger().error({ ...fields, error: first }, `the app threw the same error again: ${first}`);
+      return;
+    }
+    const err = { type: error.name, message: error.message, stack: error.stack };
+    this.#logger().error({ ...fields, err }, `the app threw while it was loaded: ${first}`);
+  }
+
+  reportDraining(worker: Worker, message: Draining): void {
+    const { requests, inFlight, connections, upgraded } = message;
+    this.#logger().debug(
+      { ...workerFields(worker), requests, inFlight, connections, upgraded },
+      `worker drains: ${inFlight} requests and ${connections} connections left`,
+    );
+  }
+
+  reportDrained(worker: Worker, { cutRequests, cutConnections }: Drained): void {
+    if (cutRequests === 0 && cutConnections === 0) return;
+    this.#logger().warn(
+      { ...workerFields(worker), cutRequests, cutConnections },
+      `worker's drain ended at its limit: ${cutRequests} requests and ${cutConnections} connections were cut`,
+    );
+  }
+
+  #isRepeated(stack: string): boolean {
+    const now = performance.now();
+    const last = this.#printed.get(stack);
+    if (last !== undefined && now - last < repeatAfter) return true;
+    if (this.#printed.size >= remembered) this.#printed.clear();
+    this.#printed.set(stack, now);
+    return false;
+  }
+}

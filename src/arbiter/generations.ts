@@ -1,0 +1,116 @@
+/** The settings of each generation that has workers, and what a reload has prepared for the next. */
+import { loadSettings } from '../config/load.ts';
+import type { LoadRequest, Settings } from '../config/resolved.ts';
+import { arm } from '../master/arm.ts';
+import type { Listeners } from '../master/listeners.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { runRelease } from './release.ts';
+
+interface Prepared {
+  readonly generation: number;
+  readonly settings: Settings;
+  /** Keys of the listeners that were bound for it. */
+  readonly added: readonly string[];
+}
+
+export interface GenerationsOptions {
+  readonly request: LoadRequest;
+  readonly listeners: Listeners;
+  readonly logger: () => Logger;
+  readonly first: Settings;
+}
+
+export class Generations {
+  readonly #options: GenerationsOptions;
+  readonly #settings = new Map<number, Settings>();
+  #current: Settings;
+  #prepared: Prepared | null = null;
+  #abort = new AbortController();
+
+  constructor(options: GenerationsOptions) {
+    this.#options = options;
+    this.#current = options.first;
+    this.#settings.set(1, options.first);
+  }
+
+  /** The settings in force. */
+  get current(): Settings {
+    return this.#current;
+  }
+
+  of(generation: number): Settings {
+    return this.#settings.get(generation) ?? this.#current;
+  }
+
+  /**
+   * Reads the configuration and the app's path anew, binds what is new and runs the release command.
+   *
+   * @throws PreforkError where any of it fails; nothing is left behind then
+   */
+  async prepare(generation: number): Promise<Settings> {
+    this.#abort = new AbortController();
+    const { signal } = this.#abort;
+    const { listeners, logger, request } = this.#options;
+    const settings = await loadSettings(request);
+    const { added } = await listeners.openAll(settings.bind, settings.backlog);
+    try {
+      signal.throwIfAborted();
+      await runRelease(settings, logger(), signal);
+      signal.throwIfAborted();
+    } catch (error) {
+      for (const key of added) listeners.close(key);
+      throw error;
+    }
+    this.#prepared = { generation, settings, added };
+    this.#settings.set(generation, settings);
+    return settings;
+  }
+
+  promote(): void {
+    if (this.#prepared !== null) this.#current = this.#prepared.settings;
+    this.#prepared = null;
+  }
+
+  /** Takes back what was prepared; what is still being prepared is given up. */
+  reject(): void {
+    this.#abort.abort(new Error('the reload was given up'));
+    if (this.#prepared === null) return;
+    this.#settings.delete(this.#prepared.generation);
+    for (const key of this.#prepared.added) this.#options.listeners.close(key);
+    this.#prepared = null;
+  }
+
+  /** Forgets generations older than the one in force that have no workers. */
+  forget(inUse: ReadonlySet<number>): void {
+    for (const generation of this.#settings.keys()) {
+      const settings = this.#settings.get(generation);
+      if (settings !== this.#current && generation !== this.#prepared?.generation && !inUse.has(generation)) {
+        this.#settings.delete(generation);
+      }
+    }
+  }
+}
+
+/** How often and how far apart an address in use is tried again at the start, as Gunicorn does. */
+const bindRetries = 5;
+const bindRetryDelay = 1_000;
+
+/**
+ * Binds and arms the configured addresses at the start.
+ *
+ * @throws BindError
+ */
+export async function openFirst(listeners: Listeners, settings: Settings, logger: Logger): Promise<void> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      const opened = await listeners.openAll(settings.bind, settings.backlog);
+      await arm(opened.listeners);
+      return;
+    } catch (error) {
+      listeners.closeAll();
+      if ((error as { errno?: unknown }).errno !== 'EADDRINUSE' || attempt >= bindRetries) throw error;
+      logger.warn(`${(error as Error).message}; trying again (${attempt + 1} of ${bindRetries})`);
+      await new Promise((resolve) => setTimeout(resolve, bindRetryDelay));
+    }
+  }
+}

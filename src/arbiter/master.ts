@@ -1,0 +1,249 @@
+/** The master: ties the arbiter to its adapters. Owns no decision of its own. */
+import type { LoadRequest, Settings } from '../config/resolved.ts';
+import type { Action } from '../core/actions.ts';
+import type { Event } from '../core/events.ts';
+import { findWorker } from '../core/fleet.ts';
+import { type Fleet, initialFleet } from '../core/model.ts';
+import { type BindError, exitStatus, messageOf, PreforkError } from '../errors.ts';
+import type { WorkerMessage } from '../ipc/messages.ts';
+import type { Listeners } from '../master/listeners.ts';
+import { Pidfile } from '../master/pidfile.ts';
+import { Pool } from '../master/pool.ts';
+import { Sentinel } from '../master/sentinel.ts';
+import { masterTitle } from '../master/title.ts';
+import type { Log } from '../telemetry/logger.ts';
+import { Arbiter } from './arbiter.ts';
+import { Failures } from './failures.ts';
+import { Generations } from './generations.ts';
+import { Handover } from './handover.ts';
+import { drawLimits, policyFrom } from './policy.ts';
+
+export interface MasterOptions {
+  readonly request: LoadRequest;
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly listeners: Listeners;
+  readonly queueCount: number;
+}
+
+export class Master {
+  readonly #log: Log;
+  readonly #listeners: Listeners;
+  readonly #generations: Generations;
+  readonly #pool: Pool;
+  readonly #handover: Handover;
+  readonly #arbiter: Arbiter;
+  readonly #failures: Failures;
+  readonly #sentinel = new Sentinel();
+  #pidfile: Pidfile | null = null;
+
+  constructor({ request, settings, log, listeners, queueCount }: MasterOptions) {
+    const logger = () => log.logger;
+    this.#log = log;
+    this.#listeners = listeners;
+    this.#generations = new Generations({ request, listeners, logger, first: settings });
+    this.#failures = new Failures(logger);
+    this.#arbiter = new Arbiter({
+      fleet: initialFleet(policyFrom(settings), queueCount),
+      logger,
+      act: (action, fleet) => this.#act(action, fleet),
+    });
+    this.#pool = new Pool({
+      onEvent: (event) => this.#onPoolEvent(event),
+      onMessage: (id, message) => this.#onMessage(id, message),
+    });
+    this.#handover = new Handover({
+      listeners,
+      pool: this.#pool,
+      logger,
+      isStarting: () => this.#arbiter.fleet.start === 'starting',
+      onBindError: (error) => this.#onBindError(error),
+    });
+  }
+
+  get fleet(): Fleet {
+    return this.#arbiter.fleet;
+  }
+
+  start(): void {
+    process.on('uncaughtException', (error) => this.#crash(error));
+    this.#sentinel.start();
+    this.#sentinel.setGrace(this.#generations.current.gracefulTimeout);
+    this.#sentinel.setSockets(this.#listeners.fds());
+    this.#arbiter.post({ type: 'ticked' });
+  }
+
+  post(event: Event): void {
+    this.#arbiter.post(event);
+  }
+
+  #act(action: Action, fleet: Fleet): void {
+    switch (action.type) {
+      case 'spawn': {
+        const settings = this.#generations.of(action.generation);
+        this.#pool.spawn({ ...action, settings, limits: drawLimits(settings) });
+        return;
+      }
+      case 'drain': {
+        const { drainLinger } = this.#generations.of(findWorker(fleet, action.id)?.generation ?? fleet.generation);
+        this.#pool.send(action.id, { type: 'drain', within: action.within, linger: drainLinger, quick: action.quick });
+        return;
+      }
+      case 'kill':
+        this.#pool.signal(action.id, action.signal);
+        return;
+      case 'assign':
+        this.#handover.assign(action.id, action.queues);
+        return;
+      case 'prepare':
+        this.#prepare(action.reload, action.generation);
+        return;
+      case 'promote':
+        this.#generations.promote();
+        this.#apply(this.#generations.current);
+        return;
+      case 'reject':
+        this.#generations.reject();
+        return;
+      case 'complete':
+        this.#closeUnused(fleet);
+        this.#generations.forget(new Set(fleet.workers.map((worker) => worker.generation)));
+        return;
+      case 'announce':
+        this.#announce();
+        return;
+      case 'unlisten':
+        this.#listeners.closeAll();
+        return;
+      case 'exit':
+        void this.#exit(action.status);
+        return;
+      case 'halt':
+      case 'started':
+      case 'reopen':
+        return;
+    }
+  }
+
+  #prepare(reload: number, generation: number): void {
+    this.#generations.prepare(generation).then(
+      (settings) => this.post({ type: 'prepared', reload, policy: policyFrom(settings) }),
+      (error: unknown) => {
+        if (!(error instanceof PreforkError)) this.#log.logger.debug({ err: error }, 'reload: preparation failed');
+        this.post({ type: 'prepareFailed', reload, reason: messageOf(error) });
+      },
+    );
+  }
+
+  /** Takes a new generation's settings for the master itself into force. */
+  #apply(settings: Settings): void {
+    this.#log.logger.level = settings.logLevel;
+    process.title = masterTitle(settings.name);
+    this.#sentinel.setGrace(settings.gracefulTimeout);
+    if (settings.pidfile === (this.#pidfile?.path ?? null) || this.fleet.start === 'starting') return;
+    this.#pidfile?.remove();
+    this.#pidfile = null;
+    this.#announce();
+  }
+
+  #announce(): void {
+    const { pidfile } = this.#generations.current;
+    if (pidfile === null || this.#pidfile !== null) return;
+    this.#pidfile = new Pidfile(pidfile);
+    try {
+      this.#pidfile.write();
+    } catch (error) {
+      this.#log.logger.fatal(messageOf(error));
+      if (this.fleet.reload.state === 'idle')
+        this.post({ type: 'stopRequested', kind: 'quick', status: exitStatus.failure });
+    }
+  }
+
+  #onPoolEvent(event: Event): void {
+    if (event.type === 'spawned') this.#sentinel.add(event.pid);
+    if (event.type === 'exited' || event.type === 'spawnFailed') {
+      const pid = findWorker(this.fleet, event.id)?.pid;
+      if (pid !== undefined && pid !== null) this.#sentinel.delete(pid);
+      this.#handover.forget(event.id);
+    }
+    this.post(event);
+  }
+
+  #onMessage(id: number, message: WorkerMessage): void {
+    const worker = findWorker(this.fleet, id);
+    if (worker === undefined) return;
+    switch (message.type) {
+      case 'listen':
+        void this.#handover
+          .answer(id, message, this.#generations.of(worker.generation))
+          .finally(() => this.#sentinel.setSockets(this.#listeners.fds()));
+        return;
+      case 'unlisten':
+        this.#handover.unlisten(id, message.listener);
+        return;
+      case 'ready':
+        this.post({ type: 'readied', id });
+        return;
+      case 'beat':
+        this.post({ type: 'beaten', id, figures: message.figures });
+        return;
+      case 'failed':
+        this.#failures.report(worker, message.error);
+        this.post({ type: 'failed', id, kind: message.kind, reason: firstLine(message.error) });
+        return;
+      case 'asked':
+        this.post({ type: 'asked', id });
+        return;
+      case 'draining':
+        this.#failures.reportDraining(worker, message);
+        return;
+      case 'drained':
+        this.#failures.reportDrained(worker, message);
+        return;
+    }
+  }
+
+  /** Listeners that neither the configuration names nor a worker uses. */
+  #closeUnused(fleet: Fleet): void {
+    const used = this.#handover.keysOf(fleet.workers.filter((w) => w.phase.name === 'ready').map((w) => w.id));
+    void this.#listeners.openAll(this.#generations.current.bind, this.#generations.current.backlog).then(
+      ({ listeners }) => {
+        for (const { key } of listeners) used.add(key);
+        for (const { key } of this.#listeners.all()) if (!used.has(key)) this.#listeners.close(key);
+        this.#sentinel.setSockets(this.#listeners.fds());
+      },
+      () => {},
+    );
+  }
+
+  #onBindError(error: BindError): void {
+    this.#log.logger.fatal(error.message);
+    this.post({ type: 'stopRequested', kind: 'quick', status: exitStatus.failure });
+  }
+
+  async #exit(status: number): Promise<void> {
+    this.#arbiter.end();
+    this.#sentinel.stop();
+    this.#listeners.closeAll();
+    this.#pidfile?.remove();
+    await this.#log.flush();
+    process.exit(status);
+  }
+
+  /**
+   * A bug in the master. A half-broken master is worse than none: it ends, its workers see that, finish what they have
+   * and go, and the service manager starts anew.
+   */
+  #crash(error: unknown): void {
+    process.exitCode = exitStatus.failure;
+    this.#log.logger.fatal({ err: error }, 'the master failed, this is a bug in prefork; the workers drain and exit');
+    this.#arbiter.end();
+    this.#listeners.closeAll();
+    this.#pidfile?.remove();
+    void this.#log.flush().then(() => process.exit(exitStatus.failure));
+  }
+}
+
+function firstLine(error: { readonly name: string; readonly message: string }): string {
+  return `${error.name}: ${error.message.split('\n', 1)[0] ?? ''}`;
+}

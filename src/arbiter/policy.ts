@@ -1,0 +1,29 @@
+/** From the configuration to what the core needs of it, and the dice that are thrown at a worker's birth. */
+import { availableParallelism } from 'node:os';
+import type { Settings } from '../config/resolved.ts';
+import type { Limits, Policy } from '../core/model.ts';
+
+export function policyFrom(settings: Settings): Policy {
+  return {
+    workers: settings.workers,
+    maxWorkers: settings.maxWorkers,
+    maxSurge: settings.maxSurge,
+    maxBooting: Math.max(1, availableParallelism()),
+    bootTimeout: settings.bootTimeout,
+    timeout: settings.timeout,
+    gracefulTimeout: settings.gracefulTimeout,
+    minReady: settings.minReadySeconds,
+    progressDeadline: settings.progressDeadline,
+    maxMemory: settings.maxMemory,
+    maxBootFailures: settings.maxBootFailures,
+  };
+}
+
+/** Draws when a worker will be spent: uniform in [max, max + jitter], anew for each life. */
+export function drawLimits(settings: Settings, random: () => number = Math.random): Limits {
+  const { maxRequests, maxRequestsJitter, maxLifetime, maxLifetimeJitter } = settings;
+  return {
+    requests: maxRequests > 0 ? maxRequests + Math.floor(random() * (maxRequestsJitter + 1)) : null,
+    lifetime: maxLifetime > 0 ? maxLifetime + Math.floor(random() * (maxLifetimeJitter + 1)) : null,
+  };
+}

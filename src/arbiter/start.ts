@@ -1,0 +1,64 @@
+/** From the command line to a running master. */
+import { loadSettings } from '../config/load.ts';
+import { noticesFor } from '../config/notices.ts';
+import type { LoadRequest, Settings } from '../config/resolved.ts';
+import { exitStatus, PreforkError } from '../errors.ts';
+import { supportsReusePort } from '../ipc/node-internals.ts';
+import { Listeners } from '../master/listeners.ts';
+import { Pidfile } from '../master/pidfile.ts';
+import { listenToSignals } from '../master/signals.ts';
+import { masterTitle } from '../master/title.ts';
+import { openLog } from '../telemetry/logger.ts';
+import { openFirst } from './generations.ts';
+import { Master } from './master.ts';
+
+/**
+ * Runs the service until it is stopped; the process then exits.
+ *
+ * @throws PreforkError where it cannot be started: nothing is left behind then
+ */
+export async function start(request: LoadRequest): Promise<void> {
+  process.title = masterTitle('');
+  let master: Master | null = null;
+  let listeners: Listeners | null = null;
+  listenToSignals((_signal, event) => {
+    if (master !== null) return master.post(event);
+    if (event.type !== 'stopRequested') return;
+    // Nothing runs yet, so there is nothing to wait for.
+    listeners?.closeAll();
+    process.exit(exitStatus.ok);
+  });
+
+  const settings = await loadSettings(request);
+  process.title = masterTitle(settings.name);
+  const log = await openLog({ name: settings.name, level: settings.logLevel, format: settings.logFormat });
+  const { logger } = log;
+  try {
+    if (settings.pidfile !== null) new Pidfile(settings.pidfile).check();
+    for (const notice of noticesFor(settings)) logger.warn(notice);
+    const queueCount = queueCountFor(settings);
+    listeners = new Listeners({ queues: queueCount, socketMode: settings.socketMode });
+    await openFirst(listeners, settings, logger);
+    logger.info(
+      { pid: process.pid, node: process.version, workers: settings.workers, app: settings.app.path },
+      `prefork starts ${settings.workers} workers for ${settings.app.given}${bindText(listeners)}`,
+    );
+    master = new Master({ request, settings, log, listeners, queueCount });
+    master.start();
+  } catch (error) {
+    listeners?.closeAll();
+    if (!(error instanceof PreforkError)) throw error;
+    logger.fatal({ code: error.code }, error.message);
+    await log.flush();
+    process.exit(error.exitStatus);
+  }
+}
+
+function queueCountFor(settings: Settings): number {
+  return settings.queues === 'per-worker' && supportsReusePort() ? settings.workers : 1;
+}
+
+function bindText(listeners: Listeners): string {
+  const labels = listeners.all().map(({ label }) => label);
+  return labels.length === 0 ? '' : ` on ${labels.join(', ')}`;
+}

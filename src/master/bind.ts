@@ -1,0 +1,139 @@
+/** Binds addresses: one handle per queue, none of them accepting. */
+import { lookup } from 'node:dns/promises';
+import { statSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { getSystemErrorName } from 'node:util';
+import type { Address } from '../config/address.ts';
+import { BindError, messageOf } from '../errors.ts';
+import { bindHandle, type Handle, handleAddress, UV_TCP_REUSEPORT } from '../ipc/node-internals.ts';
+import { clearStaleSocket } from './unix-socket.ts';
+
+export interface BindOptions {
+  /** Kernel queues to make for a TCP address; above 1 they share it by SO_REUSEPORT. */
+  readonly queues: number;
+  /** Permission bits of a unix socket. */
+  readonly socketMode: number;
+}
+
+/** What to bind, in the terms of node:net; host names are resolved. */
+export interface Target {
+  /** The address as an operator writes it. */
+  readonly label: string;
+  /** `null` is the unspecified address, both families where the machine has them. */
+  readonly host: string | null;
+  readonly port: number;
+  readonly addressType: 4 | 6 | -1;
+  readonly fd: number | null;
+}
+
+/** @throws BindError where the host name is unknown */
+export async function resolveTarget(address: Address): Promise<Target> {
+  switch (address.kind) {
+    case 'unix':
+      return { label: `unix:${address.path}`, host: address.path, port: -1, addressType: -1, fd: null };
+    case 'fd':
+      return { label: `fd://${address.fd}`, host: null, port: -1, addressType: -1, fd: address.fd };
+    case 'tcp': {
+      const label = tcpLabel(address.host, address.port);
+      const host = isIP(address.host) === 0 ? await resolveHost(address.host, label) : address.host;
+      return { label, host, port: address.port, addressType: isIP(host) === 6 ? 6 : 4, fd: null };
+    }
+  }
+}
+
+export function tcpLabel(host: string | null, port: number): string {
+  const shown = host ?? '*';
+  return shown.includes(':') ? `[${shown}]:${port}` : `${shown}:${port}`;
+}
+
+/**
+ * @returns the queues of the address, at least one
+ * @throws BindError naming the address, the reason and what to do
+ */
+export async function bindTarget(target: Target, options: BindOptions): Promise<Handle[]> {
+  if (target.fd !== null) return [wrapInherited(target, target.fd)];
+  if (target.addressType === -1) return [await bindUnix(target, options.socketMode)];
+  return options.queues > 1 ? bindQueues(target, options.queues) : [bindTcp(target, target.port, 0)];
+}
+
+function bindTcp(target: Target, port: number, flags: number): Handle {
+  const handle = bindHandle(target.host, port, target.addressType, null, flags);
+  if (typeof handle === 'number') throw bindError(target.label, handle);
+  return handle;
+}
+
+/**
+ * SO_REUSEPORT lets another process of the same user take half of our connections without an error, and us theirs: a
+ * plain bind first finds out whether somebody listens there.
+ */
+function bindQueues(target: Target, queues: number): Handle[] {
+  if (target.port !== 0) bindTcp(target, target.port, 0).close();
+  const handles: Handle[] = [];
+  try {
+    const first = bindTcp(target, target.port, UV_TCP_REUSEPORT);
+    handles.push(first);
+    const port = handleAddress(first)?.port ?? target.port;
+    while (handles.length < queues) handles.push(bindTcp(target, port, UV_TCP_REUSEPORT));
+    return handles;
+  } catch (error) {
+    for (const handle of handles) handle.close();
+    throw error;
+  }
+}
+
+async function bindUnix(target: Target, mode: number): Promise<Handle> {
+  const path = target.host ?? '';
+  await clearStaleSocket(path);
+  // The umask gives the mode at the moment of creation: a chmod after it would leave a moment in which anybody connects.
+  const umask = process.umask(0o777 & ~mode);
+  try {
+    const handle = bindHandle(path, -1, -1, null, 0);
+    if (typeof handle === 'number') throw bindError(target.label, handle);
+    return handle;
+  } finally {
+    process.umask(umask);
+  }
+}
+
+function wrapInherited(target: Target, fd: number): Handle {
+  let isSocket = false;
+  try {
+    isSocket = statSync(`/proc/self/fd/${fd}`).isSocket();
+  } catch {
+    isSocket = process.platform !== 'linux';
+  }
+  const handle = isSocket ? bindHandle(null, -1, -1, fd, 0) : -9;
+  if (typeof handle !== 'number') return handle;
+  throw new BindError(
+    target.label,
+    'EBADF',
+    `cannot use ${target.label}: file descriptor ${fd} is not an open listening socket`,
+  );
+}
+
+async function resolveHost(host: string, label: string): Promise<string> {
+  try {
+    return (await lookup(host)).address;
+  } catch (error) {
+    throw new BindError(label, 'ENOTFOUND', `cannot bind ${label}: host name not found (${messageOf(error)})`, {
+      cause: error,
+    });
+  }
+}
+
+const advice: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'address in use; stop what listens there, or choose another --bind',
+  EACCES: 'permission denied; ports below 1024 need root, CAP_NET_BIND_SERVICE or a socket from the service manager',
+  EADDRNOTAVAIL: 'no interface of this machine has that address',
+  EAFNOSUPPORT: 'this machine has no such address family (is IPv6 disabled?)',
+  ENOENT: 'the directory does not exist',
+  ENAMETOOLONG: 'the path is too long for a unix socket',
+};
+
+/** @param errno libuv's negative number */
+export function bindError(label: string, errno: number): BindError {
+  const name = getSystemErrorName(errno);
+  const unixAccess = name === 'EACCES' && label.startsWith('unix:');
+  const reason = unixAccess ? 'permission denied in the directory' : (advice[name] ?? 'the system refuses it');
+  return new BindError(label, name, `cannot bind ${label}: ${reason} (${name})`);
+}

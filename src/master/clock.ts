@@ -1,0 +1,36 @@
+/**
+ * The running clock: monotonic milliseconds that stand still while the master itself was stopped (SIGSTOP, a suspended
+ * machine), so that nobody is condemned for the time in which nobody listened.
+ */
+export class RunningClock {
+  readonly #read: () => number;
+  #lost = 0;
+  #expected = Number.POSITIVE_INFINITY;
+
+  /** @param read monotonic milliseconds */
+  constructor(read: () => number = () => performance.now()) {
+    this.#read = read;
+  }
+
+  now(): number {
+    return this.#read() - this.#lost;
+  }
+
+  /** Says when the master expects to run again, in milliseconds from now. */
+  expect(within: number): void {
+    this.#expected = this.#read() + within;
+  }
+
+  /**
+   * Called when the master runs again. What it is late beyond `tolerance` was time in which it did not run.
+   *
+   * @returns the milliseconds that were taken out of the clock
+   */
+  resume(tolerance = 500): number {
+    const late = this.#read() - this.#expected;
+    this.#expected = Number.POSITIVE_INFINITY;
+    if (late <= tolerance) return 0;
+    this.#lost += late;
+    return late;
+  }
+}

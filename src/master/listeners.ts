@@ -1,0 +1,140 @@
+/**
+ * The listening sockets. The master owns them from bind to exit: a socket that closes while connections wait in its
+ * queue resets them, so none is closed while somebody may still want it.
+ */
+import { constants } from 'node:os';
+import type { Address } from '../config/address.ts';
+import { BindError, messageOf } from '../errors.ts';
+import type { ListenQuery } from '../ipc/messages.ts';
+import { type Handle, handleAddress } from '../ipc/node-internals.ts';
+import { type BindOptions, bindTarget, resolveTarget, type Target, tcpLabel } from './bind.ts';
+
+export interface Listener {
+  /** Equal for equal addresses: tells on reload what is new, and on `listen()` what is shared. */
+  readonly key: string;
+  /** The address it is bound to, as an operator writes it; a port 0 is shown as the port it became. */
+  readonly label: string;
+  readonly backlog: number;
+  readonly queues: readonly Handle[];
+}
+
+export class Listeners {
+  readonly #options: BindOptions;
+  readonly #open = new Map<string, Listener>();
+  /** Binds under way, so that workers that ask at the same time get the same socket. */
+  readonly #opening = new Map<string, Promise<Listener>>();
+
+  constructor(options: BindOptions) {
+    this.#options = options;
+  }
+
+  /** All that are open, in the order in which they were bound. */
+  all(): readonly Listener[] {
+    return [...this.#open.values()];
+  }
+
+  get(key: string): Listener | undefined {
+    return this.#open.get(key);
+  }
+
+  fds(): number[] {
+    return this.all().flatMap((listener) => listener.queues.map((queue) => queue.fd));
+  }
+
+  /**
+   * Opens what is not open yet; all or nothing.
+   *
+   * @returns the listeners of all the addresses, and the keys of those that are new
+   * @throws BindError
+   */
+  async openAll(addresses: readonly Address[], backlog: number): Promise<{ listeners: Listener[]; added: string[] }> {
+    const listeners: Listener[] = [];
+    const added: string[] = [];
+    try {
+      for (const [index, address] of addresses.entries()) {
+        const target = await resolveTarget(address);
+        const key = keyOf(target, index);
+        if (!this.#open.has(key)) added.push(key);
+        listeners.push(await this.#ensure(key, target, backlog));
+      }
+      return { listeners, added };
+    } catch (error) {
+      for (const key of added) this.close(key);
+      throw error;
+    }
+  }
+
+  /**
+   * Opens what an app's own `listen()` names.
+   *
+   * @throws BindError
+   */
+  openQuery(query: ListenQuery, ordinal: number, backlog: number): Promise<Listener> {
+    const target = targetOf(query);
+    return this.#ensure(keyOf(target, `app ${ordinal}`), target, backlog);
+  }
+
+  close(key: string): void {
+    const listener = this.#open.get(key);
+    this.#open.delete(key);
+    for (const queue of listener?.queues ?? []) queue.close();
+  }
+
+  closeAll(): void {
+    for (const key of [...this.#open.keys()]) this.close(key);
+  }
+
+  async #ensure(key: string, target: Target, backlog: number): Promise<Listener> {
+    const open = this.#open.get(key) ?? (await this.#opening.get(key));
+    if (open !== undefined) return open;
+    const opening = this.#bind(key, target, backlog);
+    this.#opening.set(key, opening);
+    try {
+      return await opening;
+    } finally {
+      this.#opening.delete(key);
+    }
+  }
+
+  async #bind(key: string, target: Target, backlog: number): Promise<Listener> {
+    const queues = await bindTarget(target, this.#options);
+    const listener = { key, label: labelOf(target, queues), backlog, queues };
+    this.#open.set(key, listener);
+    return listener;
+  }
+}
+
+/** A port 0 is another socket each time it is asked for; anything else is the same for everybody. */
+function keyOf(target: Target, distinct: number | string): string {
+  if (target.fd !== null) return `fd ${target.fd}`;
+  if (target.addressType === -1) return `unix ${target.host}`;
+  return `tcp ${target.host ?? '*'} ${target.port}${target.port === 0 ? ` ${distinct}` : ''}`;
+}
+
+function targetOf(query: ListenQuery): Target {
+  const { address, port, fd } = query;
+  if (fd !== null && fd >= 0) return { label: `fd://${fd}`, host: null, port: -1, addressType: -1, fd };
+  if (query.addressType === -1) {
+    return { label: `unix:${address ?? ''}`, host: address, port: -1, addressType: -1, fd: null };
+  }
+  return {
+    label: tcpLabel(address, port ?? 0),
+    host: address,
+    port: port ?? 0,
+    addressType: query.addressType === 6 ? 6 : 4,
+    fd: null,
+  };
+}
+
+function labelOf(target: Target, queues: readonly Handle[]): string {
+  const [first] = queues;
+  if (target.port !== 0 || first === undefined) return target.label;
+  return tcpLabel(target.host, handleAddress(first)?.port ?? 0);
+}
+
+/** libuv's number for a failure to bind, as a worker's `listen()` wants it. */
+export function errnoOf(error: unknown): number {
+  const name = error instanceof BindError ? error.errno : messageOf(error);
+  const known = constants.errno as Readonly<Record<string, number>>;
+  return -(known[name] ?? constants.errno.EINVAL);
+}

@@ -1,0 +1,176 @@
+/** The processes: forks workers through node:cluster, carries messages, and reports what becomes of them as events. */
+import cluster, { type ClusterSettings, type Worker as ClusterWorker } from 'node:cluster';
+import { fileURLToPath } from 'node:url';
+import type { Settings } from '../config/resolved.ts';
+import type { Event } from '../core/events.ts';
+import type { Limits } from '../core/model.ts';
+import { messageOf } from '../errors.ts';
+import { type Checked, checkWorkerMessage } from '../ipc/check.ts';
+import { type BootInfo, bootVariable, type MasterMessage, type WorkerMessage, wrap } from '../ipc/messages.ts';
+import { filterClusterMessages, type Handle } from '../ipc/node-internals.ts';
+import { wantsTsx } from './typescript.ts';
+
+export interface SpawnOrder {
+  readonly id: number;
+  readonly slot: number;
+  readonly generation: number;
+  readonly settings: Settings;
+  readonly limits: Limits;
+}
+
+export interface PoolListener {
+  onEvent(event: Event): void;
+  onMessage(id: number, message: WorkerMessage): void;
+}
+
+/** Messages a worker may send in a second, on average over a few, before it is taken for hostile. */
+const maxRate = 500;
+/** Milliseconds for a dead worker's last words to arrive: `exit` is often reported before its channel is read out. */
+const lastWords = 250;
+/** Milliseconds between heartbeats. */
+export const heartbeat = 500;
+
+interface Process {
+  readonly worker: ClusterWorker;
+  gone: boolean;
+  tokens: number;
+  refilledAt: number;
+}
+
+const agent = fileURLToPath(new URL('../worker/agent.js', import.meta.url));
+const host = fileURLToPath(new URL('../worker/host.js', import.meta.url));
+
+export class Pool {
+  readonly #listener: PoolListener;
+  readonly #processes = new Map<number, Process>();
+
+  constructor(listener: PoolListener) {
+    this.#listener = listener;
+  }
+
+  pids(): number[] {
+    return [...this.#processes.values()].flatMap(({ worker }) => worker.process.pid ?? []);
+  }
+
+  pidOf(id: number): number | null {
+    return this.#processes.get(id)?.worker.process.pid ?? null;
+  }
+
+  spawn(order: SpawnOrder): void {
+    const { id, settings } = order;
+    let worker: ClusterWorker;
+    try {
+      cluster.setupPrimary(clusterSettings(settings));
+      worker = cluster.fork(environment(order));
+    } catch (error) {
+      this.#listener.onEvent({ type: 'spawnFailed', id, reason: messageOf(error), jitter: Math.random() });
+      return;
+    }
+    const entry: Process = { worker, gone: false, tokens: maxRate * 4, refilledAt: performance.now() };
+    this.#processes.set(id, entry);
+    filterClusterMessages(worker);
+    this.#watch(id, entry);
+    const { pid } = worker.process;
+    if (pid !== undefined) this.#listener.onEvent({ type: 'spawned', id, pid, limits: order.limits });
+  }
+
+  /** Sends a message, beside a handle where one is given. A worker that is gone is not an error: its exit is an event. */
+  send(id: number, message: MasterMessage, handle?: Handle): void {
+    const worker = this.#processes.get(id)?.worker;
+    if (worker === undefined || !worker.isConnected()) return;
+    // Without a callback a late failure would be an uncaught exception.
+    worker.process.send?.(wrap(message), handle as never, {}, () => {});
+  }
+
+  signal(id: number, signal: NodeJS.Signals): void {
+    const entry = this.#processes.get(id);
+    // Not worker.kill(), which waits for a disconnect that a stuck worker never makes.
+    if (entry !== undefined && !entry.gone) entry.worker.process.kill(signal);
+  }
+
+  #watch(id: number, entry: Process): void {
+    const { worker } = entry;
+    const child = worker.process;
+    child.on('message', (raw) => this.#receive(id, entry, raw));
+    child.on('error', (error) => {
+      // EMFILE and the like: there is no process and there will be no exit.
+      if (child.pid === undefined)
+        this.#gone(id, entry, { type: 'spawnFailed', id, reason: error.message, jitter: Math.random() });
+    });
+    worker.on('error', () => {});
+    child.on('exit', (code, signal) => {
+      const event: Event = { type: 'exited', id, code, signal, jitter: Math.random() };
+      if (!child.connected) {
+        this.#gone(id, entry, event);
+        return;
+      }
+      const timer = setTimeout(() => this.#gone(id, entry, event), lastWords);
+      child.once('disconnect', () => {
+        clearTimeout(timer);
+        this.#gone(id, entry, event);
+      });
+    });
+  }
+
+  #gone(id: number, entry: Process, event: Event): void {
+    if (entry.gone) return;
+    entry.gone = true;
+    this.#processes.delete(id);
+    this.#listener.onEvent(event);
+  }
+
+  #receive(id: number, entry: Process, raw: unknown): void {
+    if (entry.gone) return;
+    const checked: Checked = this.#isTooFast(entry)
+      ? { kind: 'malformed', reason: 'too many messages' }
+      : checkWorkerMessage(raw);
+    if (checked.kind === 'message') this.#listener.onMessage(id, checked.message);
+    else if (checked.kind === 'malformed') {
+      this.#listener.onEvent({ type: 'misbehaved', id, reason: checked.reason });
+    }
+  }
+
+  /** A token bucket: bursts are fine, a flood is not. */
+  #isTooFast(entry: Process): boolean {
+    const now = performance.now();
+    entry.tokens = Math.min(maxRate * 4, entry.tokens + ((now - entry.refilledAt) * maxRate) / 1_000) - 1;
+    entry.refilledAt = now;
+    return entry.tokens < 0;
+  }
+}
+
+function clusterSettings(settings: Settings): ClusterSettings {
+  const loader = wantsTsx(settings) ? ['--import', import.meta.resolve('tsx')] : [];
+  return {
+    // The app's own file is the main module, so that argv, require.main and import.meta.main are what they are without us.
+    exec: settings.app.exportName === null ? settings.app.path : host,
+    args: [...settings.args],
+    // A signal can open a worker's inspector: never on the port that everybody knows.
+    execArgv: [...settings.nodeArgs, '--inspect-port=127.0.0.1:0', '--require', agent, ...loader],
+    cwd: settings.chdir,
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    serialization: 'json',
+  };
+}
+
+/** cluster.fork() adds the master's environment to what it is given: what a worker must not have is set to undefined. */
+function environment({ id, slot, generation, settings }: SpawnOrder): NodeJS.ProcessEnv {
+  const boot: BootInfo = {
+    id,
+    slot,
+    generation,
+    name: settings.name,
+    app: { path: settings.app.path, exportName: settings.app.exportName },
+    bind: settings.bind,
+    defaultBind: settings.defaultBind,
+    heartbeat,
+    drainLinger: settings.drainLinger,
+    gracefulTimeout: settings.gracefulTimeout,
+  };
+  const removed = Object.keys(process.env).filter((name) => !Object.hasOwn(settings.env, name));
+  return {
+    ...Object.fromEntries(removed.map((name) => [name, undefined])),
+    ...settings.env,
+    [bootVariable]: JSON.stringify(boot),
+  };
+}

@@ -1,0 +1,86 @@
+/**
+ * Ends workers that outlive a master that was killed.
+ *
+ * A healthy worker sees its channel close, lets go of the listening sockets at once and drains. One that is blocked or
+ * stopped at that moment cannot, and the sockets it holds would keep connections waiting for ever. A watchdog thread in
+ * each worker would cost megabytes apiece and does not run in a stopped process; one shell beside the master sees both.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import type { Writable } from 'node:stream';
+import { sentinelScript } from './sentinel-script.ts';
+
+export class Sentinel {
+  #pipe: Writable | null = null;
+  #sockets = '';
+
+  /** Starts it, where it is needed and can be: as PID 1 the kernel ends everybody with us. */
+  start(): void {
+    if (process.pid === 1 || process.platform === 'win32' || !existsSync('/bin/sh')) return;
+    const shell = spawn('/bin/sh', ['-c', sentinelScript, 'prefork-sentinel'], {
+      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+      // Not in our process group: it must survive a Ctrl-C that ends us. Not with our environment: it needs none.
+      detached: true,
+      env: { PATH: '/usr/bin:/bin' },
+      cwd: '/',
+    });
+    shell.on('error', () => this.#drop());
+    shell.unref();
+    const pipe = shell.stdio[3] as Writable;
+    pipe.on('error', () => this.#drop());
+    (pipe as Writable & { unref?: () => void }).unref?.();
+    this.#pipe = pipe;
+  }
+
+  /** @param grace milliseconds a worker may take to drain */
+  setGrace(grace: number): void {
+    this.#say(`grace ${Math.ceil(grace / 1000)}`);
+  }
+
+  /** Says which sockets nobody may go on holding. */
+  setSockets(fds: readonly number[]): void {
+    const inodes = fds.flatMap((fd) => inodeOf(fd) ?? []).join(' ');
+    if (inodes !== this.#sockets) this.#say(`sockets ${inodes}`);
+    this.#sockets = inodes;
+  }
+
+  add(pid: number): void {
+    this.#say(`add ${pid} ${startTimeOf(pid)}`);
+  }
+
+  delete(pid: number): void {
+    this.#say(`del ${pid}`);
+  }
+
+  /** All workers are gone: so is the need. */
+  stop(): void {
+    this.#say('bye');
+    this.#pipe?.end();
+    this.#pipe = null;
+  }
+
+  #say(line: string): void {
+    this.#pipe?.write(`${line}\n`);
+  }
+
+  #drop(): void {
+    this.#pipe = null;
+  }
+}
+
+function inodeOf(fd: number): string | null {
+  try {
+    return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function startTimeOf(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '0';
+  } catch {
+    return '0';
+  }
+}

@@ -1,0 +1,48 @@
+/** Signals to the master, as Gunicorn reads them. */
+import type { Event } from '../core/events.ts';
+
+const table: Readonly<Partial<Record<NodeJS.Signals, Event>>> = {
+  SIGHUP: { type: 'reloadRequested' },
+  SIGTERM: { type: 'stopRequested', kind: 'graceful' },
+  SIGINT: { type: 'stopRequested', kind: 'quick' },
+  SIGQUIT: { type: 'stopRequested', kind: 'quick' },
+  SIGTTIN: { type: 'scaled', by: 1 },
+  SIGTTOU: { type: 'scaled', by: -1 },
+  SIGWINCH: { type: 'dismissed' },
+  SIGUSR1: { type: 'reopenRequested' },
+};
+
+/** Signals that would end Node or be misunderstood, and mean nothing here. */
+const ignored: readonly NodeJS.Signals[] = [
+  'SIGUSR2',
+  'SIGPIPE',
+  'SIGALRM',
+  'SIGVTALRM',
+  'SIGXCPU',
+  'SIGXFSZ',
+  'SIGIO',
+  'SIGPWR',
+  'SIGPROF',
+  'SIGSTKFLT',
+];
+
+/**
+ * Listens from now on.
+ *
+ * @param onSignal is given the signal and the event it stands for
+ */
+export function listenToSignals(onSignal: (signal: NodeJS.Signals, event: Event) => void): void {
+  for (const [signal, event] of Object.entries(table) as [NodeJS.Signals, Event][]) {
+    process.on(signal, () => {
+      // A terminal sends WINCH for every change of its window's size, to whatever runs in it.
+      if (signal !== 'SIGWINCH' || !process.stdin.isTTY) onSignal(signal, event);
+    });
+  }
+  for (const signal of ignored) {
+    try {
+      process.on(signal, () => {});
+    } catch {
+      // This platform does not have it.
+    }
+  }
+}

@@ -1,0 +1,58 @@
+/** The master's log: pino, to stderr; pretty on a terminal, JSON lines otherwise. It never stops the service. */
+import { isatty } from 'node:tty';
+import pino from 'pino';
+
+export type Logger = pino.Logger;
+
+export interface Log {
+  readonly logger: Logger;
+  /** Gives what is still buffered a moment to be written; never hangs on a reader that does not read. */
+  flush(): Promise<void>;
+}
+
+export interface LogOptions {
+  readonly name: string;
+  readonly level: string;
+  readonly format: 'auto' | 'pretty' | 'json';
+}
+
+const stderr = 2;
+/** Bytes that wait for a slow reader before lines are dropped. */
+const maxBuffered = 4 * 1024 * 1024;
+const flushDeadline = 1_000;
+
+export async function openLog(options: LogOptions): Promise<Log> {
+  // Asynchronous, so that a reader that does not read blocks a thread of the pool and not the master.
+  const destination = pino.destination({ dest: stderr, sync: false, minLength: 0, maxLength: maxBuffered });
+  // EPIPE, ENOSPC, EIO: the line is lost, the service is not.
+  destination.on('error', () => {});
+  destination.on('drop', () => {});
+  const pretty = options.format === 'pretty' || (options.format === 'auto' && isatty(stderr));
+  const stream = pretty ? await prettyStream(destination) : destination;
+  const logger = pino(
+    {
+      name: options.name,
+      level: options.level,
+      base: { name: options.name },
+      timestamp: pino.stdTimeFunctions.isoTime,
+    },
+    stream,
+  );
+  const flush = (): Promise<void> =>
+    new Promise((resolve) => {
+      setTimeout(resolve, flushDeadline).unref();
+      destination.flush(() => resolve());
+    });
+  return { logger, flush };
+}
+
+async function prettyStream(destination: pino.DestinationStream): Promise<pino.DestinationStream> {
+  const { default: pretty } = await import('pino-pretty');
+  return pretty({
+    colorize: isatty(stderr) && process.env.NO_COLOR === undefined,
+    translateTime: 'SYS:HH:MM:ss.l',
+    ignore: 'name,hostname',
+    singleLine: true,
+    destination: destination as unknown as NodeJS.WritableStream,
+  });
+}
