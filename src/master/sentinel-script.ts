@@ -5,12 +5,12 @@
  * Reads from fd 3: `grace SECONDS`, `sockets INODE...`, `add PID START`, `del PID`, `bye`. End of file without `bye`
  * means that the master died. START is field 22 of /proc/PID/stat and tells a worker from a later process with its pid.
  */
-export const sentinelScript = String.raw`
+export const sentinelScript = `
 is_same() {
   if [ ! -d /proc/self ]; then kill -0 "$1"; return; fi
   start=$2 stat=
   read -r stat <"/proc/$1/stat" || return 1
-  set -- ${'$'}{stat##*) }
+  set -- \${stat##*) }
   [ "$1" != Z ] || return 1
   shift 19
   [ "$1" = "$start" ]
@@ -29,10 +29,10 @@ watch() {
     case $verb in
       grace) grace=$rest ;;
       sockets) sockets=$rest ;;
-      add) pids="$pids ${'$'}{rest% *}:${'$'}{rest#* }" ;;
+      add) pids="$pids \${rest% *}:\${rest#* }" ;;
       del)
         kept=
-        for entry in $pids; do [ "${'$'}{entry%%:*}" = "$rest" ] || kept="$kept $entry"; done
+        for entry in $pids; do [ "\${entry%%:*}" = "$rest" ] || kept="$kept $entry"; done
         pids=$kept
         ;;
       bye) exit 0 ;;
@@ -42,8 +42,8 @@ watch() {
   while :; do
     alive=
     for entry in $pids; do
-      pid=${'$'}{entry%%:*}
-      is_same "$pid" "${'$'}{entry#*:}" || continue
+      pid=\${entry%%:*}
+      is_same "$pid" "\${entry#*:}" || continue
       alive="$alive $entry"
       if [ "$tick" -ge $(((grace + 1) * 5)) ]; then kill -9 "$pid"
       elif [ "$tick" -ge 8 ] && holds_socket "$pid"; then kill -9 "$pid"

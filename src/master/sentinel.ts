@@ -17,14 +17,17 @@ export class Sentinel {
   /** Starts it, where it is needed and can be: as PID 1 the kernel ends everybody with us. */
   start(): void {
     if (process.pid === 1 || process.platform === 'win32' || !existsSync('/bin/sh')) return;
-    const shell = spawn('/bin/sh', ['-c', sentinelScript, 'prefork-sentinel'], {
-      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    // The program goes in by stdin, so that `ps` shows a name and not sixty lines.
+    const shell = spawn('/bin/sh', ['-s', 'prefork: sentinel'], {
+      stdio: ['pipe', 'ignore', 'ignore', 'pipe'],
       // Not in our process group: it must survive a Ctrl-C that ends us. Not with our environment: it needs none.
       detached: true,
       env: { PATH: '/usr/bin:/bin' },
       cwd: '/',
     });
     shell.on('error', () => this.#drop());
+    shell.stdin?.on('error', () => this.#drop());
+    shell.stdin?.end(sentinelScript);
     shell.unref();
     const pipe = shell.stdio[3] as Writable;
     pipe.on('error', () => this.#drop());
