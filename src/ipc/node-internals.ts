@@ -1,0 +1,317 @@
+/**
+ * Everything in prefork that leans on parts of Node without a documented contract, and nothing else. Each function
+ * says what it relies on; `test/integration/node-internals.test.ts` holds them against every supported version.
+ */
+import cluster, { type Worker } from 'node:cluster';
+import type { ServerResponse } from 'node:http';
+import net, { type Server, type Socket } from 'node:net';
+import { UnsupportedNodeError } from '../errors.ts';
+import type { ListenQuery } from './messages.ts';
+
+/** A libuv server handle: a TCP socket or a pipe. */
+export interface Handle {
+  readonly fd: number;
+  close(callback?: () => void): void;
+  listen(backlog: number): number;
+  ref(): void;
+  unref(): void;
+  /** TCP only. */
+  getsockname?(out: Partial<HandleAddress>): number;
+  onconnection?: unknown;
+}
+
+/** Where a TCP handle is bound. */
+export interface HandleAddress {
+  readonly address: string;
+  readonly family: 'IPv4' | 'IPv6';
+  readonly port: number;
+}
+
+/** The flag of `bindHandle` that sets SO_REUSEPORT. Older versions of Node ignore it. */
+export const UV_TCP_REUSEPORT = 2;
+
+type CreateServerHandle = (
+  address: string | null,
+  port: number | null,
+  addressType: number | null,
+  fd: number | null,
+  flags: number,
+) => Handle | number;
+
+type GetServer = (server: object, query: RawQuery, callback: (errno: number, handle: Handle | null) => void) => void;
+
+interface RawQuery {
+  readonly address: string | null;
+  readonly port: number | null;
+  readonly addressType: number | string | null;
+  readonly fd?: number | null;
+  readonly flags?: number;
+}
+
+interface ServerInternals {
+  _handle: (Handle & Record<symbol, unknown>) | null;
+  _listeningId: number;
+  _pipeName?: string;
+}
+
+interface HttpParser {
+  readonly incoming: { readonly complete: boolean } | null;
+}
+
+interface SocketInternals {
+  readonly _httpMessage?: ServerResponse | null;
+  readonly _parent?: Socket | null;
+  readonly parser?: HttpParser | null;
+}
+
+/**
+ * Binds a socket without accepting from it, or wraps an inherited one where `fd` is given.
+ *
+ * Relies on `net._createServerHandle`. libuv reports that an address is in use only at a later call, so one is made.
+ *
+ * @returns the handle, or libuv's negative error number
+ * @throws UnsupportedNodeError
+ */
+export function bindHandle(
+  address: string | null,
+  port: number,
+  addressType: number,
+  fd: number | null,
+  flags: number,
+): Handle | number {
+  const create = (net as unknown as { _createServerHandle?: CreateServerHandle })._createServerHandle;
+  if (typeof create !== 'function') throw unsupported('net._createServerHandle is missing');
+  if (fd !== null) return create(null, null, null, fd, 0);
+  const handle = create(address, port, addressType, null, flags);
+  if (typeof handle === 'number' || handle.getsockname === undefined) return handle;
+  const bound: Partial<HandleAddress> = {};
+  const error = handle.getsockname(bound);
+  if (error === 0) return handle;
+  handle.close();
+  return error;
+}
+
+/** Where a handle is bound; `null` for a unix socket. */
+export function handleAddress(handle: Handle): HandleAddress | null {
+  const out: Partial<HandleAddress> = {};
+  const error = handle.getsockname?.(out);
+  return error === 0 ? (out as HandleAddress) : null;
+}
+
+/** Whether {@link UV_TCP_REUSEPORT} has an effect: Linux spreads connections over such sockets, Node 22.12 knows it. */
+export function supportsReusePort(): boolean {
+  if (process.platform !== 'linux') return false;
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  return major > 22 || (major === 22 && minor >= 12);
+}
+
+/** UDP sockets a worker may have the master bind for it at a time. */
+const maxDatagramSockets = 64;
+
+/**
+ * Lets through only what the master may do for a worker it does not trust. Plain node:cluster binds any address a
+ * worker names, with the master's rights, and can be made to throw by an odd `act`.
+ *
+ * Relies on node:cluster's listener being the last one for 'internalMessage' right after fork().
+ */
+export function filterClusterMessages(worker: Worker): void {
+  const child = worker.process;
+  const listener = child.listeners('internalMessage' as 'message').at(-1);
+  // A fork that failed has no channel, and nothing can arrive.
+  if (listener === undefined && child.pid === undefined) return;
+  if (listener?.name !== 'onInternalMessage') throw unsupported("node:cluster's message listener is not where it was");
+  const datagramSockets = new Map<string, number>();
+  child.removeListener('internalMessage', listener as () => void);
+  child.on('internalMessage', (raw: unknown, handle: unknown) => {
+    const message = checkClusterMessage(raw, datagramSockets);
+    if (message !== null) Reflect.apply(listener, child, [message, handle]);
+  });
+}
+
+/** @param datagramSockets how often each is open */
+function checkClusterMessage(raw: unknown, datagramSockets: Map<string, number>): object | null {
+  if (typeof raw !== 'object' || raw === null) return null;
+  const message = raw as Readonly<Record<string, unknown>>;
+  if (message.cmd !== 'NODE_CLUSTER' || !Number.isSafeInteger(message.seq)) return null;
+  const base = { cmd: message.cmd, seq: message.seq, act: message.act };
+  switch (message.act) {
+    case 'online':
+    case 'exitedAfterDisconnect':
+      return base;
+    case 'queryServer': {
+      const { address, port, addressType, index, flags } = message;
+      if (addressType !== 'udp4' && addressType !== 'udp6') return null;
+      if (typeof address !== 'string' && address !== null && address !== undefined) return null;
+      if (!isPort(port) || !Number.isSafeInteger(index) || (address ?? '').length > 255) return null;
+      const open = [...datagramSockets.values()].reduce((sum, count) => sum + count, 0);
+      if (open >= maxDatagramSockets) return null;
+      const key = `${address}:${port}:${addressType}:undefined`;
+      datagramSockets.set(key, (datagramSockets.get(key) ?? 0) + 1);
+      // Without `fd`: it would name one of the master's own.
+      return { ...base, address, port, addressType, index, flags: Number.isSafeInteger(flags) ? flags : 0, data: null };
+    }
+    case 'close': {
+      if (typeof message.key !== 'string') return null;
+      // node:cluster adds an index to the keys of sockets on port 0, and on Node 20 to all.
+      const key = [...datagramSockets.keys()].find((known) => String(message.key).startsWith(known));
+      if (key === undefined) return null;
+      const count = (datagramSockets.get(key) ?? 1) - 1;
+      if (count === 0) datagramSockets.delete(key);
+      else datagramSockets.set(key, count);
+      return { ...base, key: message.key };
+    }
+    default:
+      return null;
+  }
+}
+
+function isPort(value: unknown): boolean {
+  return (
+    value === null || value === undefined || (Number.isInteger(value) && Number(value) >= 0 && Number(value) < 65_536)
+  );
+}
+
+/** Answers one `listen()`: with a handle, or with libuv's negative error number. */
+export type ListenAnswer = (answer: Handle | number) => void;
+
+/**
+ * Has every `listen()` of this worker that wants a socket ask `serve` instead of node:cluster's primary. UDP goes on
+ * to node:cluster.
+ *
+ * Relies on `cluster._getServer`, and on `server._listeningId` changing when a server is closed meanwhile.
+ */
+export function takeOverListen(serve: (server: Server, query: ListenQuery, answer: ListenAnswer) => void): void {
+  const internals = cluster as unknown as { _getServer?: GetServer };
+  const original = internals._getServer;
+  if (typeof original !== 'function') throw unsupported('cluster._getServer is missing');
+  internals._getServer = (server, raw, callback) => {
+    if (!(server instanceof net.Server)) return original(server, raw, callback);
+    const listeningId = internalsOf(server)._listeningId;
+    serve(server, toQuery(raw), (answer) => {
+      if (typeof answer !== 'number') callback(0, answer);
+      // Node would close the handle that an error does not come with.
+      else if (internalsOf(server)._listeningId === listeningId) callback(answer, null);
+    });
+  };
+}
+
+function toQuery({ address, port, addressType, fd = null, flags = 0 }: RawQuery): ListenQuery {
+  // Node says nothing of the kind of an inherited descriptor.
+  if (fd !== null) return { address: null, port: null, addressType: -1, fd, flags };
+  return { address, port, addressType: addressType === 6 || addressType === -1 ? addressType : 4, fd, flags };
+}
+
+/**
+ * Prepares the handle that becomes a server's own.
+ *
+ * Relies on Node asking `getsockname` once, before anything else, whether the port is the one that was wanted, on
+ * `handle.listen` being how it sets the backlog, and on `handle.close` being how it stops to accept.
+ */
+export function prepareHandle(
+  handle: Handle,
+  options: { readonly askedPort: number | null; readonly backlog: number; readonly onClose: () => void },
+): void {
+  const { askedPort, backlog, onClose } = options;
+  const address = handleAddress(handle);
+  if (askedPort !== null && askedPort > 0 && address !== null && address.port !== askedPort) {
+    handle.getsockname = (out) => {
+      delete handle.getsockname;
+      Object.assign(out, address, { port: askedPort });
+      return 0;
+    };
+  }
+  const { listen, close } = handle;
+  handle.listen = () => Reflect.apply(listen, handle, [backlog]);
+  handle.close = (callback) => {
+    onClose();
+    Reflect.apply(close, handle, callback === undefined ? [] : [callback]);
+  };
+}
+
+/** Closes a handle without what {@link prepareHandle} put before it. */
+export function closeHandle(handle: Handle): void {
+  Object.getPrototypeOf(handle).close.call(handle);
+}
+
+/**
+ * Lets a listening server accept from a further handle, as if it were its own: options, limits and counts apply.
+ *
+ * Relies on `handle.onconnection` finding its server under the 'owner_symbol' of the handle.
+ *
+ * @returns libuv's error number, 0 where all is well
+ */
+export function joinHandle(server: Server, handle: Handle, backlog: number): number {
+  const own = internalsOf(server)._handle;
+  const owner = own === null ? undefined : ownerSymbol(own);
+  if (own === null || owner === undefined) throw unsupported('a listening handle does not know its server');
+  const further = handle as Handle & Record<symbol, unknown>;
+  further[owner] = server;
+  further.onconnection = own.onconnection;
+  // The server's own handle decides whether the process lives.
+  further.unref();
+  return further.listen(backlog);
+}
+
+/** Makes a joined handle the server's own. */
+export function promoteHandle(server: Server, handle: Handle): void {
+  const internals = internalsOf(server);
+  internals._handle = handle as Handle & Record<symbol, unknown>;
+  if ((server as unknown as { _unref?: boolean })._unref !== true) handle.ref();
+}
+
+function ownerSymbol(handle: object): symbol | undefined {
+  return Object.getOwnPropertySymbols(handle).find((symbol) => symbol.description === 'owner_symbol');
+}
+
+/** Gives `server.address()` something to say for a unix socket. Relies on `server._pipeName`. */
+export function setPipeName(server: Server, path: string): void {
+  internalsOf(server)._pipeName = path;
+}
+
+/**
+ * Keeps node:cluster from ending this worker the moment its master is gone.
+ *
+ * Relies on it looking at `exitedAfterDisconnect` first.
+ */
+export function surviveDisconnect(): void {
+  if (cluster.worker !== undefined && cluster.worker !== null) cluster.worker.exitedAfterDisconnect = true;
+}
+
+/** The HTTP/1 response that is being written to a socket. Relies on `socket._httpMessage`. */
+export function currentResponse(socket: Socket): ServerResponse | null {
+  return internalsOfSocket(socket)._httpMessage ?? null;
+}
+
+/**
+ * What a socket speaks: `http1` while an HTTP parser reads it. Relies on `socket.parser`, which Node takes away when
+ * the connection is upgraded.
+ */
+export function hasHttpParser(socket: Socket): boolean {
+  const { parser } = internalsOfSocket(socket);
+  return parser !== undefined && parser !== null;
+}
+
+/** Whether a request's body is still arriving. Relies on `socket.parser.incoming`. */
+export function isReceiving(socket: Socket): boolean {
+  const incoming = internalsOfSocket(socket).parser?.incoming;
+  return incoming !== undefined && incoming !== null && !incoming.complete;
+}
+
+/** The connection under a TLS socket. Relies on `socket._parent`. */
+export function rawSocketOf(socket: Socket): Socket {
+  return internalsOfSocket(socket)._parent ?? socket;
+}
+
+function internalsOf(server: Server): ServerInternals {
+  return server as unknown as ServerInternals;
+}
+
+function internalsOfSocket(socket: Socket): SocketInternals {
+  return socket as unknown as SocketInternals;
+}
+
+function unsupported(what: string): UnsupportedNodeError {
+  return new UnsupportedNodeError(
+    `Node ${process.versions.node} is not supported: ${what}. Use a version prefork was tested with: 20, 22, 24, 26`,
+  );
+}
