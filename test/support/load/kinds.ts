@@ -1,0 +1,87 @@
+/** The clients of plain requests: busy, idle between requests, a connection per request, slow, uploading. */
+import { createHash, randomBytes } from 'node:crypto';
+import http from 'node:http';
+import type { Target } from '../request.ts';
+import { Client, exchange, whoIn } from './client.ts';
+import type { Tally, Who } from './tally.ts';
+
+let lastId = 0;
+
+/** Adds an id that the one-file fixture gives back, so that an answer to another request is seen for what it is. */
+function tagged(path: string): { path: string; check: (body: Buffer) => Who | null } {
+  const id = String(++lastId);
+  return {
+    path: `${path}${path.includes('?') ? '&' : '?'}id=${id}`,
+    check: (body) => {
+      const who = whoIn(body);
+      if (who === null) return null;
+      // Apps other than the fixture do not know ids.
+      return who.fields.id === undefined || who.fields.id === id ? who : null;
+    },
+  };
+}
+
+/** Requests one after the other on one connection, which is kept as long as the server wants to. */
+export class KeepAliveClient extends Client {
+  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+
+  protected once(): Promise<boolean> {
+    return exchange(this.target, this.tally, {
+      ...tagged(this.options.path ?? '/pid'),
+      agent: this.#agent,
+      timeout: this.timeout,
+    });
+  }
+
+  protected override async close(): Promise<void> {
+    this.#agent.destroy();
+  }
+}
+
+/** Every request on a connection of its own. With a body it is a POST whose digest the server must give back. */
+export class FreshClient extends Client {
+  protected once(): Promise<boolean> {
+    const bytes = this.options.body ?? 0;
+    if (bytes === 0) {
+      return exchange(this.target, this.tally, { ...tagged(this.options.path ?? '/pid'), timeout: this.timeout });
+    }
+    return upload(this.target, this.tally, this.options.path ?? '/upload', randomBytes(bytes), this.timeout);
+  }
+}
+
+/** Uploads of random bytes on a connection that is kept. */
+export class UploadClient extends Client {
+  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+
+  protected once(): Promise<boolean> {
+    const body = randomBytes(this.options.body ?? 64 * 1024);
+    return upload(this.target, this.tally, this.options.path ?? '/upload', body, this.timeout, this.#agent);
+  }
+
+  protected override async close(): Promise<void> {
+    this.#agent.destroy();
+  }
+}
+
+function upload(
+  target: Target,
+  tally: Tally,
+  path: string,
+  body: Buffer,
+  timeout: number,
+  agent?: http.Agent,
+): Promise<boolean> {
+  const sha256 = createHash('sha256').update(body).digest('hex');
+  return exchange(target, tally, {
+    path,
+    method: 'POST',
+    headers: { 'content-type': 'application/octet-stream', 'content-length': String(body.length) },
+    body,
+    timeout,
+    ...(agent === undefined ? {} : { agent }),
+    check: (answer) => {
+      const who = whoIn(answer);
+      return who !== null && who.fields.size === body.length && who.fields.sha256 === sha256 ? who : null;
+    },
+  });
+}

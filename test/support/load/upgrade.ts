@@ -1,0 +1,86 @@
+/** The client of upgraded connections, as WebSockets are. */
+import http from 'node:http';
+import type { Duplex } from 'node:stream';
+import { addressOf } from '../request.ts';
+import { Client, classify } from './client.ts';
+import type { Ticket } from './tally.ts';
+
+/** Lines over an upgraded connection, each of which must come back. A close between two lines is no failure. */
+export class UpgradeClient extends Client {
+  #socket: Duplex | null = null;
+  #lines = 0;
+
+  protected async once(): Promise<boolean> {
+    if (this.#socket === null || this.#socket.destroyed || !this.#socket.writable) {
+      const opened = await this.#open();
+      if (!opened) return false;
+    }
+    const socket = this.#socket;
+    if (socket === null) return false;
+    const ticket = this.tally.begin();
+    return await this.#echo(socket, ticket);
+  }
+
+  protected override async close(): Promise<void> {
+    this.#socket?.destroy();
+  }
+
+  #open(): Promise<boolean> {
+    const { tally } = this;
+    const ticket = tally.begin();
+    return new Promise((resolve) => {
+      const headers = { connection: 'Upgrade', upgrade: 'echo' };
+      const path = this.options.path ?? '/ws';
+      const req = http.request({ ...addressOf(this.target), path, headers, agent: false, timeout: this.timeout });
+      const fail = (error: NodeJS.ErrnoException): void => {
+        tally.fail(ticket, classify(error, false), `${path}: ${error.code ?? ''} ${error.message}`);
+        resolve(false);
+      };
+      req.on('error', fail);
+      req.on('timeout', () => req.destroy(Object.assign(new Error('no upgrade'), { code: 'ETIMEDOUT' })));
+      req.on('response', (res) => fail(new Error(`answered ${res.statusCode} to an upgrade`)));
+      req.on('upgrade', (res, socket) => {
+        tally.connections++;
+        const pid = Number(res.headers['x-pid']);
+        tally.answer(ticket, Number.isInteger(pid) ? { pid } : {});
+        socket.on('error', () => undefined);
+        socket.on('end', () => socket.destroy());
+        this.#socket = socket;
+        resolve(true);
+      });
+      req.end();
+    });
+  }
+
+  #echo(socket: Duplex, ticket: Ticket): Promise<boolean> {
+    const { tally } = this;
+    const line = `line ${this.#lines++}\n`;
+    return new Promise((resolve) => {
+      let got = '';
+      const done = (good: boolean): void => {
+        clearTimeout(timer);
+        socket.off('data', data).off('close', cut);
+        if (good) tally.answer(ticket);
+        else this.#socket = null;
+        resolve(good);
+      };
+      const cut = (): void => {
+        tally.fail(ticket, 'reset-mid-body', 'the upgraded connection ended before the echo');
+        done(false);
+      };
+      const data = (chunk: Buffer): void => {
+        got += chunk.toString();
+        if (got.length < line.length) return;
+        if (got !== line) tally.fail(ticket, 'wrong-body', `sent ${line} got ${got}`);
+        done(got === line);
+      };
+      const timer = setTimeout(() => {
+        tally.fail(ticket, 'client-timeout', 'no echo');
+        socket.destroy();
+        done(false);
+      }, this.timeout);
+      socket.on('data', data).on('close', cut);
+      socket.write(line);
+    });
+  }
+}

@@ -1,0 +1,102 @@
+/** What Linux says of processes and sockets, read from /proc: no `ps`, no `ss`. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+export interface ProcessInfo {
+  readonly pid: number;
+  readonly parent: number;
+  /** R, S, D, T, Z, ... */
+  readonly state: string;
+  /** The command line, or the title the process gave itself. */
+  readonly title: string;
+}
+
+/** A process, or `null` where there is none (any more). */
+export function readProcess(pid: number): ProcessInfo | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The name in parentheses may itself hold spaces and parentheses.
+    const [state = '', parent = ''] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const title = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+    return { pid, parent: Number(parent), state, title };
+  } catch {
+    return null;
+  }
+}
+
+function allPids(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+/** True where the process exists and is not a zombie. */
+export function isAlive(pid: number): boolean {
+  const state = readProcess(pid)?.state;
+  return state !== undefined && state !== 'Z' && state !== 'X';
+}
+
+/** Children of a process, zombies included, oldest pid first. */
+export function childrenOf(pid: number): ProcessInfo[] {
+  return allPids()
+    .map(readProcess)
+    .filter((info): info is ProcessInfo => info !== null && info.parent === pid)
+    .sort((a, b) => a.pid - b.pid);
+}
+
+/** Processes whose environment holds this `NAME=value`. */
+export function markedWith(assignment: string): number[] {
+  const wanted = `\0${assignment}\0`;
+  return allPids().filter((pid) => {
+    try {
+      return `\0${readFileSync(`/proc/${pid}/environ`, 'latin1')}\0`.includes(wanted);
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Open file descriptors. */
+export function fdCount(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+export function threadCount(pid: number): number {
+  return readdirSync(`/proc/${pid}/task`).length;
+}
+
+/** Resident set size, bytes. */
+export function residentSize(pid: number): number {
+  const kib = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  if (kib === undefined) throw new Error(`process ${pid} has no VmRSS`);
+  return Number(kib) * 1024;
+}
+
+/** One listening TCP socket. */
+export interface ListeningSocket {
+  readonly inode: string;
+  /** Connections that wait to be accepted. */
+  readonly waiting: number;
+}
+
+/** The listening TCP sockets of a port, IPv4 and IPv6. */
+export function listeningOn(port: number): ListeningSocket[] {
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const listenState = '0A';
+  return ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) => {
+    let text: string;
+    try {
+      text = readFileSync(table, 'latin1');
+    } catch {
+      return [];
+    }
+    return text
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim().split(/\s+/))
+      .filter((columns) => columns[1]?.endsWith(suffix) === true && columns[3] === listenState)
+      .map((columns) => ({
+        inode: columns[9] ?? '',
+        waiting: Number.parseInt(columns[4]?.split(':')[1] ?? '0', 16),
+      }));
+  });
+}

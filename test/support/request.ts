@@ -1,0 +1,92 @@
+/** One request on a connection of its own, for looking at an answer; the load clients are in `load/`. */
+import http from 'node:http';
+import https from 'node:https';
+import { createServer } from 'node:net';
+
+/** Where a service is. */
+export type Target =
+  | { readonly host?: string; readonly port: number; readonly secure?: boolean }
+  | { readonly socketPath: string; readonly secure?: boolean };
+
+export interface RequestOptions {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Buffer;
+  /** Milliseconds. */
+  readonly timeout?: number;
+  readonly agent?: http.Agent;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: string;
+  readonly ms: number;
+}
+
+/** The options of node:http that name a target; always loopback. */
+export function addressOf(target: Target): { host: string; port: number } | { socketPath: string } {
+  return 'socketPath' in target
+    ? { socketPath: target.socketPath }
+    : { host: target.host ?? '127.0.0.1', port: target.port };
+}
+
+/** Sends one request and reads the whole answer; throws what the connection threw. */
+export function request(target: Target, path: string, options: RequestOptions = {}): Promise<Answer> {
+  const { method = 'GET', headers = {}, body, timeout = 10_000, agent = false } = options;
+  const startedAt = performance.now();
+  return new Promise((resolve, reject) => {
+    const settings = { ...addressOf(target), path, method, headers, agent };
+    const req =
+      target.secure === true
+        ? https.request({ ...settings, agent: false, rejectUnauthorized: false })
+        : http.request(settings);
+    const timer = setTimeout(() => req.destroy(new Error(`no answer to ${path} within ${timeout} ms`)), timeout);
+    const fail = (error: Error): void => {
+      clearTimeout(timer);
+      reject(error);
+    };
+    req.on('error', fail);
+    req.on('response', (res) => {
+      const chunks: Buffer[] = [];
+      res.on('error', fail);
+      res.on('data', (chunk: Buffer) => chunks.push(chunk));
+      res.on('end', () => {
+        clearTimeout(timer);
+        const text = Buffer.concat(chunks).toString();
+        resolve({ status: res.statusCode ?? 0, headers: res.headers, body: text, ms: performance.now() - startedAt });
+      });
+    });
+    req.end(body);
+  });
+}
+
+/** As {@link request}, for an answer that must be 200 and a JSON object. */
+export async function requestJson(
+  target: Target,
+  path: string,
+  options?: RequestOptions,
+): Promise<Record<string, unknown>> {
+  const answer = await request(target, path, options);
+  if (answer.status !== 200) throw new Error(`${path} answered ${answer.status}: ${answer.body.slice(0, 200)}`);
+  const value: unknown = JSON.parse(answer.body);
+  if (typeof value !== 'object' || value === null) throw new Error(`${path} is no JSON object: ${answer.body}`);
+  return { ...value };
+}
+
+/**
+ * A TCP port nobody listens on. Below the ephemeral range, so that no outgoing connection of a load client takes it
+ * between the look and the use.
+ */
+export async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < 50; attempt++) {
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    const free = await new Promise<boolean>((resolve) => {
+      const probe = createServer();
+      probe.once('error', () => resolve(false));
+      probe.listen(port, '0.0.0.0', () => probe.close(() => resolve(true)));
+    });
+    if (free) return port;
+  }
+  throw new Error('found no free port in 50 attempts');
+}
