@@ -9,11 +9,11 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { type Group, Mix, type Report, total } from './load/mix.ts';
-import type { Failure } from './load/tally.ts';
-import { fixtureApp } from './paths.ts';
-import { freePort, request, type Target } from './request.ts';
-import { until } from './until.ts';
+import { type Group, Mix, type Report, total } from '../support/load/mix.ts';
+import type { Failure } from '../support/load/tally.ts';
+import { fixtureApp } from '../support/paths.ts';
+import { freePort, request, type Target } from '../support/request.ts';
+import { until } from '../support/until.ts';
 
 async function serve(t: TestContext, server: net.Server): Promise<Target> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
