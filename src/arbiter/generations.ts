@@ -1,6 +1,8 @@
 /** The settings of each generation that has workers, and what a reload has prepared for the next. */
+import { existsSync } from 'node:fs';
 import { loadSettings } from '../config/load.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
+import { ReleaseError } from '../errors.ts';
 import { arm } from '../master/arm.ts';
 import type { Listeners } from '../master/listeners.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -24,6 +26,8 @@ export class Generations {
   readonly #options: GenerationsOptions;
   readonly #settings = new Map<number, Settings>();
   #current: Settings;
+  /** In force before {@link current}: what a rollback brings back. */
+  #previous: Settings | null = null;
   #prepared: Prepared | null = null;
   #abort = new AbortController();
 
@@ -43,19 +47,20 @@ export class Generations {
   }
 
   /**
-   * Reads the configuration and the app's path anew, binds what is new and runs the release command.
+   * Reads the configuration and the app's path anew, binds what is new and runs the release command; or, for a rollback,
+   * takes the settings before the ones in force.
    *
    * @throws PreforkError where any of it fails; nothing is left behind then
    */
-  async prepare(generation: number): Promise<Settings> {
+  async prepare(generation: number, isRollback: boolean): Promise<Settings> {
     this.#abort = new AbortController();
     const { signal } = this.#abort;
     const { listeners, logger, request } = this.#options;
-    const settings = await loadSettings(request);
+    const settings = isRollback ? this.#previousOnDisk() : await loadSettings(request);
     const { added } = await listeners.openAll(settings.bind, settings.backlog);
     try {
       signal.throwIfAborted();
-      await runRelease(settings, logger(), signal);
+      if (!isRollback) await runRelease(settings, logger(), signal);
       signal.throwIfAborted();
     } catch (error) {
       for (const key of added) listeners.close(key);
@@ -67,7 +72,9 @@ export class Generations {
   }
 
   promote(): void {
-    if (this.#prepared !== null) this.#current = this.#prepared.settings;
+    if (this.#prepared === null) return;
+    this.#previous = this.#current;
+    this.#current = this.#prepared.settings;
     this.#prepared = null;
   }
 
@@ -78,6 +85,15 @@ export class Generations {
     this.#settings.delete(this.#prepared.generation);
     for (const key of this.#prepared.added) this.#options.listeners.close(key);
     this.#prepared = null;
+  }
+
+  #previousOnDisk(): Settings {
+    const previous = this.#previous;
+    if (previous === null) throw new ReleaseError('there is no previous generation to go back to');
+    for (const path of [previous.chdir, previous.app.path]) {
+      if (!existsSync(path)) throw new ReleaseError(`the previous release is gone: ${path} does not exist`);
+    }
+    return previous;
   }
 
   /** Forgets generations older than the one in force that have no workers. */

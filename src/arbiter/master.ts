@@ -17,6 +17,7 @@ import { Failures } from './failures.ts';
 import { Generations } from './generations.ts';
 import { Handover } from './handover.ts';
 import { drawLimits, policyFrom } from './policy.ts';
+import { Stuck } from './stuck.ts';
 
 export interface MasterOptions {
   readonly request: LoadRequest;
@@ -34,6 +35,7 @@ export class Master {
   readonly #handover: Handover;
   readonly #arbiter: Arbiter;
   readonly #failures: Failures;
+  readonly #stuck: Stuck;
   readonly #sentinel = new Sentinel();
   #pidfile: Pidfile | null = null;
 
@@ -52,6 +54,7 @@ export class Master {
       onEvent: (event) => this.#onPoolEvent(event),
       onMessage: (id, message) => this.#onMessage(id, message),
     });
+    this.#stuck = new Stuck({ pool: this.#pool, logger, onCaptured: (id) => this.post({ type: 'captured', id }) });
     this.#handover = new Handover({
       listeners,
       pool: this.#pool,
@@ -92,11 +95,14 @@ export class Master {
       case 'kill':
         this.#pool.signal(action.id, action.signal);
         return;
+      case 'capture':
+        void this.#stuck.capture(action.id, action.fatal, fleet);
+        return;
       case 'assign':
         this.#handover.assign(action.id, action.queues);
         return;
       case 'prepare':
-        this.#prepare(action.reload, action.generation);
+        this.#prepare(action.reload, action.generation, action.rollback !== null);
         return;
       case 'promote':
         this.#generations.promote();
@@ -125,8 +131,8 @@ export class Master {
     }
   }
 
-  #prepare(reload: number, generation: number): void {
-    this.#generations.prepare(generation).then(
+  #prepare(reload: number, generation: number, isRollback: boolean): void {
+    this.#generations.prepare(generation, isRollback).then(
       (settings) => this.post({ type: 'prepared', reload, policy: policyFrom(settings) }),
       (error: unknown) => {
         if (!(error instanceof PreforkError)) this.#log.logger.debug({ err: error }, 'reload: preparation failed');

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import type { Settings } from '../config/resolved.ts';
 import type { Limits, Policy } from '../core/model.ts';
+import { heartbeat } from '../master/pool.ts';
 
 export function policyFrom(settings: Settings): Policy {
   return {
@@ -11,9 +12,12 @@ export function policyFrom(settings: Settings): Policy {
     maxBooting: Math.max(1, availableParallelism()),
     bootTimeout: settings.bootTimeout,
     timeout: settings.timeout,
+    // The last heartbeat may be as old as the time between two when the loop blocks.
+    blockedWarning: settings.blockedWarning > 0 ? settings.blockedWarning + heartbeat : 0,
     gracefulTimeout: settings.gracefulTimeout,
     minReady: settings.minReadySeconds,
     progressDeadline: settings.progressDeadline,
+    rollbackWindow: settings.rollbackWindow,
     maxMemory: settings.maxMemory,
     maxBootFailures: settings.maxBootFailures,
   };

@@ -17,10 +17,15 @@ export type Action =
       readonly reason: KillReason;
       readonly signal: 'SIGABRT' | 'SIGKILL';
     }
+  /** Find out where the worker is stuck, log it, answer `captured`. `fatal`: it is killed next. */
+  | { readonly type: 'capture'; readonly id: number; readonly fatal: boolean }
   /** Accept from exactly these queues. */
   | { readonly type: 'assign'; readonly id: number; readonly queues: readonly number[] }
-  /** Load the config, bind what is new, run the release command; answer `prepared` or `prepareFailed`. */
-  | { readonly type: 'prepare'; readonly reload: number; readonly generation: number }
+  /**
+   * Load the config, bind what is new, run the release command; answer `prepared` or `prepareFailed`. Where `rollback`
+   * says why, bring back the settings of the generation before the one in force instead.
+   */
+  | { readonly type: 'prepare'; readonly reload: number; readonly generation: number; readonly rollback: string | null }
   /** The canary is good: its generation is in force. */
   | { readonly type: 'promote'; readonly reload: number; readonly generation: number }
   /** Forget the generation that was prepared, and close what was bound for it. */

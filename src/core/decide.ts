@@ -12,6 +12,7 @@ import { handover } from './rules/handover.ts';
 import { overdue } from './rules/overdue.ts';
 import { reload } from './rules/reload.ts';
 import { retire } from './rules/retire.ts';
+import { rollout } from './rules/rollout.ts';
 import { shrink } from './rules/shrink.ts';
 import { shutdown } from './rules/shutdown.ts';
 import { start } from './rules/start.ts';
@@ -25,7 +26,7 @@ export interface Decision {
 }
 
 /** In this order: what frees capacity first, what spends it last. */
-const rules: readonly Rule[] = [shutdown, overdue, reload, start, shrink, retire, fill, assign, handover];
+const rules: readonly Rule[] = [shutdown, overdue, reload, rollout, start, shrink, retire, fill, assign, handover];
 
 /** @param now milliseconds of the running clock; never less than in the call before */
 export function decide(fleet: Fleet, now: number): Decision {

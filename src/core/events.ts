@@ -20,6 +20,8 @@ export type Event =
     }
   /** Somebody sent the worker itself a TERM. */
   | { readonly type: 'asked'; readonly id: number }
+  /** The stack that was asked for is in the log, or cannot be had. */
+  | { readonly type: 'captured'; readonly id: number }
   /** A worker broke the protocol. */
   | { readonly type: 'misbehaved'; readonly id: number; readonly reason: string }
   | { readonly type: 'reloadRequested' }

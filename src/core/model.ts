@@ -69,6 +69,8 @@ export interface Worker {
   readonly overMemory: number;
   /** Set once it is to be replaced for a reason of its own; it serves on until its successor is ready. */
   readonly spent: { readonly reason: RetireReason; readonly from: number } | null;
+  /** The last time its stack was asked for; `fatal` where it is to be killed after it. */
+  readonly capture: { readonly since: number; readonly fatal: boolean; readonly done: boolean } | null;
   /** Indexes of the queues it accepts from, sorted. */
   readonly queues: readonly number[];
 }
@@ -95,9 +97,13 @@ export interface Policy {
   readonly bootTimeout: number;
   /** Heartbeats missing this long mean stuck; 0 is off. */
   readonly timeout: number;
+  /** Heartbeats missing this long are worth a warning that says where the worker is; 0 is off. */
+  readonly blockedWarning: number;
   readonly gracefulTimeout: number;
   readonly minReady: number;
   readonly progressDeadline: number;
+  /** How long after a rollout a crash loop of the new generation brings the old one back; 0 is off. */
+  readonly rollbackWindow: number;
   /** Bytes of RSS; 0 is off. */
   readonly maxMemory: number;
   /** Consecutive failed boots after which the master exits; 0 is never. */
@@ -107,38 +113,53 @@ export interface Policy {
 /** Why a worker could not boot, as far as it could tell: `load` is an app that cannot even be loaded. */
 export type FailureKind = 'load' | 'boot';
 
-/** The progress of a reload. `reload` counts attempts; `generation` counts accepted ones. */
+interface ReloadBase {
+  /** Counts attempts; `generation` counts accepted ones. */
+  readonly reload: number;
+  readonly since: number;
+  /** Set where this reload brings the previous generation back: why. */
+  readonly rollback: string | null;
+}
+
+/** The progress of a reload. */
 export type Reload =
   | { readonly state: 'idle' }
-  | { readonly state: 'preparing'; readonly reload: number; readonly since: number }
-  | {
+  | (ReloadBase & { readonly state: 'preparing' })
+  | (ReloadBase & {
       readonly state: 'canary';
-      readonly reload: number;
-      readonly since: number;
       readonly generation: number;
       readonly policy: Policy;
       /** Set when the canary failed: the reload is to be rejected. */
       readonly failure: string | null;
-    }
-  | {
+    })
+  | (ReloadBase & {
       readonly state: 'rolling';
-      readonly reload: number;
-      readonly since: number;
       readonly generation: number;
       /** Consecutive failed boots of this generation since its last success. */
       readonly failures: number;
-    };
+    });
 
 /** How the last reload ended. */
-export type ReloadOutcome =
-  | { readonly verdict: 'completed'; readonly reload: number; readonly generation: number; readonly duration: number }
-  | {
-      /** `rejected` changed nothing; `halted` stopped half way, at full strength. */
-      readonly verdict: 'rejected' | 'halted';
-      readonly reload: number;
-      readonly reason: string;
-      readonly duration: number;
-    };
+export interface ReloadOutcome {
+  /**
+   * `rejected` changed nothing; `halted` stopped half way, at full strength; `rolled-back` was completed, crash-looped,
+   * and the generation before it serves again.
+   */
+  readonly verdict: 'completed' | 'rejected' | 'halted' | 'rolled-back';
+  readonly reload: number;
+  /** The generation that serves after it. */
+  readonly generation: number;
+  readonly reason: string | null;
+  readonly duration: number;
+}
+
+/** A new generation that has to prove itself after its rollout. */
+export interface Probation {
+  readonly generation: number;
+  readonly until: number;
+  /** Workers of it that crashed. */
+  readonly crashes: number;
+}
 
 /** Everything observed, and everything decided that is not yet done. */
 export interface Fleet {
@@ -152,6 +173,7 @@ export interface Fleet {
   readonly reloadPending: boolean;
   readonly reloads: number;
   readonly lastReload: ReloadOutcome | null;
+  readonly probation: Probation | null;
   /** A rollout stopped half way: older workers are no longer stale. */
   readonly halted: boolean;
   /** WINCH: no workers, sockets kept. */
@@ -191,8 +213,14 @@ export const fixed = {
    * faster to say so than the master's own TERM.
    */
   askedGrace: 500,
+  /** What an inspector is given to answer with a stuck worker's stack. */
+  captureLimit: 1_000,
+  /** Between two warnings about the same worker. */
+  warnEvery: 60_000,
   /** Consecutive failed boots that halt a rollout. */
   rolloutFailures: 3,
+  /** Crashes that a new generation is allowed at least before it is taken for a crash loop. */
+  rollbackCrashes: 3,
   /** Heartbeats in a row over `maxMemory`, and the age below which a worker's memory is not looked at. */
   memorySamples: 3,
   memoryMinAge: 10_000,
@@ -210,6 +238,7 @@ export function initialFleet(policy: Policy, queueCount = 1): Fleet {
     reloadPending: false,
     reloads: 0,
     lastReload: null,
+    probation: null,
     halted: false,
     dormant: false,
     stopping: null,

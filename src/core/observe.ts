@@ -1,6 +1,16 @@
 /** Takes a fact into the fleet. Decides nothing: what follows from a fact is found by `decide`. */
 import type { Event } from './events.ts';
-import { backoff, findWorker, isCandidate, policyOf, slotOf, wasUnstable, withSlot, withWorker } from './fleet.ts';
+import {
+  backoff,
+  findWorker,
+  isCandidate,
+  isLive,
+  policyOf,
+  slotOf,
+  wasUnstable,
+  withSlot,
+  withWorker,
+} from './fleet.ts';
 import { type FailureKind, type Figures, type Fleet, fixed, type Worker } from './model.ts';
 
 /** @returns the fleet as it is known after `event`; facts about a worker that is gone change nothing. */
@@ -16,12 +26,16 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
       return observeGone(fleet, event.id, now, event.jitter, `cannot fork: ${event.reason}`);
     case 'exited': {
       const how = event.signal === null ? `exited with code ${event.code}` : `was killed by ${event.signal}`;
-      return observeGone(fleet, event.id, now, event.jitter, how);
+      return observeGone(countCrash(fleet, event.id, event.signal), event.id, now, event.jitter, how);
     }
     case 'failed':
       return noteCanaryFailure(countLoadFailure(fleet, event.kind), event.id, event.reason);
     case 'asked':
       return spend(fleet, event.id, now + fixed.askedGrace, 'signal');
+    case 'captured': {
+      const capture = findWorker(fleet, event.id)?.capture ?? null;
+      return capture === null ? fleet : withWorker(fleet, event.id, { capture: { ...capture, done: true } });
+    }
     case 'misbehaved':
       return withWorker(fleet, event.id, {
         phase: { name: 'killed', since: now, reason: 'misbehaved', signal: 'SIGABRT' },
@@ -33,9 +47,8 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
         ? {
             ...fleet,
             reload: {
+              ...fleet.reload,
               state: 'canary',
-              reload: event.reload,
-              since: fleet.reload.since,
               generation: fleet.generation + 1,
               policy: event.policy,
               failure: null,
@@ -140,6 +153,15 @@ function observeGone(fleet: Fleet, id: number, now: number, jitter: number, how:
     failures: failures + 1,
     notBefore: now + backoff(failures + 1, jitter),
   });
+}
+
+/** Deaths that nobody asked for count against a generation on probation. A SIGKILL is somebody's, or the kernel's. */
+function countCrash(fleet: Fleet, id: number, signal: string | null): Fleet {
+  const worker = findWorker(fleet, id);
+  const { probation } = fleet;
+  if (worker === undefined || probation === null || worker.generation !== probation.generation) return fleet;
+  if (!isLive(worker) || signal === 'SIGKILL') return fleet;
+  return { ...fleet, probation: { ...probation, crashes: probation.crashes + 1 } };
 }
 
 /** Tells exit status 4 from 3: only of interest until a worker was ever ready. */

@@ -146,7 +146,14 @@ function clusterSettings(settings: Settings): ClusterSettings {
     exec: settings.app.exportName === null ? settings.app.path : host,
     args: [...settings.args],
     // A signal can open a worker's inspector: never on the port that everybody knows.
-    execArgv: [...settings.nodeArgs, '--inspect-port=127.0.0.1:0', '--require', agent, ...loader],
+    execArgv: [
+      ...settings.nodeArgs,
+      '--inspect-port=127.0.0.1:0',
+      '--inspect-publish-uid=http',
+      '--require',
+      agent,
+      ...loader,
+    ],
     cwd: settings.chdir,
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     serialization: 'json',

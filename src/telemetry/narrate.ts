@@ -125,7 +125,9 @@ export function narrateAction(action: Action, fleet: Fleet): Line | null {
       });
     }
     case 'prepare':
-      return line('info', `reload ${action.reload} started`, { reload: action.reload });
+      return action.rollback === null
+        ? line('info', `reload ${action.reload} started`, { reload: action.reload })
+        : line('error', `rolling back to the previous release: ${action.rollback}`, { reload: action.reload });
     case 'promote':
       return line(
         'info',

@@ -81,6 +81,7 @@ function spawn(turn: Turn, slot: number, generation: number): void {
         limits: { requests: null, lifetime: null },
         overMemory: 0,
         spent: null,
+        capture: null,
         queues: [],
       },
     ],

@@ -1,5 +1,5 @@
 /** Whoever has missed a deadline is ended: boots that hang, loops that are stuck, drains that do not end. */
-import { policyOf } from '../fleet.ts';
+import { policyOf, withWorker } from '../fleet.ts';
 import { fixed, type Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
@@ -9,18 +9,18 @@ export function overdue(turn: Turn): void {
 
 function check(turn: Turn, worker: Worker): void {
   const { phase } = worker;
-  const { timeout, bootTimeout } = policyOf(turn.fleet, worker);
+  const { bootTimeout } = policyOf(turn.fleet, worker);
   switch (phase.name) {
     case 'booting':
       // A long synchronous import sends no heartbeats and is no fault: only the boot's own deadline applies.
       if (turn.due(phase.since + bootTimeout)) turn.kill(worker, 'boot-timeout', 'SIGABRT');
       return;
     case 'ready':
-      if (timeout > 0 && turn.due(worker.beatAt + timeout)) turn.kill(worker, 'stuck', 'SIGABRT');
+      judgeSilence(turn, worker);
       return;
     case 'draining':
       if (turn.due(phase.deadline + fixed.drainMargin)) turn.kill(worker, 'drain-timeout', 'SIGKILL');
-      else if (timeout > 0 && turn.due(worker.beatAt + timeout)) turn.kill(worker, 'stuck', 'SIGABRT');
+      else judgeSilence(turn, worker);
       return;
     case 'killed':
       // SIGABRT can be caught, and waits in a stopped process; SIGKILL does neither.
@@ -28,4 +28,27 @@ function check(turn: Turn, worker: Worker): void {
         turn.kill(worker, phase.reason, 'SIGKILL');
       }
   }
+}
+
+/** Heartbeats are missing: first a look at what it does, and where they stay away the end, with the evidence taken before. */
+function judgeSilence(turn: Turn, worker: Worker): void {
+  const { timeout, blockedWarning } = policyOf(turn.fleet, worker);
+  const { capture, beatAt } = worker;
+  if (timeout > 0 && turn.due(beatAt + timeout)) {
+    if (capture === null || !capture.fatal || capture.since < beatAt) askForStack(turn, worker, true);
+    else if (capture.done || turn.due(capture.since + fixed.captureLimit)) turn.kill(worker, 'stuck', 'SIGABRT');
+    return;
+  }
+  const warnAfter = Math.min(
+    blockedWarning || Number.POSITIVE_INFINITY,
+    timeout > 0 ? timeout / 2 : Number.POSITIVE_INFINITY,
+  );
+  if (!Number.isFinite(warnAfter)) return;
+  const warnAt = Math.max(beatAt + warnAfter, capture === null ? 0 : capture.since + fixed.warnEvery);
+  if (turn.due(warnAt)) askForStack(turn, worker, false);
+}
+
+function askForStack(turn: Turn, worker: Worker, fatal: boolean): void {
+  turn.fleet = withWorker(turn.fleet, worker.id, { capture: { since: turn.now, fatal, done: false } });
+  turn.do({ type: 'capture', id: worker.id, fatal });
 }

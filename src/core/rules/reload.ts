@@ -1,30 +1,41 @@
 /**
- * A reload is a transaction: prepare, one canary, then the rest. Whatever fails before the rest changes nothing; whatever
- * fails after it leaves the fleet at full strength.
+ * A reload is a transaction: prepare, one canary, then the rest (`rollout`). Whatever fails before the rest changes
+ * nothing.
  */
-import { isCandidate, isLive, isStale } from '../fleet.ts';
+import { isCandidate } from '../fleet.ts';
 import { type Fleet, fixed, type Reload } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
 export function reload(turn: Turn): void {
   if (turn.fleet.stopping !== null) return;
   begin(turn);
-  const { reload: state } = turn.fleet;
-  if (state.state === 'canary') judgeCanary(turn, state);
-  if (turn.fleet.reload.state === 'rolling') judgeRollout(turn, turn.fleet.reload);
-  // A further one may have been asked for while the last was under way.
-  begin(turn);
+  if (turn.fleet.reload.state === 'canary') judgeCanary(turn, turn.fleet.reload);
   removeRejected(turn);
 }
 
 function begin(turn: Turn): void {
-  const { fleet } = turn;
+  const { fleet, now } = turn;
   // Workers of a rejected reload carry the number that the next one will have.
   const clear = !fleet.workers.some((worker) => isCandidate(fleet, worker));
-  if (!fleet.reloadPending || fleet.reload.state !== 'idle' || !clear) return;
+  if (fleet.reload.state !== 'idle' || !clear) return;
+  const rollback = fleet.reloadPending ? null : crashLoop(turn);
+  if (!fleet.reloadPending && rollback === null) return;
   const id = fleet.reloads + 1;
-  turn.change({ reloadPending: false, reloads: id, reload: { state: 'preparing', reload: id, since: turn.now } });
-  turn.do({ type: 'prepare', reload: id, generation: fleet.generation + 1 });
+  turn.change({
+    reloadPending: false,
+    reloads: id,
+    probation: null,
+    reload: { state: 'preparing', reload: id, since: now, rollback },
+  });
+  turn.do({ type: 'prepare', reload: id, generation: fleet.generation + 1, rollback });
+}
+
+/** Why the generation before is to be brought back, if it is: more of the new one's workers crashed than there are. */
+function crashLoop({ fleet, now }: Turn): string | null {
+  const { probation, wanted } = fleet;
+  if (probation === null || now >= probation.until) return null;
+  if (probation.crashes <= Math.max(fixed.rollbackCrashes, wanted)) return null;
+  return `generation ${probation.generation} crashed ${probation.crashes} times after its rollout`;
 }
 
 function judgeCanary(turn: Turn, state: Extract<Reload, { state: 'canary' }>): void {
@@ -34,7 +45,13 @@ function judgeCanary(turn: Turn, state: Extract<Reload, { state: 'canary' }>): v
     const duration = turn.now - state.since;
     turn.change({
       reload: { state: 'idle' },
-      lastReload: { verdict: 'rejected', reload: state.reload, reason: failure, duration },
+      lastReload: {
+        verdict: 'rejected',
+        reload: state.reload,
+        generation: turn.fleet.generation,
+        reason: failure,
+        duration,
+      },
     });
     turn.do({ type: 'reject', reload: state.reload, reason: failure, duration });
     return;
@@ -48,7 +65,14 @@ function judgeCanary(turn: Turn, state: Extract<Reload, { state: 'canary' }>): v
     halted: false,
     // A fix does not wait for the backoff of what it fixes.
     slots: new Map([...turn.fleet.slots].map(([key, slot]) => [key, { ...slot, failures: 0, notBefore: turn.now }])),
-    reload: { state: 'rolling', reload: state.reload, since: state.since, generation: state.generation, failures: 0 },
+    reload: {
+      state: 'rolling',
+      reload: state.reload,
+      since: state.since,
+      rollback: state.rollback,
+      generation: state.generation,
+      failures: 0,
+    },
   });
   turn.do({ type: 'promote', reload: state.reload, generation: state.generation });
 }
@@ -58,35 +82,6 @@ function overdueReason(phase: Fleet['workers'][number]['phase'] | undefined): st
   return phase.reason === 'boot-timeout'
     ? 'the first new worker was not ready within bootTimeout'
     : `the first new worker was killed (${phase.reason})`;
-}
-
-function judgeRollout(turn: Turn, state: Extract<Reload, { state: 'rolling' }>): void {
-  const { fleet } = turn;
-  const duration = turn.now - state.since;
-  const fresh = new Set(
-    fleet.workers.filter((w) => w.phase.name === 'ready' && w.generation === state.generation).map((w) => w.slot),
-  );
-  const everySlot = Array.from({ length: fleet.dormant ? 0 : fleet.wanted }, (_, slot) => slot);
-  const replaced = !fleet.workers.some((worker) => isLive(worker) && isStale(fleet, worker));
-  if (replaced && everySlot.every((slot) => fresh.has(slot))) {
-    turn.change({
-      reload: { state: 'idle' },
-      lastReload: { verdict: 'completed', reload: state.reload, generation: state.generation, duration },
-    });
-    turn.do({ type: 'complete', reload: state.reload, generation: state.generation, duration });
-    return;
-  }
-  const late = turn.due(state.since + fleet.policy.progressDeadline);
-  if (state.failures < fixed.rolloutFailures && !late) return;
-  const reason = late
-    ? 'not every worker was replaced within progressDeadline'
-    : `${state.failures} new workers in a row failed to boot`;
-  turn.change({
-    halted: true,
-    reload: { state: 'idle' },
-    lastReload: { verdict: 'halted', reload: state.reload, reason, duration },
-  });
-  turn.do({ type: 'halt', reload: state.reload, reason, duration });
 }
 
 /** What was started for a reload that was rejected leaves again. */

@@ -1,0 +1,66 @@
+/** Explains workers whose event loop is blocked: where they are, and which requests they keep waiting. */
+import { readFileSync } from 'node:fs';
+import { findWorker } from '../core/fleet.ts';
+import type { Fleet } from '../core/model.ts';
+import type { Pool } from '../master/pool.ts';
+import type { Capture } from '../master/stack/capture.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { workerFields } from '../telemetry/narrate.ts';
+
+export interface StuckOptions {
+  readonly pool: Pool;
+  readonly logger: () => Logger;
+  /** The evidence is in the log, or cannot be had. */
+  readonly onCaptured: (id: number) => void;
+}
+
+/** Milliseconds; the core waits a little longer. */
+const within = 900;
+
+export class Stuck {
+  readonly #options: StuckOptions;
+
+  constructor(options: StuckOptions) {
+    this.#options = options;
+  }
+
+  /** Takes and logs the stack of a worker. Never throws. */
+  async capture(id: number, fatal: boolean, fleet: Fleet): Promise<void> {
+    const { pool, onCaptured } = this.#options;
+    const pid = pool.pidOf(id);
+    const worker = findWorker(fleet, id);
+    if (pid !== null && worker !== undefined) {
+      const silentMs = Math.round((worker.capture?.since ?? worker.beatAt) - worker.beatAt);
+      this.#log(await this.#take(id, pid), fatal, silentMs, workerFields(worker));
+    }
+    onCaptured(id);
+  }
+
+  async #take(id: number, pid: number): Promise<Capture> {
+    if (isStopped(pid)) return { frames: [], requests: [], problem: 'the process is stopped (SIGSTOP)' };
+    // Only needed when something is wrong: it costs nobody else memory.
+    const { captureStack } = await import('../master/stack/capture.ts');
+    return captureStack(pid, () => this.#options.pool.signal(id, 'SIGUSR1'), within);
+  }
+
+  #log({ frames, requests, problem }: Capture, fatal: boolean, silentMs: number, fields: object): void {
+    const [oldest] = [...requests].sort((a, b) => b.age - a.age);
+    const serving =
+      oldest === undefined ? '' : `, serving ${oldest.method} ${oldest.url} for ${(oldest.age / 1000).toFixed(1)} s`;
+    const place = frames[0] === undefined ? `where is not known: ${problem ?? 'it runs no JavaScript'}` : frames[0];
+    const message = `worker's event loop is blocked for ${(silentMs / 1000).toFixed(1)} s ${place}${serving}`;
+    this.#options
+      .logger()
+      [fatal ? 'error' : 'warn']({ ...fields, blockedMs: silentMs, stack: frames, requests }, message);
+  }
+}
+
+/** A stopped process answers nobody; asking would only cost time. */
+function isStopped(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return /^[Tt]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch {
+    return false;
+  }
+}
