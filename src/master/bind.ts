@@ -1,7 +1,9 @@
 /** Binds addresses: one handle per queue, none of them accepting. */
 import { lookup } from 'node:dns/promises';
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { constants } from 'node:os';
+import { dirname } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import type { Address } from '../config/address.ts';
 import { BindError, messageOf } from '../errors.ts';
@@ -88,8 +90,9 @@ async function bindUnix(target: Target, mode: number): Promise<Handle> {
   const umask = process.umask(0o777 & ~mode);
   try {
     const handle = bindHandle(path, -1, -1, null, 0);
-    if (typeof handle === 'number') throw bindError(target.label, handle);
-    return handle;
+    if (typeof handle !== 'number') return handle;
+    // libuv says EACCES where the system said ENOENT.
+    throw bindError(target.label, existsSync(dirname(path)) ? handle : -constants.errno.ENOENT);
   } finally {
     process.umask(umask);
   }
