@@ -1,0 +1,58 @@
+/** Requests per second over keep-alive connections, and new connections per second. */
+import { measureConnections } from '../clients/connections.ts';
+import { measureThroughput } from '../clients/throughput.ts';
+import type { Contender } from '../contenders/contender.ts';
+import { contenders } from '../contenders/index.ts';
+import { withCpu } from '../cpu.ts';
+import { type Plan, type Rounds, runRounds } from '../rounds.ts';
+import { markdownTable, ratio, show, spread } from '../stats.ts';
+
+/** What both measurements have in common. */
+interface Rate {
+  readonly perSecond: number;
+  readonly done: number;
+  readonly cpu: number;
+}
+
+/** Enough to keep every worker busy. */
+const keptConnections = 32;
+const openConnections = 64;
+
+export async function throughput(plan: Plan, seconds: number): Promise<string> {
+  const rounds = await runRounds(plan, (port) =>
+    withCpu(port, () => measureThroughput(port, seconds, keptConnections)),
+  );
+  const rows = [...rounds].map(([contender, results]) => [
+    ...rateColumns(rounds, contender, contenders.clusterNone),
+    show(spread(results.map((each) => each.p99)), 1),
+    String(results.reduce((sum, each) => sum + each.errors, 0)),
+  ]);
+  return markdownTable([...rateHeads('requests/s', contenders.clusterNone), 'p99, ms', 'errors'], rows);
+}
+
+export async function connections(plan: Plan, seconds: number): Promise<string> {
+  const rounds = await runRounds(plan, (port) =>
+    withCpu(port, () => measureConnections(port, seconds, openConnections)),
+  );
+  const rows = [...rounds].map(([contender, results]) => [
+    ...rateColumns(rounds, contender, contenders.cluster),
+    String(results.reduce((sum, each) => sum + each.failed, 0)),
+  ]);
+  return markdownTable([...rateHeads('connections/s', contenders.cluster), 'failed'], rows);
+}
+
+function rateHeads(unit: string, reference: Contender): readonly string[] {
+  return ['server', unit, `against ${reference.name}`, 'processor time each, µs', `against ${reference.name}`];
+}
+
+function rateColumns(rounds: Rounds<Rate>, contender: Contender, reference: Contender): readonly string[] {
+  const rates = (who: Contender) => (rounds.get(who) ?? []).map((each) => each.perSecond);
+  const costs = (who: Contender) => (rounds.get(who) ?? []).map((each) => (each.cpu / each.done) * 1e6);
+  return [
+    contender.name,
+    show(spread(rates(contender))),
+    show(ratio(rates(contender), rates(reference)), 3),
+    show(spread(costs(contender)), 1),
+    show(ratio(costs(contender), costs(reference)), 3),
+  ];
+}
