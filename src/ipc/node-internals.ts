@@ -58,6 +58,12 @@ interface HttpParser {
   readonly incoming: { readonly complete: boolean } | null;
 }
 
+interface ConnectionsList {
+  idle(): { readonly socket: Socket }[];
+}
+
+const connectionsSymbol = 'http.server.connections';
+
 interface SocketInternals {
   readonly _httpMessage?: ServerResponse | null;
   readonly _parent?: Socket | null;
@@ -295,6 +301,36 @@ export function hasHttpParser(socket: Socket): boolean {
 export function isReceiving(socket: Socket): boolean {
   const incoming = internalsOfSocket(socket).parser?.incoming;
   return incoming !== undefined && incoming !== null && !incoming.complete;
+}
+
+/**
+ * The sockets of an HTTP server that are between two requests: not one byte of a next one has been read. `null` where
+ * this cannot be told.
+ *
+ * Relies on the list of connections that `closeIdleConnections()` goes by.
+ */
+export function idleSockets(server: Server): ReadonlySet<Socket> | null {
+  const key = Object.getOwnPropertySymbols(server).find((symbol) => symbol.description === connectionsSymbol);
+  const list = key === undefined ? undefined : (server as unknown as Record<symbol, ConnectionsList>)[key];
+  return list === undefined ? null : new Set(list.idle().map(({ socket }) => socket));
+}
+
+/** The head of a response as it was sent. Relies on `response._header`. */
+export function sentHead(response: ServerResponse): string {
+  return (response as unknown as { _header?: string | null })._header ?? '';
+}
+
+/**
+ * Tells an HTTP/2 client to open no new streams, without refusing those that are on their way: a GOAWAY for the highest
+ * stream there can be. `session.goaway()` would make Node drop what still arrives.
+ *
+ * Relies on Node writing whole frames, so that another can be put between two of them.
+ */
+export function announceGoaway(socket: Socket): void {
+  const goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0];
+  const highestStream = [0x7f, 0xff, 0xff, 0xff];
+  const noError = [0, 0, 0, 0];
+  socket.write(Buffer.from([...goaway, ...highestStream, ...noError]));
 }
 
 /** The connection under a TLS socket. Relies on `socket._parent`. */

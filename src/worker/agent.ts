@@ -1,0 +1,148 @@
+/**
+ * Preloaded into every worker, before the app: makes an unmodified app a worker of prefork.
+ *
+ * It is paid for by every worker's memory and start, so it imports little; and no top-level await may be anywhere in
+ * what it imports, because `--require` takes it.
+ */
+import { realpathSync } from 'node:fs';
+import { isMainThread } from 'node:worker_threads';
+import { type BootInfo, bootVariable, type MasterMessage } from '../ipc/messages.ts';
+import type { Handle } from '../ipc/node-internals.ts';
+import { App } from './app.ts';
+import { Channel } from './channel.ts';
+import { Drain } from './drain.ts';
+import { FailureWatch } from './failure.ts';
+import { sayFarewell } from './farewell.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { Listens } from './listen.ts';
+import { EventFilter } from './process-events.ts';
+import { Traffic } from './requests.ts';
+import { holdSignals } from './signals.ts';
+
+/** Milliseconds past the deadline that the app's own listeners get where the drain took all the time there was. */
+const lastWords = 250;
+
+class Agent {
+  readonly #boot: BootInfo;
+  readonly #channel = new Channel();
+  readonly #traffic = new Traffic();
+  readonly #failures = new FailureWatch(this.#channel);
+  readonly #heartbeat = new Heartbeat(this.#channel, this.#traffic);
+  readonly #drain = new Drain(this.#channel, this.#traffic, (deadline) => this.#leave(deadline));
+  readonly #app: App;
+  readonly #listens: Listens;
+  #isLeaving = false;
+
+  constructor(boot: BootInfo) {
+    this.#boot = boot;
+    this.#app = new App(
+      boot,
+      () => this.#listens,
+      this.#failures,
+      () => this.#ready(),
+    );
+    const [bound] = boot.bind;
+    this.#listens = new Listens(this.#channel, {
+      wantsBound: (server) => this.#app.wantsBound(server),
+      yields: (server) => this.#app.yields(server),
+      boundPath: bound?.kind === 'unix' ? bound.path : null,
+      onServer: (server) => this.#traffic.track(server),
+      onSettled: (server) => this.#app.onSettled(server),
+    });
+  }
+
+  start(): void {
+    const events = new EventFilter();
+    holdSignals(events, () => this.#terminated());
+    this.#channel.open(events, {
+      onMessage: (message, handle) => this.#receive(message, handle),
+      onClosed: () => this.#orphaned(),
+    });
+    this.#failures.start();
+    this.#listens.install();
+    this.#heartbeat.start(this.#boot.heartbeat);
+    this.#app.start();
+  }
+
+  #ready(): void {
+    if (this.#failures.hasFailed) return;
+    this.#failures.ready();
+    this.#channel.send({ type: 'ready' });
+    this.#heartbeat.beat();
+  }
+
+  #receive(message: MasterMessage, handle: Handle | null): void {
+    switch (message.type) {
+      case 'handle':
+        this.#listens.onHandle(message, handle);
+        break;
+      case 'refused':
+        this.#listens.onRefused(message);
+        break;
+      case 'assign':
+        this.#listens.onAssign(message, handle);
+        break;
+      case 'unassign':
+        this.#listens.onUnassign(message);
+        break;
+      case 'drain':
+        this.#drain.order(message);
+        break;
+      case 'reopen':
+        // No log files of its own: what the app writes goes to the descriptors it got from the master.
+        break;
+    }
+  }
+
+  /** Somebody signalled this process, or its whole group: the master knows better what is to become of it. */
+  #terminated(): void {
+    // An app that raises the signal again after its own listener has run wants to be gone.
+    if (this.#isLeaving) process.exit(0);
+    if (this.#channel.isOpen) this.#channel.send({ type: 'asked' });
+    else this.#orphaned();
+  }
+
+  /** The master is gone. */
+  #orphaned(): void {
+    if (this.#drain.hasBegun) return;
+    this.#drain.order({ within: this.#boot.gracefulTimeout, linger: this.#boot.drainLinger, quick: false });
+  }
+
+  #leave(deadline: number): void {
+    this.#isLeaving = true;
+    const end = Math.max(deadline, performance.now() + lastWords);
+    setTimeout(() => process.exit(0), end - performance.now() + lastWords);
+    void sayFarewell(end).finally(() => process.exit(0));
+  }
+}
+
+/** What the app, and what it forks, would not find under plain node. */
+function coverTracks(): void {
+  delete process.env[bootVariable];
+  const index = process.execArgv.findIndex((arg, at) => arg === '--require' && isThisFile(process.execArgv[at + 1]));
+  if (index >= 0) process.execArgv.splice(index, 2);
+}
+
+function isThisFile(path = ''): boolean {
+  try {
+    return realpathSync(path) === import.meta.filename;
+  } catch {
+    return false;
+  }
+}
+
+/** Whoever reads what this process prints may leave; the service stays. */
+function surviveBrokenPipes(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+}
+
+// Preloads also run in worker threads, and in what the app forks.
+const encoded = isMainThread ? process.env[bootVariable] : undefined;
+if (encoded !== undefined) {
+  const boot = JSON.parse(encoded) as BootInfo;
+  coverTracks();
+  surviveBrokenPipes();
+  process.title = `prefork: worker ${boot.slot} [${boot.name}]`;
+  if (boot.app.exportName !== null) process.argv[1] = boot.app.path;
+  new Agent(boot).start();
+}

@@ -1,0 +1,141 @@
+/** From the app's first line to the moment it can serve: who listens, and when it is ready. */
+import net, { type Server } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { BootInfo } from '../ipc/messages.ts';
+import { classify, classifyProduct, listExports, namedExport, pickExport, type Servable, serve } from './export.ts';
+import { ExportError, type FailureWatch } from './failure.ts';
+import { leaveHost } from './hosting.ts';
+import type { Listens } from './listen.ts';
+import { mainExports } from './main-module.ts';
+
+/**
+ * Milliseconds an app that exports a handler is given to listen by itself while it is still busy: "connect to the
+ * database, then listen" is common, and such apps often export something too. To call a function that turns out not to
+ * be a factory does more harm than to serve a handler twice.
+ */
+const patience = { handler: 1_000, factory: 3_000 };
+
+export class App {
+  readonly #boot: BootInfo;
+  readonly #listens: () => Listens;
+  readonly #failures: FailureWatch;
+  readonly #onReady: () => void;
+  /** Made by us for an export; gives way to a server of the app's own. */
+  #standIn: Server | null = null;
+  /** The listens made now are the served export's. */
+  #isServing = false;
+  #isEvaluated = false;
+  #isReady = false;
+
+  constructor(boot: BootInfo, listens: () => Listens, failures: FailureWatch, onReady: () => void) {
+    this.#boot = boot;
+    this.#listens = listens;
+    this.#failures = failures;
+    this.#onReady = onReady;
+  }
+
+  start(): void {
+    const { exportName, path } = this.#boot.app;
+    const work =
+      exportName === null
+        ? mainExports(path).then(
+            (exports) => this.#serveMain(exports),
+            // The main module's own failure reaches Node by another way.
+            () => {},
+          )
+        : new Promise<unknown>((resolve) => {
+            leaveHost(resolve);
+          }).then((exports) => this.#serveNamed(exports, exportName));
+    work.catch((error: unknown) => this.#failures.fail(error));
+  }
+
+  /** Whether a `listen()` made now is served on the configured addresses, if there are any. */
+  wantsBound(server: Server): boolean {
+    if (this.#boot.bind.length === 0) return false;
+    if (this.#boot.app.exportName === null) return true;
+    return this.#isServing && (this.#standIn === null || this.#standIn === server);
+  }
+
+  yields(server: Server): boolean {
+    return server === this.#standIn;
+  }
+
+  /** A `listen()` was answered. */
+  onSettled(server: Server): void {
+    if (this.#listens().isListening) this.#isServing = false;
+    const standIn = this.#standIn;
+    if (standIn !== null && server !== standIn && server.listening && this.#boot.app.exportName === null) {
+      this.#standIn = null;
+      // Not http's close(), which cuts idle connections.
+      net.Server.prototype.close.call(standIn);
+    }
+    this.#check();
+  }
+
+  async #serveMain(exports: unknown): Promise<void> {
+    this.#isEvaluated = true;
+    this.#check();
+    const servable = pickExport(exports);
+    if (servable === null || this.#hasListened()) return;
+    await this.#whileBusy(servable.kind === 'factory' ? patience.factory : patience.handler);
+    if (!this.#hasListened()) await this.#serve(servable, this.#boot.app.path, exports);
+  }
+
+  async #serveNamed(exports: unknown, name: string): Promise<void> {
+    const { path } = this.#boot.app;
+    const value = namedExport(exports, name, path);
+    const servable = classify(value);
+    this.#isEvaluated = true;
+    if (servable === null) {
+      throw new ExportError(
+        `${path}: export "${name}" is ${describe(value)}, which cannot be served. ${listExports(exports)}`,
+      );
+    }
+    await this.#serve(servable, `${path}: export "${name}"`, exports);
+  }
+
+  async #serve(servable: Servable, what: string, exports: unknown): Promise<void> {
+    const made = servable.kind === 'factory' ? await classifyProduct(servable) : servable;
+    // A factory may well listen by itself.
+    if (this.#boot.app.exportName === null && this.#hasListened()) return;
+    if (made === null || made.kind === 'factory') {
+      throw new ExportError(`${what} is a function that returns nothing that can be served. ${listExports(exports)}`);
+    }
+    // Until it listens, which is later than this call: a host is looked up first.
+    this.#isServing = true;
+    this.#standIn = await serve(made, this.#boot.bind[0] ?? this.#boot.defaultBind);
+  }
+
+  /** Waits until the app has nothing under way, has listened, or has had time enough. */
+  async #whileBusy(limit: number): Promise<void> {
+    const step = 20;
+    for (let waited = 0; waited < limit; waited += step) {
+      if (this.#hasListened() || !isBusy()) return;
+      await sleep(step);
+    }
+  }
+
+  #hasListened(): boolean {
+    return this.#listens().isPending || this.#listens().isListening;
+  }
+
+  #check(): void {
+    if (this.#isReady || !this.#isEvaluated || this.#failures.hasFailed) return;
+    if (this.#listens().isPending || !this.#listens().isListening) return;
+    this.#isReady = true;
+    // Its 'listening' listeners first.
+    setImmediate(() => this.#onReady());
+  }
+}
+
+/** What every process may have without being busy. */
+const idleResources = new Set(['PipeWrap', 'TTYWrap', 'Immediate', 'TickObject', 'SignalWrap']);
+
+function isBusy(): boolean {
+  return process.getActiveResourcesInfo().some((resource) => !idleResources.has(resource));
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'function') return 'a class';
+  return value === null ? 'null' : typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}

@@ -1,0 +1,134 @@
+/**
+ * HTTP/1 connections in a drain. Every response says that it is the connection's last; a connection without a request
+ * stays open for a while, so that its next request is served and told so. Closing an idle connection at once is what
+ * loses requests elsewhere: the client may be sending one at that very moment.
+ */
+import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Server as NetServer, Socket } from 'node:net';
+import { currentResponse, hasHttpParser, idleSockets, isReceiving } from '../ipc/node-internals.ts';
+import type { Plan } from './drain.ts';
+import type { Connection } from './requests.ts';
+
+/** What is remembered of a connection from one look to the next. */
+interface Observed {
+  /** Where in the second half of the linger it is closed, 0 to 1. */
+  readonly luck: number;
+  /** Since when it has no request; `null` while it has one. */
+  idleSince: number | null;
+  /** Since when a request has been arriving that is not complete. */
+  headSince: number | null;
+  bytes: number;
+}
+
+type Headers = OutgoingHttpHeaders | OutgoingHttpHeader[] | undefined;
+
+const requestTimeout = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n';
+
+export class Http1Drain {
+  readonly #observed = new WeakMap<Connection, Observed>();
+  readonly #announced = new WeakSet<ServerResponse>();
+  #idle = new Map<NetServer, ReadonlySet<Socket> | null>();
+
+  /** The response in flight says that the connection ends with it, if that can still be said. */
+  announceCurrent(connection: Connection): void {
+    const response = currentResponse(connection.socket);
+    if (response !== null) this.announce(connection, response);
+    if (connection.newest !== null && connection.newest !== response) this.announce(connection, connection.newest);
+  }
+
+  /** @param response of a request that arrives during the drain, or was under way when it began */
+  announce(connection: Connection, response: ServerResponse): void {
+    if (response.headersSent || this.#announced.has(response)) return;
+    this.#announced.add(response);
+    const { writeHead } = response;
+    const write = (statusCode: number, reason: unknown, headers: Headers): ServerResponse => {
+      // Of several pipelined requests the last one's response closes the connection: the others are to be answered too.
+      const isLast = connection.newest === null || connection.newest === response;
+      const closing = isLast && statusCode >= 200 ? closeAfter(response, headers) : headers;
+      const args = typeof reason === 'string' ? [statusCode, reason, closing] : [statusCode, closing];
+      return Reflect.apply(writeHead, response, closing === undefined ? args.slice(0, -1) : args);
+    };
+    response.writeHead = ((statusCode: number, reason?: unknown, headers?: Headers): ServerResponse =>
+      typeof reason === 'string'
+        ? write(statusCode, reason, headers)
+        : write(statusCode, undefined, (reason ?? headers) as Headers)) as ServerResponse['writeHead'];
+  }
+
+  /** Begins a new look at all connections. */
+  look(): void {
+    this.#idle = new Map();
+  }
+
+  /** Closes the connection if its time has come. */
+  step(connection: Connection, plan: Plan, now: number): void {
+    const { socket, raw } = connection;
+    if (socket.destroyed || socket.writableEnded) return;
+    const seen = this.#observe(connection);
+    const bytes = raw.bytesRead;
+    const hasNewBytes = bytes !== seen.bytes;
+    seen.bytes = bytes;
+    if (currentResponse(socket) !== null || isReceiving(socket)) {
+      seen.idleSince = null;
+      seen.headSince = null;
+      return;
+    }
+    seen.idleSince ??= now;
+    if (this.#isArriving(connection)) {
+      seen.headSince ??= now;
+      if (now >= Math.max(plan.lingerUntil, seen.headSince) + plan.headTime) timeOut(connection);
+      return;
+    }
+    seen.headSince = null;
+    const linger = plan.lingerUntil - plan.startedAt;
+    const closeAt = plan.startedAt + linger * (0.5 + seen.luck / 2);
+    // Bytes since the last look may be a part of something encrypted, that the HTTP parser has not seen.
+    if (now >= Math.max(closeAt, seen.idleSince + plan.minIdle) && !hasNewBytes) socket.destroySoon();
+  }
+
+  #observe(connection: Connection): Observed {
+    const known = this.#observed.get(connection);
+    if (known !== undefined) return known;
+    const seen = { luck: Math.random(), idleSince: null, headSince: null, bytes: connection.raw.bytesRead };
+    this.#observed.set(connection, seen);
+    return seen;
+  }
+
+  /** Whether a part of a request, or of a TLS handshake, has been read. */
+  #isArriving({ server, socket, raw }: Connection): boolean {
+    if (!hasHttpParser(socket)) return raw.bytesRead > 0;
+    if (socket.bytesRead === 0) return false;
+    let idle = this.#idle.get(server);
+    if (idle === undefined) {
+      idle = idleSockets(server);
+      this.#idle.set(server, idle);
+    }
+    return idle !== null && !idle.has(socket);
+  }
+}
+
+/** Has a response end its connection, whatever the app says. Returns the headers to hand on. */
+function closeAfter(response: ServerResponse, headers: Headers): Headers {
+  response.shouldKeepAlive = false;
+  if (response.hasHeader('keep-alive')) response.removeHeader('keep-alive');
+  if (headers === undefined || response.hasHeader('connection')) response.setHeader('Connection', 'close');
+  if (headers === undefined) return undefined;
+  if (!Array.isArray(headers)) {
+    const kept = Object.entries(headers).filter(([name]) => !isHopByHop(name));
+    return { ...Object.fromEntries(kept), Connection: 'close' };
+  }
+  // Pairs, or names and values in turn.
+  const isNested = Array.isArray(headers[0]);
+  const flat = (isNested ? headers.flat() : headers) as string[];
+  const kept = flat.filter((_, index) => !isHopByHop(String(flat[index - (index % 2)])));
+  return [...kept, 'Connection', 'close'];
+}
+
+function isHopByHop(name: string): boolean {
+  const lower = name.toLowerCase();
+  return lower === 'connection' || lower === 'keep-alive';
+}
+
+function timeOut({ socket }: Connection): void {
+  if (hasHttpParser(socket)) socket.write(requestTimeout);
+  socket.destroySoon();
+}

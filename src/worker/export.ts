@@ -1,0 +1,152 @@
+/** What an app's module exports, and how each kind of it is served. */
+import type { Server as HttpServer, RequestListener } from 'node:http';
+import net, { type Server } from 'node:net';
+import type { Address } from '../config/address.ts';
+import { ExportError } from './failure.ts';
+import type { FetchApp } from './fetch.ts';
+
+/** Something that can be served. */
+export type Servable =
+  | { readonly kind: 'handler'; readonly handler: RequestListener }
+  | { readonly kind: 'koa'; readonly app: { callback(): RequestListener } }
+  | { readonly kind: 'fetch'; readonly app: FetchApp }
+  | { readonly kind: 'server'; readonly server: Server }
+  | { readonly kind: 'fastify'; readonly app: { listen(options: object): unknown } }
+  | { readonly kind: 'listener'; readonly app: { listen(...args: unknown[]): unknown } }
+  | { readonly kind: 'factory'; readonly make: () => unknown };
+
+type Members = Readonly<Record<string, unknown>>;
+
+/** Recognises what a value is; `null` where it cannot be served. */
+export function classify(value: unknown): Servable | null {
+  if (value instanceof net.Server) return { kind: 'server', server: value };
+  if (!isMembers(value)) return null;
+  if (isMethod(value.callback) && isMethod(value.use) && !isFunction(value)) {
+    return { kind: 'koa', app: value as { callback: () => RequestListener } };
+  }
+  if (isMethod(value.inject) && isMethod(value.ready) && isMethod(value.listen)) {
+    return { kind: 'fastify', app: value as { listen: (options: object) => unknown } };
+  }
+  if (isMethod(value.fetch)) return { kind: 'fetch', app: value as unknown as FetchApp };
+  if (!isFunction(value)) {
+    return isMethod(value.listen)
+      ? { kind: 'listener', app: value as { listen: (...args: unknown[]) => unknown } }
+      : null;
+  }
+  if (/^class\b/.test(Function.prototype.toString.call(value))) return null;
+  const takesRequests = value.length >= 2 || isMethod(value.handle) || isMethod(value.listen);
+  return takesRequests
+    ? { kind: 'handler', handler: value as RequestListener }
+    : { kind: 'factory', make: value as () => unknown };
+}
+
+/** What a factory made. */
+export async function classifyProduct(factory: Extract<Servable, { kind: 'factory' }>): Promise<Servable | null> {
+  const product: unknown = await factory.make();
+  const servable = classify(product);
+  // Whatever a factory makes is meant: a function of few parameters is a handler.
+  if (servable?.kind === 'factory') return { kind: 'handler', handler: product as RequestListener };
+  return servable;
+}
+
+/** The export that is served where none is named: `default`, else what the module exports as a whole. */
+export function pickExport(exports: unknown): Servable | null {
+  for (const candidate of candidates(exports)) {
+    const servable = classify(candidate);
+    if (servable !== null) return servable;
+  }
+  return null;
+}
+
+/** An export by its name; `a.b` looks within. */
+export function namedExport(exports: unknown, name: string, path: string): unknown {
+  for (const candidate of [exports, ...candidates(exports)]) {
+    if (isMembers(candidate) && name in candidate) return candidate[name];
+  }
+  throw new ExportError(`${path} has no export named "${name}". ${listExports(exports)}`);
+}
+
+/** For messages: what there is. */
+export function listExports(exports: unknown): string {
+  const names = [exports, ...candidates(exports)]
+    .flatMap((candidate) => (typeof candidate === 'object' && candidate !== null ? Object.keys(candidate) : []))
+    .filter((name) => name !== '__esModule' && name !== 'module.exports');
+  const shown = [...new Set(names)];
+  return shown.length === 0 ? 'It exports nothing.' : `It exports: ${shown.join(', ')}.`;
+}
+
+/** Serves an export; returns the server where one had to be made for it. */
+export async function serve(
+  servable: Exclude<Servable, { kind: 'factory' }>,
+  address: Address,
+): Promise<Server | null> {
+  switch (servable.kind) {
+    case 'server':
+      if (!servable.server.listening) servable.server.listen(listenOptions(address));
+      return null;
+    case 'fastify':
+      await servable.app.listen(listenOptions(address));
+      return null;
+    case 'listener':
+      await (address.kind === 'tcp'
+        ? servable.app.listen(address.port, address.host)
+        : servable.app.listen(address.kind === 'unix' ? address.path : { fd: address.fd }));
+      return null;
+    default:
+      return (await createServer(servable)).listen(listenOptions(address));
+  }
+}
+
+async function createServer(servable: Extract<Servable, { kind: 'handler' | 'koa' | 'fetch' }>): Promise<HttpServer> {
+  const http = await import('node:http');
+  switch (servable.kind) {
+    case 'handler':
+      return http.createServer(servable.handler);
+    case 'koa':
+      return http.createServer(servable.app.callback());
+    case 'fetch': {
+      const { fetchListener } = await import('./fetch.ts');
+      return http.createServer(fetchListener(servable.app));
+    }
+  }
+}
+
+function listenOptions(address: Address): { host: string; port: number } | { path: string } | { fd: number } {
+  switch (address.kind) {
+    case 'tcp':
+      return { host: address.host, port: address.port };
+    case 'unix':
+      return { path: address.path };
+    case 'fd':
+      return { fd: address.fd };
+  }
+}
+
+/** TypeScript compiled to CommonJS has its default export one level down, and two when it is then imported. */
+function candidates(exports: unknown): unknown[] {
+  const found: unknown[] = [];
+  if (isMembers(exports) && 'default' in exports) {
+    const inner = exports.default;
+    if (isMembers(inner) && 'default' in inner) found.push(inner.default);
+    found.push(inner);
+  }
+  // A module namespace is not itself an export.
+  if (!isNamespace(exports)) found.push(exports);
+  return found;
+}
+
+function isNamespace(value: unknown): boolean {
+  return Object.prototype.toString.call(value) === '[object Module]';
+}
+
+function isMembers(value: unknown): value is Members {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function';
+}
+
+function isFunction(value: Members): value is Members & ((...args: unknown[]) => unknown) {
+  return typeof value === 'function';
+}
+
+function isMethod(value: unknown): boolean {
+  return typeof value === 'function';
+}

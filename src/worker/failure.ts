@@ -1,0 +1,114 @@
+/** Why this worker cannot boot, told to the master, which prints it once for all workers. */
+import type { FailureKind } from '../core/model.ts';
+import type { ErrorReport } from '../ipc/messages.ts';
+import type { Channel } from './channel.ts';
+import { describeError } from './describe-error.ts';
+
+/** Milliseconds the report is given to leave. */
+const flushTime = 1_000;
+
+/** Errors of the module loader: the app's files are not what they should be, and no restart helps. */
+const loadCodes = new Set([
+  'MODULE_NOT_FOUND',
+  'ERR_MODULE_NOT_FOUND',
+  'ERR_UNKNOWN_FILE_EXTENSION',
+  'ERR_UNSUPPORTED_DIR_IMPORT',
+  'ERR_UNSUPPORTED_ESM_URL_SCHEME',
+  'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING',
+  'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX',
+  'ERR_INVALID_TYPESCRIPT_SYNTAX',
+  'ERR_PACKAGE_PATH_NOT_EXPORTED',
+  'ERR_PACKAGE_IMPORT_NOT_DEFINED',
+  'ERR_INVALID_MODULE_SPECIFIER',
+  'ERR_INVALID_PACKAGE_CONFIG',
+  'ERR_INVALID_PACKAGE_TARGET',
+  'ERR_IMPORT_ATTRIBUTE_MISSING',
+  'ERR_REQUIRE_ESM',
+  'ERR_REQUIRE_ASYNC_MODULE',
+  'ERR_REQUIRE_CYCLE_MODULE',
+  'ERR_DLOPEN_FAILED',
+]);
+
+/** The app exports nothing that could be served. */
+export class ExportError extends Error {
+  override readonly name = 'ExportError';
+}
+
+/** `load` for an app that cannot even be loaded, `boot` for one that failed on its way. */
+export function kindOf(error: unknown): FailureKind {
+  if (error instanceof ExportError) return 'load';
+  if (!(error instanceof Error)) return 'boot';
+  const { code } = error as { code?: unknown };
+  if (typeof code === 'string' && loadCodes.has(code)) return 'load';
+  // esbuild's, by way of tsx.
+  if (error.name === 'TransformError' || error.message.startsWith('Transform failed with ')) return 'load';
+  return error instanceof SyntaxError && isFromLoader(error) ? 'load' : 'boot';
+}
+
+/** `JSON.parse` and `new Function` throw SyntaxErrors too, but not from within Node's loader. */
+function isFromLoader({ stack = '' }: Error): boolean {
+  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line));
+  const [first] = frames;
+  const loader = /node:(internal\/(modules|vm|deps)|vm\b)/;
+  // A module that cannot be parsed has no frames of its own; one imported from nowhere has none at all.
+  return first === undefined || loader.test(first) || frames.some((line) => line.includes('_extensions..json'));
+}
+
+export class FailureWatch {
+  readonly #channel: Channel;
+  readonly #onUncaught = (error: unknown): void => this.#uncaught(error);
+  #reported = false;
+
+  constructor(channel: Channel) {
+    this.#channel = channel;
+  }
+
+  /** From the app's first line on. */
+  start(): void {
+    process.on('uncaughtException', this.#onUncaught);
+  }
+
+  /** The worker is ready: errors are the app's and Node's business again, the master is only told of them. */
+  ready(): void {
+    process.removeListener('uncaughtException', this.#onUncaught);
+    process.on('uncaughtExceptionMonitor', (error) => {
+      // An app that catches everything goes on living.
+      if (process.listenerCount('uncaughtException') > 0 || process.hasUncaughtExceptionCaptureCallback()) return;
+      this.#channel.send({ type: 'failed', kind: 'boot', error: reportOf(error) });
+    });
+  }
+
+  /** Whether the end of this worker is decided. */
+  get hasFailed(): boolean {
+    return this.#reported;
+  }
+
+  /** Reports and ends the process, as an uncaught exception would, but without a word: the master prints it. */
+  fail(error: unknown): void {
+    if (this.#reported) return;
+    this.#reported = true;
+    const report = reportOf(error);
+    if (!this.#channel.isOpen) {
+      process.stderr.write(`${report.stack}\n`, () => process.exit(1));
+      return;
+    }
+    setTimeout(() => process.exit(1), flushTime);
+    this.#channel.send({ type: 'failed', kind: kindOf(error), error: report }, () => process.exit(1));
+  }
+
+  #uncaught(error: unknown): void {
+    // An app with a listener of its own decides for itself whether this is the end.
+    if (process.listenerCount('uncaughtException') > 1) return;
+    this.fail(error);
+  }
+}
+
+function reportOf(error: unknown): ErrorReport {
+  const isError = error instanceof Error;
+  const stack = describeError(error);
+  return {
+    name: isError ? error.name : typeof error,
+    message: isError ? error.message : (stack.split('\n', 1)[0] ?? ''),
+    stack,
+  };
+}

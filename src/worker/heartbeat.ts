@@ -1,0 +1,61 @@
+/** The periodic proof that this worker's event loop turns. */
+import { type EventLoopUtilization, type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import type { Figures } from '../core/model.ts';
+import type { Channel } from './channel.ts';
+import type { Traffic } from './requests.ts';
+
+/** Milliseconds between two looks at the clock; what the histogram records begins there. */
+const resolution = 20;
+
+export class Heartbeat {
+  readonly #channel: Channel;
+  readonly #traffic: Traffic;
+  readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution });
+  #utilisation: EventLoopUtilization = performance.eventLoopUtilization();
+  #sending = false;
+
+  constructor(channel: Channel, traffic: Traffic) {
+    this.#channel = channel;
+    this.#traffic = traffic;
+  }
+
+  start(interval: number): void {
+    this.#delay.enable();
+    setInterval(() => this.beat(), interval).unref();
+  }
+
+  /** Beats now. A beat is left out while the one before is still on its way: nothing may pile up in this process. */
+  beat(): void {
+    if (this.#sending || !this.#channel.isOpen) return;
+    this.#sending = true;
+    this.#channel.send({ type: 'beat', figures: this.#figures() }, () => {
+      this.#sending = false;
+    });
+  }
+
+  #figures(): Figures {
+    const { rss, heapUsed } = process.memoryUsage();
+    const utilisation = performance.eventLoopUtilization();
+    const since = performance.eventLoopUtilization(utilisation, this.#utilisation);
+    this.#utilisation = utilisation;
+    const loopDelayP99 = delayOf(this.#delay.percentile(99));
+    const loopDelayMax = delayOf(this.#delay.max);
+    this.#delay.reset();
+    return {
+      requests: this.#traffic.requests,
+      inFlight: this.#traffic.inFlightCount(),
+      connections: this.#traffic.connections.size,
+      rss,
+      heapUsed,
+      loopDelayP99,
+      loopDelayMax,
+      loopUtilisation: Number.isFinite(since.utilization) ? since.utilization : 0,
+    };
+  }
+}
+
+/** Nanoseconds of the histogram to milliseconds of lateness; an empty histogram has a minimum of -1 and no maximum. */
+function delayOf(nanoseconds: number): number {
+  const late = nanoseconds / 1e6 - resolution;
+  return Number.isFinite(late) && late > 0 ? late : 0;
+}

@@ -1,0 +1,32 @@
+/**
+ * Stands before `process.emit`, so that some events never reach the app's listeners. The listeners themselves are left
+ * alone: what the app adds, counts and removes is what it would be under plain node.
+ */
+
+/** Tells whether the event was taken. */
+export type Interceptor = (args: readonly unknown[]) => boolean;
+
+export class EventFilter {
+  readonly #interceptors = new Map<string | symbol, Interceptor>();
+
+  constructor() {
+    const emit = process.emit as (this: NodeJS.Process, name: string | symbol, ...args: unknown[]) => boolean;
+    const interceptors = this.#interceptors;
+    function filteredEmit(this: NodeJS.Process, name: string | symbol, ...args: unknown[]): boolean {
+      const interceptor = interceptors.get(name);
+      if (interceptor?.(args) === true) return true;
+      return Reflect.apply(emit, this, [name, ...args]);
+    }
+    Object.defineProperty(process, 'emit', {
+      value: filteredEmit,
+      writable: true,
+      configurable: true,
+      enumerable: false,
+    });
+  }
+
+  /** One interceptor an event; a later one replaces it. */
+  intercept(name: string, interceptor: Interceptor): void {
+    this.#interceptors.set(name, interceptor);
+  }
+}
