@@ -5,8 +5,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Stream } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { type LogLine, LogReader } from './log-reader.ts';
 import { bin, fixtureApp } from './paths.ts';
@@ -31,8 +33,14 @@ export interface SupervisorOptions {
   readonly node?: string;
   readonly nodeArgs?: readonly string[];
   readonly umask?: number;
+  /** Listening servers whose sockets it inherits as fd 3, 4, ... */
+  readonly inherit?: readonly Server[];
   /** In a session and process group of its own, for signals to the group. */
   readonly detached?: boolean;
+  /** Bound to `app.sock` in the temporary folder instead of a port. */
+  readonly unix?: boolean;
+  /** The service speaks TLS. */
+  readonly secure?: boolean;
 }
 
 export interface Exit {
@@ -50,6 +58,13 @@ export interface Levers {
   readonly terms: string;
 }
 
+interface Parts {
+  readonly dir: string;
+  readonly port: number;
+  readonly target: Target;
+  readonly levers: Levers;
+}
+
 export class Supervisor {
   readonly #child: ChildProcess;
   readonly #marker: string;
@@ -64,13 +79,13 @@ export class Supervisor {
   /** The output is complete: `close` comes after `exit`, and is held back by a worker that outlives the master. */
   #closed = false;
 
-  constructor(child: ChildProcess, marker: string, dir: string, port: number, levers: Levers) {
+  constructor(child: ChildProcess, marker: string, parts: Parts) {
     this.#child = child;
     this.#marker = marker;
-    this.dir = dir;
-    this.port = port;
-    this.target = { port };
-    this.levers = levers;
+    this.dir = parts.dir;
+    this.port = parts.port;
+    this.target = parts.target;
+    this.levers = parts.levers;
     this.stdout = new LogReader(child.stdout);
     this.stderr = new LogReader(child.stderr);
     child.on('error', (error) => this.stderr.append(`spawn failed: ${error.message}\n`));
@@ -137,13 +152,29 @@ export class Supervisor {
     return this;
   }
 
-  /** Waits until there are exactly so many workers, all with their title set, and nothing else. */
+  /** Waits until all workers of the first start are ready. */
+  async waitReady(within = 15_000): Promise<this> {
+    await this.waitForLog(/^ready: /, { within });
+    return this;
+  }
+
+  /** Waits until there are exactly so many workers and no other child, such as one that boots. */
   async waitWorkers(count: number, within = 15_000): Promise<number[]> {
     return await until(
-      `${count} workers (there are ${this.workers().length})`,
+      `${count} workers`,
       () => (this.workers().length === count && this.children().length === count ? this.workers() : null),
       { within, abort: () => (this.exit === null ? null : this.describe()) },
-    );
+    ).catch((error: unknown) => {
+      const children = this.children().map(({ pid, title }) => `${pid} ${title}`);
+      throw new Error(`${String(error)}\nchildren: ${children.join(', ')}\n${this.describe()}`, { cause: error });
+    });
+  }
+
+  /** Sends HUP and waits for the verdict: the log line that says how the reload ended. */
+  async reload(within = 30_000): Promise<LogLine> {
+    const since = this.log.length;
+    this.signal('SIGHUP');
+    return await this.waitForLog(verdict, { since, within });
   }
 
   /** Sends a signal that stops it and waits for the end. */
@@ -212,6 +243,9 @@ export class Supervisor {
   }
 }
 
+/** The line that ends a reload. */
+export const verdict = /^reload \d+ (done|failed|stopped half way)/;
+
 /** Starts a supervisor for one test. It has been spawned when this returns, and no more: see `waitServing`. */
 export async function startSupervisor(t: TestContext, options: SupervisorOptions = {}): Promise<Supervisor> {
   const dir = realpathSync(mkdtempSync(join(tmpdir(), 'prefork-test-')));
@@ -231,7 +265,9 @@ export async function startSupervisor(t: TestContext, options: SupervisorOptions
     writeConfig(path, options.config);
     args.push('-c', path);
   }
-  const bind = options.bind === undefined ? [`127.0.0.1:${port}`] : (options.bind ?? []);
+  const socketPath = join(dir, 'app.sock');
+  const usual = options.unix === true ? `unix:${socketPath}` : `127.0.0.1:${port}`;
+  const bind = options.bind === undefined ? [usual] : (options.bind ?? []);
   for (const address of bind) args.push('-b', address);
   if (options.workers !== undefined) args.push('-w', String(options.workers));
   args.push(...(options.args ?? []));
@@ -239,11 +275,14 @@ export async function startSupervisor(t: TestContext, options: SupervisorOptions
   const child = spawn(options.node ?? process.env.PREFORK_TEST_NODE ?? process.execPath, args, {
     cwd: options.cwd ?? dir,
     env: environment(marker, levers, options.env ?? {}),
-    stdio: ['ignore', 'pipe', 'pipe'],
+    // Node takes anything that has a handle; its types name streams only.
+    stdio: ['ignore', 'pipe', 'pipe', ...((options.inherit ?? []) as unknown as Stream[])],
     detached: options.detached ?? false,
   });
   if (previousUmask !== null) process.umask(previousUmask);
-  const supervisor = new Supervisor(child, `RUN_ID=${marker}`, dir, port, levers);
+  const secure = options.secure ?? false;
+  const target = options.unix === true ? { socketPath, secure } : { port, secure };
+  const supervisor = new Supervisor(child, `RUN_ID=${marker}`, { dir, port, target, levers });
   t.after(() => supervisor.dispose());
   return supervisor;
 }

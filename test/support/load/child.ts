@@ -6,6 +6,14 @@ import { root } from '../paths.ts';
 import { until } from '../until.ts';
 import type { MixSpec, Report } from './mix.ts';
 
+export interface Progress {
+  readonly sent: number;
+  readonly answered: number;
+  readonly failed: number;
+  /** Workers that have answered. */
+  readonly pids: readonly number[];
+}
+
 /** What the parent says. */
 export type Order =
   | { readonly type: 'start'; readonly spec: MixSpec }
@@ -13,16 +21,14 @@ export type Order =
   | { readonly type: 'stop' };
 
 /** What the child says. */
-export type News =
-  | { readonly type: 'progress'; readonly sent: number; readonly answered: number; readonly failed: number }
-  | { readonly type: 'report'; readonly report: Report };
+export type News = ({ readonly type: 'progress' } & Progress) | { readonly type: 'report'; readonly report: Report };
 
 export class Load {
   readonly #child: ChildProcess;
   #report: Report | null = null;
   #ended: string | null = null;
   /** As of at most a tenth of a second ago. */
-  progress = { sent: 0, answered: 0, failed: 0 };
+  progress: Progress = { sent: 0, answered: 0, failed: 0, pids: [] };
 
   constructor(child: ChildProcess) {
     this.#child = child;
@@ -38,6 +44,19 @@ export class Load {
   /** Waits until so many requests have been answered since the start. */
   async answered(count: number, within = 30_000): Promise<void> {
     await until(`${count} answers (${JSON.stringify(this.progress)})`, () => this.progress.answered >= count, {
+      within,
+      abort: () => this.#ended,
+    });
+  }
+
+  /** Waits for so many answers more. */
+  async further(count: number, within = 30_000): Promise<void> {
+    await this.answered(this.progress.answered + count, within);
+  }
+
+  /** Waits until each of these workers has answered a request. */
+  async heardFrom(pids: readonly number[], within = 30_000): Promise<void> {
+    await until(`answers from ${pids.join(', ')}`, () => pids.every((pid) => this.progress.pids.includes(pid)), {
       within,
       abort: () => this.#ended,
     });

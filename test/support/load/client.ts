@@ -95,6 +95,9 @@ export interface Exchange {
   readonly check: (body: Buffer) => Who | null;
 }
 
+/** The worker at the other end of a connection, as its last answer said. */
+const servedBy = new WeakMap<object, number>();
+
 /** Does an exchange and counts it. Node's agents never retry; a reused connection that fails is a failure. */
 export function exchange(target: Target, tally: Tally, call: Exchange): Promise<boolean> {
   const ticket = tally.begin();
@@ -102,6 +105,7 @@ export function exchange(target: Target, tally: Tally, call: Exchange): Promise<
     let settled = false;
     let gotHead = false;
     let gaveUp = false;
+    let connection: object | null = null;
     const fail = (failure: Failure, detail: string): void => {
       if (settled) return;
       settled = true;
@@ -111,7 +115,8 @@ export function exchange(target: Target, tally: Tally, call: Exchange): Promise<
       resolve(false);
     };
     const broken = (error: NodeJS.ErrnoException): void => {
-      const reused = req.reusedSocket ? ' on a reused connection' : '';
+      const last = connection === null ? undefined : servedBy.get(connection);
+      const reused = req.reusedSocket ? ` on a reused connection of worker ${last ?? 'unknown'}` : '';
       fail(gaveUp ? 'client-timeout' : classify(error, gotHead), `${error.code ?? ''} ${error.message}${reused}`);
     };
     const settings = {
@@ -127,7 +132,8 @@ export function exchange(target: Target, tally: Tally, call: Exchange): Promise<
       gaveUp = true;
       fail('client-timeout', `${call.timeout} ms`);
     }, call.timeout);
-    req.on('socket', () => {
+    req.on('socket', (socket) => {
+      connection = socket;
       if (!req.reusedSocket) tally.connections++;
     });
     req.on('error', broken);
@@ -149,6 +155,7 @@ export function exchange(target: Target, tally: Tally, call: Exchange): Promise<
         if (who === null) return fail('wrong-body', body.toString('latin1').slice(0, 200));
         settled = true;
         clearTimeout(timer);
+        if (who.pid !== undefined && connection !== null) servedBy.set(connection, who.pid);
         tally.answer(ticket, who);
         resolve(true);
       });

@@ -100,14 +100,17 @@ export class Mix {
     for (const tally of this.tallies.values()) tally.phase = phase;
   }
 
-  get counts(): { readonly sent: number; readonly answered: number; readonly failed: number } {
+  /** Cheap enough to be asked for often. */
+  get progress(): { sent: number; answered: number; failed: number; pids: number[] } {
     const sum = { sent: 0, answered: 0, failed: 0 };
-    for (const { sent, answered, failed } of this.tallies.values()) {
-      sum.sent += sent;
-      sum.answered += answered;
-      sum.failed += failed;
+    const pids = new Set<number>();
+    for (const tally of this.tallies.values()) {
+      sum.sent += tally.sent;
+      sum.answered += tally.answered;
+      sum.failed += tally.failed;
+      for (const pid of tally.pids.keys()) pids.add(Number(pid));
     }
-    return sum;
+    return { ...sum, pids: [...pids] };
   }
 
   report(): Report {

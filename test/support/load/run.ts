@@ -25,7 +25,7 @@ process.on('disconnect', () => process.exit());
 
 function progress(): void {
   if (mix === null || reported) return;
-  tell({ type: 'progress', ...mix.counts });
+  tell({ type: 'progress', ...mix.progress });
 }
 
 function finish(): void {
