@@ -121,6 +121,9 @@ function coverTracks(): void {
   delete process.env[bootVariable];
   const index = process.execArgv.findIndex((arg, at) => arg === '--require' && isThisFile(process.execArgv[at + 1]));
   if (index >= 0) process.execArgv.splice(index, 2);
+  // The master's precautions for the inspector; process.execArgv must stay the same array.
+  const kept = process.execArgv.filter((arg) => !/^--inspect-(port|publish-uid)=/.test(arg));
+  process.execArgv.splice(0, process.execArgv.length, ...kept);
 }
 
 function isThisFile(path = ''): boolean {
