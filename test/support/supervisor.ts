@@ -272,9 +272,11 @@ export async function startSupervisor(t: TestContext, options: SupervisorOptions
   if (options.workers !== undefined) args.push('-w', String(options.workers));
   args.push(...(options.args ?? []));
   const previousUmask = options.umask === undefined ? null : process.umask(options.umask);
+  const cwd = options.cwd ?? dir;
   const child = spawn(options.node ?? process.env.PREFORK_TEST_NODE ?? process.execPath, args, {
-    cwd: options.cwd ?? dir,
-    env: environment(marker, levers, options.env ?? {}),
+    cwd,
+    // As a shell does, which keeps symlinks in it.
+    env: environment(marker, levers, { PWD: cwd, ...options.env }),
     // Node takes anything that has a handle; its types name streams only.
     stdio: ['ignore', 'pipe', 'pipe', ...((options.inherit ?? []) as unknown as Stream[])],
     detached: options.detached ?? false,
