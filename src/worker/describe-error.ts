@@ -1,5 +1,7 @@
 /** Renders an error as Node does when it ends a process by it. */
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { PassThrough } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 
@@ -7,6 +9,7 @@ import { inspect } from 'node:util';
 export function describeError(error: unknown): string {
   try {
     if (!(error instanceof Error)) return `Uncaught:\n${inspect(error)}`;
+    if (error instanceof SyntaxError) locateSyntaxError(error);
     return `${sourceFrame(error)}${inspect(error, { depth: 5 })}`;
   } catch {
     // A getter that throws, a Proxy: an error must never hide behind another.
@@ -14,14 +17,52 @@ export function describeError(error: unknown): string {
   }
 }
 
+/** Whether a loader could not compile TypeScript: esbuild's error, by way of tsx. */
+export function isTransformError({ name, message }: Error): boolean {
+  return name === 'TransformError' || message.startsWith('Transform failed with ');
+}
+
+/** `JSON.parse` and `new Function` throw SyntaxErrors too, but are not called by Node's loader. */
+export function isFromLoader({ stack = '' }: Error): boolean {
+  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line));
+  const caller = frames.find((line) => !line.endsWith('(<anonymous>)'));
+  // A module that was imported from nowhere has no frames at all.
+  return caller === undefined || /node:(internal\/(modules|vm|deps)|vm\b)/.test(caller);
+}
+
+/**
+ * Where an ES module cannot be parsed, its error does not say in which file: Node keeps that to itself until it prints
+ * it. The REPL prints errors too, and puts what Node knows before the stack.
+ */
+function locateSyntaxError(error: SyntaxError): void {
+  if (hasFrame(error) || !isFromLoader(error)) return;
+  const { stack = '' } = error;
+  try {
+    const { start } = createRequire(import.meta.url)('node:repl') as typeof import('node:repl');
+    const [input, output] = [new PassThrough(), new PassThrough()];
+    const repl = start({
+      prompt: '',
+      input,
+      output,
+      eval: (_line, _context, _file, callback) => callback(error, null),
+    });
+    repl.emit('line', '');
+  } catch {
+    // Without it the report is poorer, but it is a report.
+  }
+  // It takes the frames away.
+  error.stack = hasFrame(error) ? `${(error.stack ?? '').split(/^\S*SyntaxError/m, 1)[0] ?? ''}${stack}` : stack;
+}
+
 /** `file:line`, the source line and a caret; empty where the error has one already or comes from within Node. */
-function sourceFrame({ stack = '', message }: Error): string {
+function sourceFrame(error: Error): string {
+  const { stack = '', message } = error;
+  if (hasFrame(error) || isTransformError(error)) return '';
   // What follows the message: its lines may look like anything.
   const trace = stack.slice(Math.max(0, stack.indexOf(message)) + message.length);
-  const hasFrame = !/^\S*(Error|Exception)\b/.test(stack) && /^\S+:\d+\n/.test(stack);
   const first = trace.split('\n').find((line) => /^\s+at /.test(line));
   const place = /\(?((?:file:\/\/|\/)[^()]*):(\d+):(\d+)\)?$/.exec(first ?? '');
-  if (hasFrame || place === null) return '';
+  if (place === null) return '';
   const [, file = '', line = '', column = ''] = place;
   try {
     const text = readFileSync(file.startsWith('file:') ? fileURLToPath(file) : file, 'utf8').split('\n')[
@@ -32,4 +73,8 @@ function sourceFrame({ stack = '', message }: Error): string {
   } catch {
     return '';
   }
+}
+
+function hasFrame({ stack = '' }: Error): boolean {
+  return /^\S+:\d+\n/.test(stack);
 }

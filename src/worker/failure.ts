@@ -2,7 +2,7 @@
 import type { FailureKind } from '../core/model.ts';
 import type { ErrorReport } from '../ipc/messages.ts';
 import type { Channel } from './channel.ts';
-import { describeError } from './describe-error.ts';
+import { describeError, isFromLoader, isTransformError } from './describe-error.ts';
 
 /** Milliseconds the report is given to leave. */
 const flushTime = 1_000;
@@ -40,18 +40,8 @@ export function kindOf(error: unknown): FailureKind {
   if (!(error instanceof Error)) return 'boot';
   const { code } = error as { code?: unknown };
   if (typeof code === 'string' && loadCodes.has(code)) return 'load';
-  // esbuild's, by way of tsx.
-  if (error.name === 'TransformError' || error.message.startsWith('Transform failed with ')) return 'load';
+  if (isTransformError(error)) return 'load';
   return error instanceof SyntaxError && isFromLoader(error) ? 'load' : 'boot';
-}
-
-/** `JSON.parse` and `new Function` throw SyntaxErrors too, but not from within Node's loader. */
-function isFromLoader({ stack = '' }: Error): boolean {
-  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line));
-  const [first] = frames;
-  const loader = /node:(internal\/(modules|vm|deps)|vm\b)/;
-  // A module that cannot be parsed has no frames of its own; one imported from nowhere has none at all.
-  return first === undefined || loader.test(first) || frames.some((line) => line.includes('_extensions..json'));
 }
 
 export class FailureWatch {
