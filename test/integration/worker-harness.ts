@@ -171,6 +171,17 @@ export class WorkerUnderTest {
     this.send({ type: 'drain', within: gracefulTimeout, linger, quick: false, ...order });
   }
 
+  /** A message of the app's own. */
+  sendForeign(message: object): void {
+    this.#worker.process.send?.(message, undefined, {}, () => {});
+  }
+
+  /** Nobody reads any more what the worker prints. */
+  closeOutput(): void {
+    this.#worker.process.stdout?.destroy();
+    this.#worker.process.stderr?.destroy();
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#worker.process.kill(signal);
   }
