@@ -124,7 +124,7 @@ export function exchange(target: Target, tally: Tally, call: Exchange): Promise<
       path: call.path,
       method: call.method ?? 'GET',
       headers: { ...call.headers },
-      agent: call.agent ?? (false as const),
+      agent: call.agent ?? false,
       rejectUnauthorized: false,
     };
     const req = target.secure === true ? https.request(settings) : http.request(settings);

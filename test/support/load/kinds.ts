@@ -1,9 +1,16 @@
 /** The clients of plain requests: busy, idle between requests, a connection per request, slow, uploading. */
 import { createHash, randomBytes } from 'node:crypto';
 import http from 'node:http';
+import https from 'node:https';
 import type { Target } from '../request.ts';
 import { Client, exchange, whoIn } from './client.ts';
 import type { Tally, Who } from './tally.ts';
+
+/** An agent that keeps one connection. */
+function oneConnection(target: Target): http.Agent {
+  const options = { keepAlive: true, maxSockets: 1 };
+  return target.secure === true ? new https.Agent(options) : new http.Agent(options);
+}
 
 let lastId = 0;
 
@@ -23,7 +30,7 @@ function tagged(path: string): { path: string; check: (body: Buffer) => Who | nu
 
 /** Requests one after the other on one connection, which is kept as long as the server wants to. */
 export class KeepAliveClient extends Client {
-  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #agent = oneConnection(this.target);
 
   protected once(): Promise<boolean> {
     return exchange(this.target, this.tally, {
@@ -51,7 +58,7 @@ export class FreshClient extends Client {
 
 /** Uploads of random bytes on a connection that is kept. */
 export class UploadClient extends Client {
-  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #agent = oneConnection(this.target);
 
   protected once(): Promise<boolean> {
     const body = randomBytes(this.options.body ?? 64 * 1024);
