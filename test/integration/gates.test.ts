@@ -1,0 +1,129 @@
+/**
+ * The gates: what is promised in figures. Scaled down by default, so that the whole suite stays within minutes on two
+ * cores; `PREFORK_GATES=full` runs them at the size that is published.
+ */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { stopClean } from '../support/invariants.ts';
+import { startLoad } from '../support/load/child.ts';
+import { fourKinds, table, total } from '../support/load/mix.ts';
+import { drainTimes } from '../support/story.ts';
+import { startSupervisor } from '../support/supervisor.ts';
+import { pause, until } from '../support/until.ts';
+
+const full = process.env.PREFORK_GATES === 'full';
+const workers = 3;
+const timeout = 30 * 60_000;
+
+describe(`gates${full ? '' : ', scaled down'}`, { timeout }, () => {
+  const posts = full ? 20_000 : 4_000;
+  it(`G1 RLD-01: ${posts} POSTs of 16 KiB over fresh connections, reloads as fast as they complete`, async (t) => {
+    const supervisor = await startSupervisor(t, { workers });
+    supervisor.set('version', 'v0');
+    await supervisor.waitReady();
+    const load = startLoad(t, {
+      target: supervisor.target,
+      groups: [{ kind: 'fresh', clients: 10, body: 16 * 1024, requests: posts }],
+    });
+    await load.answered(1);
+    const versions = ['v0'];
+    while (!load.isDone) {
+      const version = `v${versions.length}`;
+      supervisor.set('version', version);
+      versions.push(version);
+      assert.match((await supervisor.reload()).msg, / done /, supervisor.describe());
+    }
+    const report = await load.done();
+    const all = total(report);
+    assert.deepEqual([all.sent, all.answered], [posts, posts], table(report));
+    const reloads = versions.length - 1;
+    assert.ok(reloads >= (full ? 10 : 5), `only ${reloads} reloads went into it`);
+    assert.ok([...all.versions.keys()].every((version) => versions.includes(version)));
+    // The last may have come when all requests had been sent.
+    for (const version of versions.slice(0, -2))
+      assert.ok(all.versions.has(version), `nobody was answered by ${version}`);
+    t.diagnostic(`${reloads} reloads\n${table(report)}`);
+    await stopClean(supervisor);
+  });
+
+  const [seconds, reloads] = full ? [60, 20] : [12, 4];
+  it(`G2 RLD-02: 50 keep-alive connections for ${seconds} s, ${reloads} reloads, no client retries`, async (t) => {
+    const linger = 2_000;
+    const supervisor = await startSupervisor(t, { workers });
+    await supervisor.waitReady();
+    const load = startLoad(t, {
+      target: supervisor.target,
+      groups: [{ kind: 'idle', clients: 50, think: 50 }],
+    });
+    await load.answered(100);
+    for (let reload = 1; reload <= reloads; reload++) {
+      await pause((seconds * 1_000) / reloads - 300);
+      assert.match((await supervisor.reload()).msg, / done /, supervisor.describe());
+    }
+    await load.further(200);
+    const report = await load.stop();
+    const all = total(report);
+    assert.equal(all.failed, 0, table(report));
+    // With 50 connections, each worker of each generation but the last has had some.
+    assert.ok(all.pids.size >= workers * reloads, table(report));
+    await supervisor.waitWorkers(workers);
+    const slowest = Math.max(...drainTimes(supervisor.log));
+    assert.ok(slowest <= linger + 1_000, `an old worker took ${slowest} ms to leave`);
+    t.diagnostic(`the slowest drain took ${slowest} ms\n${table(report)}`);
+    await stopClean(supervisor);
+  });
+
+  const kills = full ? 60 : 8;
+  it(`G4 KILL-01: kill -9 of a worker a second, ${kills} times: none refused, none hangs`, async (t) => {
+    const supervisor = await startSupervisor(t, { workers });
+    await supervisor.waitReady();
+    const load = startLoad(t, { target: supervisor.target, groups: fourKinds });
+    await load.answered(200);
+    for (let kill = 0; kill < kills; kill++) {
+      const pids = await supervisor.waitWorkers(workers);
+      const victim = pids[Math.floor(Math.random() * pids.length)];
+      assert.ok(victim !== undefined);
+      process.kill(victim, 'SIGKILL');
+      await pause(1_000);
+    }
+    const report = await load.stop();
+    const all = total(report);
+    const resets = all.failedAs('reset-before-byte') + all.failedAs('reset-mid-body');
+    assert.equal(all.failed, resets, table(report));
+    // In flight on one of three workers: of the busy, fresh and slow clients about a third each.
+    assert.ok(resets <= kills * 16, `${resets} requests were lost to ${kills} kills\n${table(report)}`);
+    t.diagnostic(`\n${table(report)}`);
+    await stopClean(supervisor);
+  });
+
+  const soak = full ? 200 : 30;
+  it(`G6 RLD-06: ${soak} reloads leave nothing behind in the master`, async (t) => {
+    const supervisor = await startSupervisor(t, { workers: 2, nodeArgs: ['--trace-warnings'] });
+    await supervisor.waitReady();
+    const reload = async (): Promise<void> => {
+      assert.match((await supervisor.reload()).msg, / done /, supervisor.describe());
+    };
+    const settle = async (): Promise<void> => {
+      await supervisor.waitWorkers(2);
+      await until('the exits to be seen', () => supervisor.children().every(({ state }) => state !== 'Z'));
+    };
+    // Code is compiled and caches fill in the first ones.
+    const warmUp = full ? 20 : 10;
+    for (let count = 0; count < warmUp; count++) await reload();
+    await settle();
+    const before = supervisor.figures();
+    for (let count = 0; count < soak; count++) await reload();
+    await settle();
+    const after = supervisor.figures();
+    const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
+    t.diagnostic(
+      `fds ${before.fds} -> ${after.fds}, threads ${before.threads} -> ${after.threads}, ` +
+        `rss ${mib(before.rss)} -> ${mib(after.rss)} MiB`,
+    );
+    assert.ok(after.fds <= before.fds + 2, `fds: ${before.fds} -> ${after.fds}`);
+    assert.ok(after.threads <= before.threads, `threads: ${before.threads} -> ${after.threads}`);
+    // A heap that is young grows to its working size; a leak per reload would go on beyond it.
+    assert.ok(after.rss <= before.rss * 1.1 + (full ? 0 : 2 ** 23), `rss: ${mib(before.rss)} -> ${mib(after.rss)} MiB`);
+    await stopClean(supervisor);
+  });
+});
