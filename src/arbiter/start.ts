@@ -1,6 +1,5 @@
 /** From the command line to a running master. */
 import { loadSettings } from '../config/load.ts';
-import { noticesFor } from '../config/notices.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
 import { exitStatus, PreforkError } from '../errors.ts';
 import { supportsReusePort } from '../ipc/node-internals.ts';
@@ -11,6 +10,7 @@ import { masterTitle } from '../master/title.ts';
 import { openLog } from '../telemetry/logger.ts';
 import { openFirst } from './generations.ts';
 import { Master } from './master.ts';
+import { noticesFor } from './notices.ts';
 
 /**
  * Runs the service until it is stopped; the process then exits.

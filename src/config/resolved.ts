@@ -62,6 +62,8 @@ export interface Settings {
 export interface LoadRequest {
   /** Settings given on the command line, by name, as strings or string arrays, and the app as `app`. */
   readonly flags: Readonly<Record<string, unknown>>;
+  /** The same from the environment variable PREFORK_CMD_ARGS. */
+  readonly cmdArgs: Readonly<Record<string, unknown>>;
   /** `-c`; `null` looks for `supervisor.config.{ts,mts,js,mjs,cjs}` in the working directory. */
   readonly configFile: string | null;
   /** The environment as the master was started with. */

@@ -10,6 +10,9 @@ import { BindError, messageOf } from '../errors.ts';
 import { bindHandle, type Handle, handleAddress, UV_TCP_REUSEPORT } from '../ipc/node-internals.ts';
 import { clearStaleSocket } from './unix-socket.ts';
 
+/** Bytes: sun_path less its end, see unix(7). */
+const maxUnixPath = 107;
+
 export interface BindOptions {
   /** Kernel queues to make for a TCP address; above 1 they share it by SO_REUSEPORT. */
   readonly queues: number;
@@ -85,6 +88,8 @@ function bindQueues(target: Target, queues: number): Handle[] {
 
 async function bindUnix(target: Target, mode: number): Promise<Handle> {
   const path = target.host ?? '';
+  // libuv cuts a longer one, and binds somewhere else.
+  if (Buffer.byteLength(path) > maxUnixPath) throw bindError(target.label, -constants.errno.ENAMETOOLONG);
   await clearStaleSocket(path);
   // The umask gives the mode at the moment of creation: a chmod after it would leave a moment in which anybody connects.
   const umask = process.umask(0o777 & ~mode);
@@ -130,7 +135,7 @@ const advice: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'no interface of this machine has that address',
   EAFNOSUPPORT: 'this machine has no such address family (is IPv6 disabled?)',
   ENOENT: 'the directory does not exist',
-  ENAMETOOLONG: 'the path is too long for a unix socket',
+  ENAMETOOLONG: 'the path is longer than the 107 bytes a unix socket can have',
 };
 
 /** @param errno libuv's negative number */

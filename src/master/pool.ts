@@ -156,6 +156,8 @@ function clusterSettings(settings: Settings): ClusterSettings {
     ],
     cwd: settings.chdir,
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    // Without it node:cluster counts up from the port that everybody knows.
+    inspectPort: 0,
     serialization: 'json',
   };
 }

@@ -28,7 +28,8 @@ export async function openLog(options: LogOptions): Promise<Log> {
   destination.on('error', () => {});
   destination.on('drop', () => {});
   const pretty = options.format === 'pretty' || (options.format === 'auto' && isatty(stderr));
-  const stream = pretty ? await prettyStream(destination) : destination;
+  // Only `write`: pino would flush synchronously after a fatal line, past what is still on its way.
+  const stream = pretty ? await prettyStream(destination) : { write: (text: string) => void destination.write(text) };
   const logger = pino(
     {
       name: options.name,

@@ -1,0 +1,104 @@
+/**
+ * Reads a config file in a throw-away child. Config code can exit, loop, throw or wait for ever: none of it may hurt a
+ * running master. And a child sees modules fresh, which a second import in the master would not.
+ */
+import { fork } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ConfigError } from '../errors.ts';
+import type { ProbeOrder, ProbeReport } from './probe-messages.ts';
+
+const names = ['ts', 'mts', 'js', 'mjs', 'cjs'].map((extension) => `supervisor.config.${extension}`);
+const deadline = 10_000;
+
+/**
+ * @returns the absolute path of the config file, or `null` where there is none and none was named
+ * @throws ConfigError where the one that was named does not exist
+ */
+export function findConfigFile(given: string | null, cwd: string): string | null {
+  if (given === null) return names.map((name) => join(cwd, name)).find((path) => existsSync(path)) ?? null;
+  const path = resolve(cwd, given);
+  if (existsSync(path)) return path;
+  throw problem(path, 'the config file does not exist (-c)');
+}
+
+/**
+ * Loads it and gives its settings as plain data.
+ *
+ * @throws ConfigError where it cannot be loaded, whatever it does instead
+ */
+export function readConfigFile(path: string, cwd: string, env: NodeJS.ProcessEnv): Promise<Record<string, unknown>> {
+  return probe({ type: 'settings', path }, cwd, env, deadline).then((report) => {
+    if (report.type === 'settings') return report.settings;
+    throw problem(path, report.type === 'failed' ? report.reason : 'the config file gave no settings');
+  });
+}
+
+/**
+ * Calls a hook of the config file, in a child of its own.
+ *
+ * @returns why it failed, `null` where it did not
+ */
+export async function callHook(
+  path: string,
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+  name: string,
+  argument: unknown,
+): Promise<string | null> {
+  try {
+    const report = await probe({ type: 'hook', path, name, argument }, cwd, env, deadline);
+    return report.type === 'failed' ? report.reason : null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function probe(order: ProbeOrder, cwd: string, env: NodeJS.ProcessEnv, within: number): Promise<ProbeReport> {
+  return new Promise((resolvePromise, reject) => {
+    const child = fork(fileURLToPath(new URL('./probe.js', import.meta.url)), [], {
+      cwd,
+      env: { ...env, NODE_CHANNEL_FD: undefined },
+      execArgv: ['--no-warnings=ExperimentalWarning'],
+      serialization: 'json',
+      // What a config prints is the operator's to see, and must not be taken for the app's output.
+      stdio: ['ignore', 2, 2, 'ipc'],
+    });
+    const kill = () => child.kill('SIGKILL');
+    // A child that loops would not see that we are gone.
+    process.once('exit', kill);
+    let timedOut = false;
+    const timer = setTimeout(() => {
+      timedOut = true;
+      kill();
+    }, within);
+    let report: ProbeReport | null = null;
+    child.on('message', (message) => {
+      report ??= message as ProbeReport;
+      kill();
+    });
+    child.on('error', (error) => reject(problem(order.path, `cannot be loaded: ${error.message}`)));
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      process.removeListener('exit', kill);
+      if (report !== null) resolvePromise(report);
+      else if (timedOut)
+        reject(
+          problem(
+            order.path,
+            `did not finish loading within ${within / 1_000} s; does it wait for something that never comes?`,
+          ),
+        );
+      else
+        reject(
+          problem(order.path, `the config file ended the process that loaded it (${signal ?? `exit code ${code}`})`),
+        );
+    });
+    child.send(order, () => {});
+  });
+}
+
+function problem(source: string, message: string): ConfigError {
+  return new ConfigError([{ setting: null, source, message }]);
+}

@@ -1,0 +1,49 @@
+/** Reads all sources and gives the settings of one generation. */
+import { availableParallelism } from 'node:os';
+import { ConfigError } from '../errors.ts';
+import { findConfigFile, readConfigFile } from './file.ts';
+import { type Layer, merge } from './merge.ts';
+import { functionMarker } from './parse.ts';
+import { type Draft, resolveSettings } from './resolve.ts';
+import type { LoadRequest, Settings } from './resolved.ts';
+import { settingNames, settingOf } from './settings.ts';
+
+/**
+ * Defaults < environment < file < PREFORK_CMD_ARGS < command line.
+ *
+ * @throws ConfigError with every problem found
+ */
+export async function loadSettings(request: LoadRequest): Promise<Settings> {
+  const { env, cwd } = request;
+  const configFile = findConfigFile(request.configFile, cwd);
+  const fileValues = configFile === null ? {} : await readConfigFile(configFile, cwd, { ...env });
+  const layers: Layer[] = [
+    ...environmentLayers(env),
+    ...(configFile === null ? [] : [{ source: configFile, values: fileValues, isText: false }]),
+    { source: 'PREFORK_CMD_ARGS', values: request.cmdArgs, isText: true },
+    { source: 'command line', values: request.flags, isText: true },
+  ];
+  const { values, problems } = merge(layers, cwd);
+  const draft: Draft = {
+    values,
+    problems,
+    env,
+    cwd,
+    configFile,
+    hooks: Object.keys(fileValues).filter((name) => fileValues[name] === functionMarker),
+    cores: availableParallelism(),
+  };
+  const resolved = resolveSettings(draft);
+  if (resolved.problems.length > 0) throw new ConfigError(resolved.problems);
+  return resolved.settings;
+}
+
+function environmentLayers(env: LoadRequest['env']): Layer[] {
+  return settingNames.flatMap((name) => {
+    const variable = settingOf(name).env;
+    const value = variable === undefined ? undefined : env[variable];
+    // An empty variable is how shells and platforms say "not set".
+    if (variable === undefined || value === undefined || value === '') return [];
+    return [{ source: `environment variable ${variable}`, values: { [name]: value }, isText: true }];
+  });
+}

@@ -1,0 +1,165 @@
+/** From checked values to the settings of a generation: defaults, what follows from other settings, what must agree. */
+import { existsSync, realpathSync, statSync } from 'node:fs';
+import { basename, extname, join, resolve } from 'node:path';
+import type { Problem } from '../errors.ts';
+import type { Address } from './address.ts';
+import type { Value } from './merge.ts';
+import type { AppSpec, LoadRequest, Settings } from './resolved.ts';
+import { maxWorkersEver, type SettingName } from './settings.ts';
+
+/** What is known before the settings depend on each other. */
+export interface Draft {
+  readonly values: ReadonlyMap<SettingName, Value>;
+  readonly problems: readonly Problem[];
+  readonly env: LoadRequest['env'];
+  readonly cwd: string;
+  readonly configFile: string | null;
+  readonly hooks: readonly string[];
+  readonly cores: number;
+}
+
+/** Variables that are the master's own business. */
+const withheld =
+  /^(PREFORK_.*|LISTEN_(FDS|PID|FDNAMES)|NOTIFY_SOCKET|WATCHDOG_(USEC|PID)|NODE_UNIQUE_ID|NODE_CHANNEL_(FD|SERIALIZATION_MODE))$/;
+
+export function resolveSettings(draft: Draft): { readonly settings: Settings; readonly problems: readonly Problem[] } {
+  const problems = [...draft.problems];
+  const { values, cwd, env, cores } = draft;
+  const sourceOf = (name: SettingName) => values.get(name)?.source ?? 'defaults';
+  const complain = (setting: SettingName, message: string) =>
+    problems.push({ setting, source: sourceOf(setting), message });
+  // The parsers have made each value what the setting's kind says.
+  const get = <T>(name: SettingName, fallback: T): T => (values.has(name) ? (values.get(name)?.value as T) : fallback);
+
+  const given = get<number | 'auto'>('workers', 'auto');
+  const workers = given === 'auto' ? 2 * cores + 1 : given;
+  const maxWorkers = get('maxWorkers', Math.min(maxWorkersEver, Math.max(4 * cores, 2 * workers)));
+  if (maxWorkers < workers) complain('maxWorkers', `expected at least workers (${workers}), got ${maxWorkers}`);
+  const gracefulTimeout = get('gracefulTimeout', 30_000);
+  const drainLinger = get('drainLinger', Math.min(2_000, Math.floor(gracefulTimeout / 2)));
+  if (drainLinger > gracefulTimeout) complain('drainLinger', 'expected at most gracefulTimeout');
+  const surge = get<number | { readonly share: number }>('maxSurge', 1);
+  const maxRequests = get('maxRequests', 0);
+  const maxRequestsJitter = get('maxRequestsJitter', 0);
+  if (maxRequests > 0 && maxRequestsJitter > maxRequests * 10)
+    complain(
+      'maxRequestsJitter',
+      `expected at most ten times maxRequests (${maxRequests * 10}), got ${maxRequestsJitter}`,
+    );
+
+  const chdir = resolveFolder(get<string>('chdir', '.'), cwd, (message) => complain('chdir', message));
+  const app = resolveApp(
+    get<string | null>('app', null),
+    chdir ?? cwd,
+    (message) => complain('app', message),
+    values.has('app'),
+  );
+  const bind = get<readonly Address[]>('bind', []);
+  const pidfile = get<string | null>('pidfile', null);
+  const workerEnv = environmentOf(env, get<Record<string, string>>('env', {}), bind);
+
+  const settings: Settings = {
+    app,
+    name: get('name', nameOf(app)),
+    bind,
+    defaultBind: defaultBind(workerEnv),
+    backlog: get('backlog', 2_048),
+    queues: get('queues', 'auto'),
+    socketMode: get('socketMode', 0o660),
+    workers,
+    maxWorkers,
+    chdir: chdir ?? cwd,
+    env: workerEnv,
+    args: get('args', []),
+    nodeArgs: get('nodeArgs', []),
+    typescript: get('typescript', 'auto'),
+    pidfile: pidfile === null ? null : resolve(cwd, pidfile),
+    timeout: get('timeout', 30_000),
+    gracefulTimeout,
+    drainLinger,
+    bootTimeout: get('bootTimeout', 60_000),
+    minReadySeconds: get('minReadySeconds', 0),
+    progressDeadline: get('progressDeadline', 600_000),
+    rollbackWindow: get('rollbackWindow', 30_000),
+    maxSurge: typeof surge === 'number' ? surge : Math.max(1, Math.ceil(surge.share * workers)),
+    maxRequests,
+    maxRequestsJitter,
+    maxMemory: get('maxMemory', 0),
+    maxLifetime: get('maxLifetime', 0),
+    maxLifetimeJitter: get('maxLifetimeJitter', 0),
+    maxBootFailures: get('maxBootFailures', 0),
+    blockedWarning: get('blockedWarning', 1_000),
+    release: get('release', null),
+    releaseTimeout: get('releaseTimeout', 600_000),
+    logLevel: get('logLevel', 'info'),
+    logFormat: get('logFormat', 'auto'),
+    configFile: draft.configFile,
+    hooks: draft.hooks,
+  };
+  return { settings, problems };
+}
+
+function resolveFolder(given: string, cwd: string, complain: (message: string) => void): string | null {
+  try {
+    const path = realpathSync(resolve(cwd, given));
+    if (statSync(path).isDirectory()) return path;
+    complain(`expected a directory, got the file ${path}`);
+  } catch {
+    complain(`expected a directory that exists, got ${resolve(cwd, given)}`);
+  }
+  return null;
+}
+
+const extensions = ['', '.js', '.mjs', '.cjs', '.ts', '.mts', '.cts'];
+
+function resolveApp(
+  given: string | null,
+  folder: string,
+  complain: (message: string) => void,
+  isComplained: boolean,
+): AppSpec {
+  const none = { given: given ?? '', path: '', exportName: null };
+  if (given === null) {
+    if (!isComplained) complain('no app was given; name its file, as in: prefork ./server.js');
+    return none;
+  }
+  const whole = findFile(resolve(folder, given));
+  if (whole !== null) return { given, path: whole, exportName: null };
+  const [, file, exportName] = /^(.+):([\p{ID_Start}$_][\p{ID_Continue}$]*)$/u.exec(given) ?? [];
+  const path = file === undefined ? null : findFile(resolve(folder, file));
+  if (path !== null && exportName !== undefined) return { given, path, exportName };
+  complain(`expected the file of the app, got ${resolve(folder, file ?? given)}, which does not exist`);
+  return none;
+}
+
+function findFile(path: string): string | null {
+  const candidates = [
+    ...extensions.map((extension) => path + extension),
+    ...extensions.slice(1).map((extension) => join(path, `index${extension}`)),
+  ];
+  const found = candidates.find((candidate) => existsSync(candidate) && statSync(candidate).isFile());
+  return found === undefined ? null : realpathSync(found);
+}
+
+function nameOf(app: AppSpec): string {
+  return basename(app.path, extname(app.path)) || 'app';
+}
+
+function environmentOf(
+  env: LoadRequest['env'],
+  own: Readonly<Record<string, string>>,
+  bind: readonly Address[],
+): Record<string, string> {
+  const result: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env))
+    if (value !== undefined && !withheld.test(name)) result[name] = value;
+  const tcp = bind.find((address) => address.kind === 'tcp');
+  if (tcp?.kind === 'tcp') result.PORT = String(tcp.port);
+  return { ...result, ...own };
+}
+
+function defaultBind(env: Readonly<Record<string, string>>): Address {
+  const port = Number(env.PORT);
+  const isPort = env.PORT !== undefined && /^\d+$/.test(env.PORT) && port <= 65_535;
+  return isPort ? { kind: 'tcp', host: '0.0.0.0', port } : { kind: 'tcp', host: '127.0.0.1', port: 8_000 };
+}
