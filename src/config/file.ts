@@ -12,6 +12,11 @@ import type { ProbeOrder, ProbeReport } from './probe-messages.ts';
 const names = ['ts', 'mts', 'js', 'mjs', 'cjs'].map((extension) => `supervisor.config.${extension}`);
 const deadline = 10_000;
 
+/** Beside this file; it is TypeScript where prefork is run from its sources, as its tests do. */
+const isSource = import.meta.url.endsWith('.ts');
+const probeFile = fileURLToPath(new URL(isSource ? './probe.ts' : './probe.js', import.meta.url));
+const probeLoader = isSource ? ['--import', import.meta.resolve('tsx')] : [];
+
 /**
  * @returns the absolute path of the config file, or `null` where there is none and none was named
  * @throws ConfigError where the one that was named does not exist
@@ -57,10 +62,10 @@ export async function callHook(
 
 function probe(order: ProbeOrder, cwd: string, env: NodeJS.ProcessEnv, within: number): Promise<ProbeReport> {
   return new Promise((resolvePromise, reject) => {
-    const child = fork(fileURLToPath(new URL('./probe.js', import.meta.url)), [], {
+    const child = fork(probeFile, [], {
       cwd,
       env: { ...env, NODE_CHANNEL_FD: undefined },
-      execArgv: ['--no-warnings=ExperimentalWarning'],
+      execArgv: ['--no-warnings=ExperimentalWarning', ...probeLoader],
       serialization: 'json',
       // What a config prints is the operator's to see, and must not be taken for the app's output.
       stdio: ['ignore', 2, 2, 'ipc'],
