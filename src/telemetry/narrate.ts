@@ -49,6 +49,8 @@ export function narrateEvent(event: Event, before: Fleet, now: number): Line | n
     case 'exited':
       return narrateExit(event, before, now);
     case 'asked':
+      // The master was told as well: the whole group was signalled.
+      if (before.stopping !== null) return null;
       return workerLine('info', 'worker was sent SIGTERM, its replacement comes first', before, event.id, {});
     case 'misbehaved':
       return workerLine('error', `worker broke the protocol: ${event.reason}`, before, event.id, {});

@@ -56,7 +56,7 @@ for (const [file, status] of [
     const s = await startSupervisor(t, { workers: 2, app: fixture(`broken/${file}`) });
     const { code } = await s.waitExit(10_000);
     assert.equal(code, status, s.describe());
-    await assertClean(s, { code: status, allow: fatal });
+    await assertClean(s, { code: status, allow: /"level":60|^nothing to do/ });
   });
 }
 
@@ -91,7 +91,7 @@ test('BOOT-04 a worker that runs but does not listen is not ready', async (t) =>
   s.set('boot', 'listen-late@2+');
   const first = await s.waitForLog(/^worker ready/);
   const second = await s.waitForLog(/^ready: 2 workers/);
-  assert.ok(Number(new Date(String(second.time))) - Number(new Date(String(first.time))) > 500);
+  assert.ok(second.time - first.time > 500);
   await stopClean(s);
 });
 

@@ -8,7 +8,6 @@ import { mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync } from 'no
 import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Stream } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { type LogLine, LogReader } from './log-reader.ts';
 import { bin, fixtureApp } from './paths.ts';
@@ -277,8 +276,7 @@ export async function startSupervisor(t: TestContext, options: SupervisorOptions
     cwd,
     // As a shell does, which keeps symlinks in it.
     env: environment(marker, levers, { PWD: cwd, ...options.env }),
-    // Node takes anything that has a handle; its types name streams only.
-    stdio: ['ignore', 'pipe', 'pipe', ...((options.inherit ?? []) as unknown as Stream[])],
+    stdio: ['ignore', 'pipe', 'pipe', ...(options.inherit ?? []).map(descriptorOf)],
     detached: options.detached ?? false,
   });
   if (previousUmask !== null) process.umask(previousUmask);
@@ -287,6 +285,11 @@ export async function startSupervisor(t: TestContext, options: SupervisorOptions
   const supervisor = new Supervisor(child, `RUN_ID=${marker}`, { dir, port, target, levers });
   t.after(() => supervisor.dispose());
   return supervisor;
+}
+
+/** The file descriptor of a listening server; Node has no public way to it. */
+function descriptorOf(server: Server): number {
+  return (server as unknown as { _handle: { fd: number } })._handle.fd;
 }
 
 /** Writes a config file: an object as its default export, or the text as it is. */
