@@ -320,19 +320,6 @@ export function sentHead(response: ServerResponse): string {
   return (response as unknown as { _header?: string | null })._header ?? '';
 }
 
-/**
- * Tells an HTTP/2 client to open no new streams, without refusing those that are on their way: a GOAWAY for the highest
- * stream there can be. `session.goaway()` would make Node drop what still arrives.
- *
- * Relies on Node writing whole frames, so that another can be put between two of them.
- */
-export function announceGoaway(socket: Socket): void {
-  const goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0];
-  const highestStream = [0x7f, 0xff, 0xff, 0xff];
-  const noError = [0, 0, 0, 0];
-  socket.write(Buffer.from([...goaway, ...highestStream, ...noError]));
-}
-
 /** The connection under a TLS socket. Relies on `socket._parent`. */
 export function rawSocketOf(socket: Socket): Socket {
   return internalsOfSocket(socket)._parent ?? socket;

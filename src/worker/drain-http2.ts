@@ -1,16 +1,25 @@
 /**
- * HTTP/2 sessions in a drain. The client is first asked to open no new streams, while those on their way are still
- * served; after the linger the session is closed, which lets the streams in flight end.
+ * HTTP/2 sessions in a drain. Each gets a GOAWAY that names the last stream that is served; the streams in flight end.
+ *
+ * A stream that crosses the GOAWAY on the wire is not lost to a client that keeps to the protocol, which opens it anew
+ * elsewhere; but not all do. To be told twice, first of the highest stream there can be, would spare them that. Node
+ * cannot: after any GOAWAY it ignores what still arrives. So the moment is chosen in which a crossing is least likely,
+ * when the session has been silent for a while.
  */
-import { announceGoaway } from '../ipc/node-internals.ts';
 import type { Plan } from './drain.ts';
 import type { Connection } from './requests.ts';
 
+/** Milliseconds without a stream after which the client is not likely to open one this moment. */
+const silence = 100;
+/** Milliseconds a client is given to close its side after the session has ended. */
+const parting = 500;
+
 interface Observed {
-  /** Where in the second half of the linger it is closed, 0 to 1. */
+  /** When in the first half of the linger it may be told, 0 to 1: not all are to connect anew at once. */
   readonly luck: number;
-  readonly since: number;
-  isAnnounced: boolean;
+  /** When it last had an open stream. */
+  activeAt: number;
+  endedAt: number | null;
 }
 
 export class Http2Drain {
@@ -18,25 +27,25 @@ export class Http2Drain {
 
   /** Takes the session one step further, if the time has come. */
   step(connection: Connection, plan: Plan, now: number): void {
-    const { session, socket } = connection;
-    if (session === null || session.closed || session.destroyed) return;
-    const seen = this.#observe(connection, now);
-    const linger = plan.lingerUntil - plan.startedAt;
-    if (!seen.isAnnounced && linger > 0) {
-      // The server's settings must be the first thing a client hears.
-      if (session.connecting || session.pendingSettingsAck) return;
-      seen.isAnnounced = true;
-      announceGoaway(socket);
+    const { session, streams, raw, requestAt } = connection;
+    if (session === null) return;
+    const seen = this.#observe(connection);
+    if (session.destroyed) {
+      seen.endedAt ??= now;
+      if (now >= seen.endedAt + parting) raw.destroy();
       return;
     }
-    const closeAt = plan.startedAt + linger * (0.5 + seen.luck / 2);
-    if (now >= Math.max(closeAt, seen.since + plan.minIdle)) session.close();
+    if (session.closed) return;
+    seen.activeAt = streams !== null && streams.size > 0 ? now : Math.max(seen.activeAt, requestAt);
+    const linger = plan.lingerUntil - plan.startedAt;
+    const isSilent = now >= seen.activeAt + Math.min(silence, linger);
+    if (now >= plan.lingerUntil || (isSilent && now >= plan.startedAt + (linger * seen.luck) / 2)) session.close();
   }
 
-  #observe(connection: Connection, now: number): Observed {
+  #observe(connection: Connection): Observed {
     const known = this.#observed.get(connection);
     if (known !== undefined) return known;
-    const seen = { luck: Math.random(), since: now, isAnnounced: false };
+    const seen = { luck: Math.random(), activeAt: 0, endedAt: null };
     this.#observed.set(connection, seen);
     return seen;
   }

@@ -28,7 +28,7 @@ export interface Connection {
   upgraded: { readonly protocol: string; readonly written: number } | null;
   /** The newest request's response, where several are pipelined or the connection drains. */
   newest: ServerResponse | null;
-  /** When the newest HTTP/1 request began. */
+  /** When the newest request began. */
   requestAt: number;
 }
 
@@ -180,13 +180,12 @@ export class Traffic {
 
   #stream(stream: ServerHttp2Stream, headers: Record<string, unknown>): void {
     this.requests += 1;
-    const streams = (stream.session as Tracked | undefined)?.[connectionKey]?.streams ?? null;
-    if (streams === null) return;
-    streams.set(stream, {
-      method: String(headers[':method'] ?? ''),
-      url: String(headers[':path'] ?? ''),
-      since: performance.now(),
-    });
+    const connection = (stream.session as Tracked | undefined)?.[connectionKey];
+    const streams = connection?.streams;
+    if (connection === undefined || streams === undefined || streams === null) return;
+    const since = performance.now();
+    connection.requestAt = since;
+    streams.set(stream, { method: String(headers[':method'] ?? ''), url: String(headers[':path'] ?? ''), since });
     stream.once('close', () => streams.delete(stream));
   }
 }
