@@ -23,6 +23,9 @@ const http1: readonly Group[] = [
   { kind: 'slow', path: '/slow?ms=100', clients: 4 },
 ];
 
+/** Old workers leave soon: the clients here come back within a tenth of a second. */
+const config = { drainLinger: '500ms' };
+
 /** HTTP/1 servers: how each is given, and what it says it is. */
 const apps: readonly (readonly [string, string, string])[] = [
   ['Express, listening by itself (CommonJS, main-module guard)', 'express/app.cjs', 'express'],
@@ -63,7 +66,7 @@ async function reloadUnderLoad(supervisor: Supervisor, load: Load): Promise<void
 describe('frameworks, unmodified', () => {
   for (const [what, path, framework] of apps) {
     it(what, async (t) => {
-      const supervisor = await startSupervisor(t, { app: fixture(path), workers: 2 });
+      const supervisor = await startSupervisor(t, { app: fixture(path), workers: 2, config });
       await supervisor.waitReady();
       assert.equal((await requestJson(supervisor.target, '/')).framework, framework);
       assert.equal((await requestJson(supervisor.target, '/slow?ms=20&id=7')).framework, framework);
@@ -88,6 +91,7 @@ describe('what listens, unmodified', () => {
     app: fixture(path),
     bind: null,
     workers: 2,
+    config,
     env,
   });
 
