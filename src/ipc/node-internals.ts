@@ -147,8 +147,9 @@ function checkClusterMessage(raw: unknown, datagramSockets: Map<string, number>)
     case 'queryServer': {
       const { address, port, addressType, index, flags } = message;
       if (addressType !== 'udp4' && addressType !== 'udp6') return null;
-      if (typeof address !== 'string' && address !== null && address !== undefined) return null;
-      if (!isPort(port) || !Number.isSafeInteger(index) || (address ?? '').length > 255) return null;
+      // Node makes no socket for an address that is none, and fails at sending it.
+      if (typeof address !== 'string' || net.isIP(address) === 0) return null;
+      if (!isPort(port) || !Number.isSafeInteger(index)) return null;
       const open = [...datagramSockets.values()].reduce((sum, count) => sum + count, 0);
       if (open >= maxDatagramSockets) return null;
       const key = `${address}:${port}:${addressType}:undefined`;
@@ -172,9 +173,7 @@ function checkClusterMessage(raw: unknown, datagramSockets: Map<string, number>)
 }
 
 function isPort(value: unknown): boolean {
-  return (
-    value === null || value === undefined || (Number.isInteger(value) && Number(value) >= 0 && Number(value) < 65_536)
-  );
+  return Number.isInteger(value) && Number(value) >= 0 && Number(value) < 65_536;
 }
 
 /** Answers one `listen()`: with a handle, or with libuv's negative error number. */
