@@ -54,7 +54,12 @@ export class Master {
       onEvent: (event) => this.#onPoolEvent(event),
       onMessage: (id, message) => this.#onMessage(id, message),
     });
-    this.#stuck = new Stuck({ pool: this.#pool, logger, onCaptured: (id) => this.post({ type: 'captured', id }) });
+    this.#stuck = new Stuck({
+      pool: this.#pool,
+      logger,
+      settingsOf: (generation) => this.#generations.of(generation),
+      onCaptured: (id) => this.post({ type: 'captured', id }),
+    });
     this.#handover = new Handover({
       listeners,
       pool: this.#pool,
@@ -94,6 +99,7 @@ export class Master {
       }
       case 'kill':
         this.#pool.signal(action.id, action.signal);
+        if (action.reason === 'stuck') void this.#stuck.aborted(action.id);
         return;
       case 'capture':
         void this.#stuck.capture(action.id, action.fatal, fleet);

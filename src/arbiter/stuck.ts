@@ -1,5 +1,8 @@
 /** Explains workers whose event loop is blocked: where they are, and which requests they keep waiting. */
 import { readFileSync } from 'node:fs';
+import { callHook } from '../config/file.ts';
+import type { Settings } from '../config/resolved.ts';
+import type { WorkerAbort } from '../config/user-config.ts';
 import { findWorker } from '../core/fleet.ts';
 import type { Fleet } from '../core/model.ts';
 import type { Pool } from '../master/pool.ts';
@@ -10,15 +13,19 @@ import { workerFields } from '../telemetry/narrate.ts';
 export interface StuckOptions {
   readonly pool: Pool;
   readonly logger: () => Logger;
+  /** The settings of a generation: where its hooks are. */
+  readonly settingsOf: (generation: number) => Settings;
   /** The evidence is in the log, or cannot be had. */
   readonly onCaptured: (id: number) => void;
 }
 
 /** Milliseconds; the core waits a little longer. */
-const within = 900;
+const within = 2_500;
 
 export class Stuck {
   readonly #options: StuckOptions;
+  /** What was found at those that are killed next. */
+  readonly #found = new Map<number, WorkerAbort>();
 
   constructor(options: StuckOptions) {
     this.#options = options;
@@ -31,9 +38,26 @@ export class Stuck {
     const worker = findWorker(fleet, id);
     if (pid !== null && worker !== undefined) {
       const silentMs = Math.round((worker.capture?.since ?? worker.beatAt) - worker.beatAt);
-      this.#log(await this.#take(id, pid), fatal, silentMs, workerFields(worker));
+      const capture = await this.#take(id, pid);
+      this.#log(capture, fatal, silentMs, workerFields(worker));
+      const { slot, generation } = worker;
+      const { frames: stack, requests } = capture;
+      if (fatal) this.#found.set(id, { slot, worker: id, generation, pid, blockedMs: silentMs, stack, requests });
     }
     onCaptured(id);
+  }
+
+  /** The worker is killed: the config's hook is told what was found. */
+  async aborted(id: number): Promise<void> {
+    const found = this.#found.get(id);
+    this.#found.delete(id);
+    if (found === undefined) return;
+    const settings = this.#options.settingsOf(found.generation);
+    const { configFile, chdir, env, hooks } = settings;
+    if (configFile === null || !hooks.includes('onWorkerAbort')) return;
+    const failure = await callHook(configFile, chdir, { ...env }, 'onWorkerAbort', found);
+    if (failure !== null)
+      this.#options.logger().error({ hook: 'onWorkerAbort' }, `the hook onWorkerAbort failed: ${failure}`);
   }
 
   async #take(id: number, pid: number): Promise<Capture> {
@@ -47,6 +71,8 @@ export class Stuck {
     const [oldest] = [...requests].sort((a, b) => b.age - a.age);
     const serving =
       oldest === undefined ? '' : `, serving ${oldest.method} ${oldest.url} for ${(oldest.age / 1000).toFixed(1)} s`;
+    // It ran again when it was asked: what it runs now is our own heartbeat.
+    if (!fatal && (frames[0]?.includes('/worker/heartbeat.') || frames[0]?.includes('/worker/evidence.'))) return;
     const place = frames[0] === undefined ? `where is not known: ${problem ?? 'it runs no JavaScript'}` : frames[0];
     const message = `worker's event loop is blocked for ${(silentMs / 1000).toFixed(1)} s ${place}${serving}`;
     this.#options

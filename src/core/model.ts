@@ -214,7 +214,7 @@ export const fixed = {
    */
   askedGrace: 500,
   /** What an inspector is given to answer with a stuck worker's stack. */
-  captureLimit: 1_000,
+  captureLimit: 3_000,
   /** Between two warnings about the same worker. */
   warnEvery: 60_000,
   /** Consecutive failed boots that halt a rollout. */

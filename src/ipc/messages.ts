@@ -11,6 +11,9 @@ export const mark = 'prefork';
 /** The environment variable that carries {@link BootInfo} as JSON. The worker deletes it before the app can see it. */
 export const bootVariable = 'PREFORK_WORKER';
 
+/** Under this symbol a worker leaves a function that lists its requests in flight as JSON. */
+export const inFlightKey = 'prefork.inFlight';
+
 /** What a worker is told at its birth. */
 export interface BootInfo {
   readonly id: number;

@@ -23,6 +23,10 @@ export function arm(listeners: readonly Listener[]): Promise<void> {
       [fileURLToPath(import.meta.url), ...queues.map(({ listener }) => String(listener.backlog))],
       { stdio: ['ignore', 'ignore', 'ignore', ...queues.map(({ fd }) => fd)], env: {} },
     );
+    // It holds the sockets: it must not outlive us.
+    const kill = () => child.kill('SIGKILL');
+    process.once('exit', kill);
+    child.once('close', () => process.removeListener('exit', kill));
     // Without it the first worker's own listen(2) does the same, a little later.
     child.on('error', () => resolve());
     child.on('exit', (code) => {

@@ -11,6 +11,7 @@ import type { Handle } from '../ipc/node-internals.ts';
 import { App } from './app.ts';
 import { Channel } from './channel.ts';
 import { Drain } from './drain.ts';
+import { leaveEvidence } from './evidence.ts';
 import { FailureWatch } from './failure.ts';
 import { sayFarewell } from './farewell.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -60,6 +61,7 @@ class Agent {
     });
     this.#failures.start();
     this.#listens.install();
+    leaveEvidence(this.#traffic);
     this.#heartbeat.start(this.#boot.heartbeat);
     this.#app.start();
   }

@@ -2,6 +2,7 @@
 import { type EventLoopUtilization, type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { Figures } from '../core/model.ts';
 import type { Channel } from './channel.ts';
+import { inspectorCloser } from './evidence.ts';
 import type { Traffic } from './requests.ts';
 
 /** Milliseconds between two looks at the clock; what the histogram records begins there. */
@@ -12,6 +13,7 @@ export class Heartbeat {
   readonly #traffic: Traffic;
   readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution });
   #utilisation: EventLoopUtilization = performance.eventLoopUtilization();
+  readonly #closeInspector = inspectorCloser();
   #sending = false;
 
   constructor(channel: Channel, traffic: Traffic) {
@@ -21,7 +23,10 @@ export class Heartbeat {
 
   start(interval: number): void {
     this.#delay.enable();
-    setInterval(() => this.beat(), interval).unref();
+    setInterval(() => {
+      this.#closeInspector();
+      this.beat();
+    }, interval).unref();
   }
 
   /** Beats now. A beat is left out while the one before is still on its way: nothing may pile up in this process. */

@@ -1,4 +1,5 @@
 /** The JavaScript stack of a worker that is stuck, taken from outside. */
+import { inFlightKey } from '../../ipc/messages.ts';
 import { connectInspector, type Session } from './inspector.ts';
 import { SourceMaps } from './source-maps.ts';
 
@@ -11,9 +12,6 @@ export interface Capture {
   /** Set where there is no stack: why. */
   readonly problem: string | null;
 }
-
-/** Under this symbol the agent leaves a function that lists the requests in flight as JSON. */
-export const inFlightKey = 'prefork.inFlight';
 
 interface CallFrame {
   readonly functionName: string;

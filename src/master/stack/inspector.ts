@@ -7,6 +7,10 @@ import { get } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WebSocket } from 'ws';
 
+/** Where the inspectors are that were opened before. */
+const knownPorts = new Map<number, number>();
+const maxKnown = 100;
+
 /** A session of the Chrome DevTools Protocol. */
 export interface Session {
   send(method: string, params?: object): Promise<Readonly<Record<string, unknown>>>;
@@ -23,8 +27,13 @@ export interface Session {
  */
 export async function connectInspector(pid: number, open: () => void, signal: AbortSignal): Promise<Session> {
   const before = listeningPorts(pid);
-  open();
-  const port = await findNewPort(pid, before, signal);
+  const known = knownPorts.get(pid);
+  const isOpen = known !== undefined && before.has(known);
+  if (!isOpen) open();
+  // A worker closes its inspector when its loop turns again; until then it is not opened a second time.
+  const port = isOpen ? known : await findNewPort(pid, before, signal);
+  if (knownPorts.size >= maxKnown) knownPorts.clear();
+  knownPorts.set(pid, port);
   const url = await debuggerUrl(port, signal);
   const { WebSocket } = await import('ws');
   const socket = new WebSocket(url, { perMessageDeflate: false, handshakeTimeout: 1_000 });
