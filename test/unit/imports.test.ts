@@ -1,0 +1,92 @@
+/** Imports go one way, and Node's internals are touched in one file. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const src = fileURLToPath(new URL('../../src/', import.meta.url));
+
+interface Source {
+  /** Relative to src. */
+  readonly path: string;
+  readonly text: string;
+}
+
+/** What a folder may import besides itself. `index.ts` and `errors.ts` are folders of one file. */
+const allowed: Readonly<Record<string, readonly string[]>> = {
+  errors: [],
+  core: ['errors'],
+  config: ['errors', 'core'],
+  ipc: ['errors', 'core', 'config'],
+  telemetry: ['errors', 'core', 'config', 'ipc'],
+  worker: ['errors', 'core', 'config', 'ipc'],
+  master: ['errors', 'core', 'config', 'ipc'],
+  arbiter: ['errors', 'core', 'config', 'ipc', 'telemetry', 'master'],
+  cli: ['errors', 'core', 'config', 'ipc', 'telemetry', 'master', 'arbiter'],
+  index: ['errors', 'config'],
+};
+
+const internals = /_createServerHandle|_getServer\b|_httpMessage|_listeningId|internalMessage|_pipeName/;
+
+function sources(): Source[] {
+  return readdirSync(src, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => ({ path, text: readFileSync(join(src, path), 'utf8') }));
+}
+
+function folderOf(path: string): string {
+  return (path.split('/')[0] ?? '').replace(/\.ts$/, '');
+}
+
+function importsOf({ text }: Source): string[] {
+  return [...text.matchAll(/(?:from|import\()\s*'([^']+)'/g)].map((match) => match[1] ?? '');
+}
+
+/** @returns what is wrong with the imports of a file, in words */
+function wrongEdges(source: Source): string[] {
+  const from = folderOf(source.path);
+  return importsOf(source).flatMap((specifier) => {
+    if (specifier.startsWith('.')) {
+      const to = folderOf(relative(src, join(src, dirname(source.path), specifier)));
+      const isFine = to === from || allowed[from]?.includes(to) === true;
+      return isFine ? [] : [`${source.path} (${from}) imports ${specifier} (${to})`];
+    }
+    const isFree = specifier.startsWith('node:') || !['core', 'worker', 'ipc', 'errors'].includes(from);
+    return isFree || specifier === 'prefork' ? [] : [`${source.path} imports the package ${specifier}`];
+  });
+}
+
+test('imports go one way', () => {
+  const all = sources();
+  assert.ok(all.length > 40, 'the sources were found');
+  for (const source of all)
+    assert.ok(Object.hasOwn(allowed, folderOf(source.path)), `${source.path} is in no known folder`);
+  assert.deepEqual(all.flatMap(wrongEdges), []);
+});
+
+test('core needs nothing of Node', () => {
+  const used = sources()
+    .filter(({ path }) => path.startsWith('core/'))
+    .flatMap((source) => importsOf(source).filter((specifier) => !specifier.startsWith('.')));
+  assert.deepEqual(used, []);
+  for (const { path, text } of sources().filter((source) => source.path.startsWith('core/'))) {
+    assert.doesNotMatch(text, /Date\.now|performance\.|Math\.random|process\.|console\./, path);
+  }
+});
+
+test("Node's internals are touched in one file", () => {
+  const code = (text: string) => text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
+  const touching = sources().filter(({ text }) => internals.test(code(text)));
+  assert.deepEqual(
+    touching.map(({ path }) => path),
+    ['ipc/node-internals.ts'],
+  );
+});
+
+test('the check itself sees a wrong edge', () => {
+  assert.equal(wrongEdges({ path: 'core/x.ts', text: "import { a } from '../ipc/messages.ts';" }).length, 1);
+  assert.equal(wrongEdges({ path: 'worker/x.ts', text: "import { a } from '../master/pool.ts';" }).length, 1);
+  assert.equal(wrongEdges({ path: 'worker/x.ts', text: "import pino from 'pino';" }).length, 1);
+  assert.equal(wrongEdges({ path: 'master/x.ts', text: "const a = await import('../arbiter/x.ts');" }).length, 1);
+});
