@@ -5,6 +5,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { ServerResponse } from 'node:http';
 import net, { type Server, type Socket } from 'node:net';
+import { constants } from 'node:os';
 import { UnsupportedNodeError } from '../errors.ts';
 import type { ListenQuery } from './messages.ts';
 
@@ -130,12 +131,21 @@ export function filterClusterMessages(worker: Worker): void {
   child.removeListener('internalMessage', listener as () => void);
   child.on('internalMessage', (raw: unknown, handle: unknown) => {
     const message = checkClusterMessage(raw, datagramSockets);
-    if (message !== null) Reflect.apply(listener, child, [message, handle]);
+    if (message === null) return;
+    if (typeof message !== 'number') Reflect.apply(listener, child, [message, handle]);
+    // Without an answer the app would wait for ever.
+    else if (child.connected) {
+      const { seq } = raw as { seq: number };
+      child.send({ cmd: 'NODE_CLUSTER', ack: seq, errno: message }, undefined, {}, () => {});
+    }
   });
 }
 
-/** @param datagramSockets how often each is open */
-function checkClusterMessage(raw: unknown, datagramSockets: Map<string, number>): object | null {
+/**
+ * @param datagramSockets how often each is open
+ * @returns what may pass of the message; libuv's error number where it is to be refused
+ */
+function checkClusterMessage(raw: unknown, datagramSockets: Map<string, number>): object | number | null {
   if (typeof raw !== 'object' || raw === null) return null;
   const message = raw as Readonly<Record<string, unknown>>;
   if (message.cmd !== 'NODE_CLUSTER' || !Number.isSafeInteger(message.seq)) return null;
@@ -151,7 +161,7 @@ function checkClusterMessage(raw: unknown, datagramSockets: Map<string, number>)
       if (typeof address !== 'string' || net.isIP(address) === 0) return null;
       if (!isPort(port) || !Number.isSafeInteger(index)) return null;
       const open = [...datagramSockets.values()].reduce((sum, count) => sum + count, 0);
-      if (open >= maxDatagramSockets) return null;
+      if (open >= maxDatagramSockets) return -constants.errno.EMFILE;
       const key = `${address}:${port}:${addressType}:undefined`;
       datagramSockets.set(key, (datagramSockets.get(key) ?? 0) + 1);
       // Without `fd`: it would name one of the master's own.

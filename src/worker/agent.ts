@@ -107,7 +107,10 @@ class Agent {
   /** The master is gone. */
   #orphaned(): void {
     if (this.#drain.hasBegun) return;
-    this.#drain.order({ within: this.#boot.gracefulTimeout, linger: this.#boot.drainLinger, quick: false });
+    const { gracefulTimeout, drainLinger } = this.#boot;
+    // What comes after the drain is a part of the time that a worker may outlive its master.
+    const within = Math.max(gracefulTimeout / 2, gracefulTimeout - 2 * lastWords);
+    this.#drain.order({ within, linger: drainLinger, quick: false });
   }
 
   #leave(deadline: number): void {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BootInfo } from '../ipc/messages.ts';
 import { classify, classifyProduct, listExports, namedExport, pickExport, type Servable, serve } from './export.ts';
 import { ExportError, type FailureWatch } from './failure.ts';
-import { leaveHost } from './hosting.ts';
+import { leaveHost, standInForMain } from './hosting.ts';
 import type { Listens } from './listen.ts';
 import { mainExports } from './main-module.ts';
 
@@ -44,6 +44,7 @@ export class App {
             () => {},
           )
         : new Promise<unknown>((resolve) => {
+            standInForMain(path);
             leaveHost(resolve);
           }).then((exports) => this.#serveNamed(exports, exportName));
     work.catch((error: unknown) => this.#failures.fail(error));

@@ -35,6 +35,8 @@ export interface Plan {
 /** Milliseconds between two looks at all connections. */
 const step = 25;
 const progressEvery = 1_000;
+/** At most this long connections are accepted that were there before the drain. */
+const acceptTime = 200;
 /** Connections idle for less than this are likely to be used again at once. */
 const minIdle = 250;
 const headTime = { normal: 3_000, quick: 250 };
@@ -70,7 +72,7 @@ export class Drain {
     const plan = this.#plan;
     if (plan === null) {
       this.#plan = next;
-      this.#begin();
+      this.#begin(order.within);
       return;
     }
     this.#plan = {
@@ -80,24 +82,33 @@ export class Drain {
     };
   }
 
-  #begin(): void {
+  #begin(within: number): void {
     this.#progressAt = performance.now() + progressEvery;
     this.#traffic.listener = {
       onRequest: (connection, response) => this.#http1.announce(connection, response),
       onClosed: () => setImmediate(() => this.#endIfEmpty()),
     };
     for (const connection of this.#traffic.connections) this.#http1.announceCurrent(connection);
-    // One more poll phase: what already waits to be accepted is served.
-    setImmediate(() =>
-      setImmediate(() => {
-        this.#stopAccepting();
+    this.#mendClose();
+    this.#emptyQueue(performance.now() + Math.min(acceptTime, within / 4), 0, this.#traffic.accepted);
+  }
+
+  /**
+   * Accepts what already waits to be accepted: a socket that nobody else holds resets it when it is closed. The event
+   * loop accepts no more than one connection a turn.
+   *
+   * @param quietTurns turns in a row without a connection
+   */
+  #emptyQueue(until: number, quietTurns: number, accepted: number): void {
+    setImmediate(() => {
+      const isQuiet = this.#traffic.accepted === accepted;
+      if ((isQuiet && quietTurns > 0) || performance.now() >= until) {
         this.#sweep();
-      }),
-    );
+      } else this.#emptyQueue(until, isQuiet ? quietTurns + 1 : 0, this.#traffic.accepted);
+    });
   }
 
   #stopAccepting(): void {
-    this.#mendClose();
     for (const server of this.#traffic.servers) {
       if (!server.listening) continue;
       this.#drained.add(server);
@@ -112,6 +123,8 @@ export class Drain {
     if (plan === null || this.#isOver) return;
     const now = performance.now();
     const { connections } = this.#traffic;
+    // Again and again: an app may listen at any time.
+    this.#stopAccepting();
     this.#http1.look();
     for (const connection of connections) {
       if (connection.session !== null) this.#http2.step(connection, plan, now);

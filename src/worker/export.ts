@@ -58,7 +58,7 @@ export function pickExport(exports: unknown): Servable | null {
   return null;
 }
 
-/** An export by its name; `a.b` looks within. */
+/** An export by its name. */
 export function namedExport(exports: unknown, name: string, path: string): unknown {
   for (const candidate of [exports, ...candidates(exports)]) {
     if (isMembers(candidate) && name in candidate) return candidate[name];

@@ -55,6 +55,8 @@ interface Tracked {
 export class Traffic {
   /** Requests served in this worker's life. */
   requests = 0;
+  /** Connections accepted in this worker's life. */
+  accepted = 0;
   readonly servers = new Set<Server>();
   readonly connections = new Set<Connection>();
   /** Set while draining; costs one comparison a request until then. */
@@ -68,11 +70,17 @@ export class Traffic {
     this.servers.add(server);
     const emit = server.emit as (this: Server, name: string | symbol, ...args: unknown[]) => boolean;
     const see = this.#see.bind(this);
-    server.emit = function (this: Server, name: string | symbol, first?: unknown, second?: unknown): boolean {
+    function watchedEmit(this: Server, name: string | symbol, first?: unknown, second?: unknown): boolean {
       see(server, name, first, second);
       // biome-ignore lint/complexity/noArguments: the fastest way to hand on any number of them
       return Reflect.apply(emit, this, arguments);
-    } as Server['emit'];
+    }
+    Object.defineProperty(server, 'emit', {
+      value: watchedEmit,
+      writable: true,
+      configurable: true,
+      enumerable: false,
+    });
   }
 
   inFlight(): RequestInFlight[] {
@@ -146,6 +154,7 @@ export class Traffic {
       requestAt: 0,
     };
     socket[connectionKey] = connection;
+    this.accepted += 1;
     this.#arriving = connection;
     this.connections.add(connection);
     socket.once('close', () => {

@@ -323,9 +323,10 @@ describe('SEC-07: a worker that speaks to node:cluster behind our back', () => {
       const dgram = require('node:dgram');
       let bound = 0;
       for (let i = 0; i < 100; i++) {
-        dgram.createSocket('udp4').on('error', () => {}).bind(0, '127.0.0.1', () => console.log('bound ' + ++bound));
+        dgram.createSocket('udp4').on('error', ({ code }) => console.log(code)).bind(0, '127.0.0.1', () => console.log('bound ' + ++bound));
       }`);
     await until('some', () => output().includes('bound 64\n'));
+    await until('the others to be refused', () => output().match(/EMFILE/g)?.length === 36);
     await stays('no more', () => !output().includes('bound 65\n'), 200);
   });
 

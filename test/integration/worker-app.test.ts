@@ -144,7 +144,7 @@ describe('exports', () => {
 
   test('a named export of a CommonJS app: its guard does not fire', async () => {
     const worker = await start({ app: 'worker/guarded.cjs', exportName: 'createApp', bind: [loopback] });
-    assert.equal(await bodyOf(worker), 'guarded, main: false');
+    assert.equal(await bodyOf(worker), `guarded, main: false ${root}test/fixtures/worker/guarded.cjs`);
     assert.equal(worker.all('listen').length, 1);
   });
 
