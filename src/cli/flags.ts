@@ -1,17 +1,33 @@
 /** The flags, made from the table of settings, and what is read from them. Values stay text: they are checked later. */
 import type { Argv, Options } from 'yargs';
-import { nearest } from '../config/merge.ts';
+import { suggest } from '../config/merge.ts';
 import { flagOf, type SettingName, settingNames, settingOf } from '../config/settings.ts';
-import { ConfigError, type Problem } from '../errors.ts';
+import { shorten } from '../config/show.ts';
+import type { Problem } from '../errors.ts';
 
+/** What was given on a command line, or in PREFORK_CMD_ARGS. */
 export interface Flags {
   readonly configFile: string | null;
+  /** Settings by name. */
   readonly values: Readonly<Record<string, unknown>>;
+  /** Not options: the app, or a command, and arguments of the app. */
+  readonly positionals: readonly string[];
+  /** What follows `--`. */
+  readonly rest: readonly string[];
+  /** Options there are none of. */
+  readonly problems: readonly Problem[];
 }
 
 /** Settings that have no flag: a hook is a function, the app and its arguments are positional. */
 const flagless: readonly SettingName[] = ['app', 'args', 'onWorkerAbort'];
 const withFlag = settingNames.filter((name) => !flagless.includes(name));
+
+const longFlags = new Map<string, string>([['c', 'config']]);
+for (const name of withFlag) {
+  const { short } = settingOf(name);
+  if (short !== undefined) longFlags.set(short, flagOf(name));
+}
+const known = new Set<string>(['config', ...longFlags.keys(), ...withFlag.map(flagOf)]);
 
 export function declareFlags(yargs: Argv): Argv {
   const options: Record<string, Options> = {
@@ -20,18 +36,16 @@ export function declareFlags(yargs: Argv): Argv {
       type: 'string',
       requiresArg: true,
       group: 'Service:',
-      describe: 'Config file (default: supervisor.config.{ts,mts,js,mjs,cjs})',
+      describe: 'Config file [supervisor.config.{ts,mts,js,mjs,cjs}]',
     },
   };
   for (const name of withFlag) {
-    const { short, doc, group, kind, default: byDefault } = settingOf(name);
-    const isRepeatable = kind.type === 'addresses' || kind.type === 'record' || kind.type === 'texts';
+    const { short, doc, group, default: byDefault } = settingOf(name);
     options[flagOf(name)] = {
       ...(short === undefined ? {} : { alias: short }),
       // Text, so that errors are ours and say where a value came from.
       type: 'string',
       requiresArg: true,
-      ...(isRepeatable ? { array: false } : {}),
       group: `${group}:`,
       describe: `${doc} [${byDefault}]`,
     };
@@ -39,7 +53,17 @@ export function declareFlags(yargs: Argv): Argv {
   return yargs.options(options) as Argv;
 }
 
-/** @throws ConfigError where a flag is unknown, or a positional is too much */
+/** Writes `-w4` and `-w=4` as `--workers=4`: yargs would take `-wabc` for four options. */
+export function spellOut(words: readonly string[]): string[] {
+  const end = [...words, '--'].indexOf('--');
+  return words.map((word, index) => {
+    const [, short = '', value = ''] = index < end ? (/^-([a-z])=?([\s\S]+)$/i.exec(word) ?? []) : [];
+    const long = longFlags.get(short);
+    return long === undefined ? word : `--${long}=${value}`;
+  });
+}
+
+/** @param parsed what yargs made of the words */
 export function readFlags(parsed: Readonly<Record<string, unknown>>, source: string): Flags {
   const values: Record<string, unknown> = {};
   for (const name of withFlag) {
@@ -50,29 +74,28 @@ export function readFlags(parsed: Readonly<Record<string, unknown>>, source: str
     // Of a flag that is given twice, the last holds.
     values[name] = isList ? [value].flat() : [value].flat().at(-1);
   }
-  rejectUnknown(parsed, source);
-  const [app, ...more] = ((parsed._ ?? []) as unknown[]).map(String);
-  const rest = ((parsed['--'] ?? []) as unknown[]).map(String);
-  if (app !== undefined) values.app = app;
-  if (more.length + rest.length > 0) values.args = [...more, ...rest];
   const { config } = parsed;
-  return { values, configFile: config === undefined ? null : String([config].flat().at(-1)) };
+  return {
+    values,
+    configFile: config === undefined ? null : String([config].flat().at(-1)),
+    positionals: ((parsed._ ?? []) as unknown[]).map(String),
+    rest: ((parsed['--'] ?? []) as unknown[]).map(String),
+    problems: Object.keys(parsed)
+      .filter((key) => !known.has(key) && !['_', '--', '$0'].includes(key))
+      .map((key) => ({ setting: null, source, message: `unknown option ${asOption(key)}${hint(key)}` })),
+  };
 }
 
-function rejectUnknown(parsed: Readonly<Record<string, unknown>>, source: string): void {
-  const known = new Set(['_', '--', '$0', 'help', 'version', 'h', 'v', 'config', 'c']);
-  for (const name of withFlag) {
-    known.add(flagOf(name));
-    const { short } = settingOf(name);
-    if (short !== undefined) known.add(short);
-  }
-  const problems: Problem[] = Object.keys(parsed)
-    .filter((key) => !known.has(key))
-    .map((key) => {
-      const near = nearest(key);
-      const hint =
-        near === null || flagless.includes(near) ? 'prefork --help lists them all' : `did you mean --${flagOf(near)}?`;
-      return { setting: null, source, message: `unknown option ${key.length > 1 ? `--${key}` : `-${key}`}; ${hint}` };
-    });
-  if (problems.length > 0) throw new ConfigError(problems);
+/** The name of an option with its dashes. */
+export function asOption(name: string): string {
+  return name.length === 1 ? `-${name}` : `--${shorten(name)}`;
+}
+
+function hint(key: string): string {
+  const meant = suggest(key);
+  if (meant !== null && typeof meant === 'object') return `: ${meant.note}`;
+  if (meant === 'app' || meant === 'args') return '; the app and its arguments are given without an option';
+  return meant === null || flagless.includes(meant)
+    ? '; prefork --help lists them all'
+    : `; did you mean --${flagOf(meant)}?`;
 }

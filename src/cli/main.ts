@@ -1,15 +1,15 @@
 /** The command line. */
 import { readFileSync, realpathSync } from 'node:fs';
-import yargs from 'yargs';
+import { isAbsolute } from 'node:path';
 import type { LoadRequest } from '../config/resolved.ts';
-import { ConfigError, exitStatus, PreforkError } from '../errors.ts';
-import { declareFlags, type Flags, readFlags } from './flags.ts';
+import { ConfigError, exitStatus, PreforkError, type Problem } from '../errors.ts';
+import type { Flags } from './flags.ts';
 import { splitWords } from './words.ts';
 
 /** Runs the command line; the process ends when it is done. Errors are printed, not thrown. */
 export async function main(argv: readonly string[]): Promise<void> {
   // `prefork --help | head -1` must not end in a stack trace.
-  process.stdout.on('error', () => {});
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   try {
     await run(argv);
   } catch (error) {
@@ -25,64 +25,56 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 async function run(argv: readonly string[]): Promise<void> {
-  const [command, ...rest] = argv;
-  const isCheck = command === 'check';
-  const flags = await parse(isCheck ? rest : argv, 'command line', true);
-  if (flags === null) return;
-  const cmdArgs = await parse(splitWords(process.env.PREFORK_CMD_ARGS ?? ''), 'PREFORK_CMD_ARGS', false);
+  const options = argv.slice(0, [...argv, '--'].indexOf('--'));
+  if (options.includes('--version') || options.includes('-v')) return console.log(version());
+  const { helpText, parseWords } = await import('./parse.ts');
+  if (options.includes('--help') || options.includes('-h')) {
+    return console.log(await helpText(Math.min(120, process.stdout.columns ?? 100)));
+  }
+  const given = parseWords(argv, 'command line');
+  const isCheck = given.positionals[0] === 'check';
+  const flags = isCheck ? { ...given, positionals: given.positionals.slice(1) } : given;
+  const cmdArgs = parseWords(splitWords(process.env.PREFORK_CMD_ARGS ?? ''), 'PREFORK_CMD_ARGS');
   const request: LoadRequest = {
-    flags: flags.values,
-    cmdArgs: cmdArgs?.values ?? {},
-    configFile: flags.configFile ?? cmdArgs?.configFile ?? null,
+    flags: settingsOf(flags),
+    cmdArgs: settingsOf(cmdArgs),
+    configFile: flags.configFile ?? cmdArgs.configFile,
     env: { ...process.env },
     cwd: logicalCwd(),
   };
-  if (isCheck) {
-    const { loadSettings } = await import('../config/load.ts');
-    const settings = await loadSettings(request);
-    console.log(`OK: ${settings.workers} workers for ${settings.app.path}`);
-    return;
-  }
+  const problems = [...cmdArgs.problems, ...flags.problems];
+  if (problems.length > 0) throw new ConfigError([...problems, ...(await problemsOf(request))]);
+  if (isCheck) return check(request);
   const { start } = await import('../arbiter/start.ts');
   await start(request);
 }
 
-/** @returns `null` where --help or --version was all that was wanted */
-async function parse(words: readonly string[], source: string, withHelp: boolean): Promise<Flags | null> {
-  const described = declareFlags(yargs([]))
-    .scriptName('prefork')
-    .usage('prefork [app] [options] [-- app arguments]\nprefork check [app] [options]')
-    .example('prefork ./server.js', 'serve an app that listens by itself')
-    .example('prefork ./app.js:createApp -b 0.0.0.0:8000 -w 4', 'serve what a named export gives')
-    .example('kill -HUP $(cat app.pid)', 'reload it, without losing a request')
-    .parserConfiguration({
-      'camel-case-expansion': false,
-      'dot-notation': false,
-      'parse-numbers': false,
-      'parse-positional-numbers': false,
-      'boolean-negation': false,
-      'populate--': true,
-      'strip-aliased': true,
-    })
-    .wrap(Math.min(120, process.stdout.columns ?? 100))
-    .help(withHelp)
-    .alias(withHelp ? { h: 'help' } : {})
-    .exitProcess(false)
-    .fail((message, error) => {
-      throw error ?? new ConfigError([{ setting: null, source, message: message.replace(/\n/g, ' ') }]);
-    });
-  const parser = withHelp ? described.version(version()) : described.version(false);
-  const options = words.slice(0, [...words, '--'].indexOf('--'));
-  if (withHelp && options.some((word) => word === '--help' || word === '-h')) {
-    console.log(await parser.getHelp());
-    return null;
+/** Says what a start would say of the configuration, and starts nothing. */
+async function check(request: LoadRequest): Promise<void> {
+  const { loadSettings } = await import('../config/load.ts');
+  const { noticesFor } = await import('../arbiter/notices.ts');
+  const settings = await loadSettings(request);
+  for (const notice of noticesFor(settings)) console.error(`prefork: note: ${notice}`);
+  console.log(`OK: ${settings.workers} workers for ${settings.app.path}`);
+}
+
+/** What else is wrong, so that everything is said at once. */
+async function problemsOf(request: LoadRequest): Promise<readonly Problem[]> {
+  const { loadSettings } = await import('../config/load.ts');
+  try {
+    await loadSettings(request);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
   }
-  if (withHelp && options.includes('--version')) {
-    console.log(version());
-    return null;
-  }
-  const parsed = (await parser.parseAsync([...words])) as Record<string, unknown>;
-  return readFlags(parsed, source);
+}
+
+/** The settings that flags and positionals make together. */
+function settingsOf({ values, positionals, rest }: Flags): Record<string, unknown> {
+  const [app, ...more] = positionals;
+  const args = [...more, ...rest];
+  return { ...values, ...(app === undefined ? {} : { app }), ...(args.length === 0 ? {} : { args }) };
 }
 
 /** Where we are as the shell names it: a `current` link in it can point elsewhere at the next reload. */
@@ -90,7 +82,7 @@ function logicalCwd(): string {
   const real = process.cwd();
   const { PWD } = process.env;
   try {
-    return PWD !== undefined && realpathSync(PWD) === real ? PWD : real;
+    return PWD !== undefined && isAbsolute(PWD) && realpathSync(PWD) === real ? PWD : real;
   } catch {
     return real;
   }

@@ -3,11 +3,12 @@
  * running master. And a child sees modules fresh, which a second import in the master would not.
  */
 import { fork } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError } from '../errors.ts';
 import type { ProbeOrder, ProbeReport } from './probe-messages.ts';
+import { shorten } from './show.ts';
 
 const names = ['ts', 'mts', 'js', 'mjs', 'cjs'].map((extension) => `supervisor.config.${extension}`);
 const deadline = 10_000;
@@ -22,10 +23,18 @@ const probeLoader = isSource ? ['--import', import.meta.resolve('tsx')] : [];
  * @throws ConfigError where the one that was named does not exist
  */
 export function findConfigFile(given: string | null, cwd: string): string | null {
-  if (given === null) return names.map((name) => join(cwd, name)).find((path) => existsSync(path)) ?? null;
+  if (given === null) return names.map((name) => join(cwd, name)).find(isFile) ?? null;
   const path = resolve(cwd, given);
-  if (existsSync(path)) return path;
-  throw problem(path, 'the config file does not exist (-c)');
+  if (given !== '' && isFile(path)) return path;
+  throw problem(shorten(path, 300), existsSync(path) ? 'is not a file (-c)' : 'the config file does not exist (-c)');
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -63,7 +72,8 @@ export async function callHook(
 function probe(order: ProbeOrder, cwd: string, env: NodeJS.ProcessEnv, within: number): Promise<ProbeReport> {
   return new Promise((resolvePromise, reject) => {
     const child = fork(probeFile, [], {
-      cwd,
+      // The working directory of an old release may be gone; its absence is told of the setting that names it.
+      cwd: existsSync(cwd) ? cwd : dirname(order.path),
       env: { ...env, NODE_CHANNEL_FD: undefined },
       execArgv: ['--no-warnings=ExperimentalWarning', ...probeLoader],
       serialization: 'json',
@@ -78,30 +88,35 @@ function probe(order: ProbeOrder, cwd: string, env: NodeJS.ProcessEnv, within: n
       timedOut = true;
       kill();
     }, within);
+    const settle = () => {
+      clearTimeout(timer);
+      process.removeListener('exit', kill);
+    };
     let report: ProbeReport | null = null;
     child.on('message', (message) => {
       report ??= message as ProbeReport;
       kill();
     });
-    child.on('error', (error) => reject(problem(order.path, `cannot be loaded: ${error.message}`)));
+    // A child that could not be started gives no `close`.
+    child.on('error', (error) => {
+      settle();
+      reject(problem(order.path, `cannot be loaded: ${error.message}`));
+    });
     child.on('close', (code, signal) => {
-      clearTimeout(timer);
-      process.removeListener('exit', kill);
+      settle();
       if (report !== null) resolvePromise(report);
-      else if (timedOut)
-        reject(
-          problem(
-            order.path,
-            `did not finish loading within ${within / 1_000} s; does it wait for something that never comes?`,
-          ),
-        );
-      else
-        reject(
-          problem(order.path, `the config file ended the process that loaded it (${signal ?? `exit code ${code}`})`),
-        );
+      else reject(problem(order.path, timedOut ? neverLoaded(within) : ended(code, signal)));
     });
     child.send(order, () => {});
   });
+}
+
+function neverLoaded(within: number): string {
+  return `did not finish loading within ${within / 1_000} s; does it loop, or wait for something that never comes?`;
+}
+
+function ended(code: number | null, signal: NodeJS.Signals | null): string {
+  return `the config file ended the process that loaded it (${signal ?? `exit code ${code}`})`;
 }
 
 function problem(source: string, message: string): ConfigError {

@@ -3,10 +3,10 @@ import { availableParallelism } from 'node:os';
 import { ConfigError } from '../errors.ts';
 import { findConfigFile, readConfigFile } from './file.ts';
 import { type Layer, merge } from './merge.ts';
-import { functionMarker } from './parse.ts';
 import { type Draft, resolveSettings } from './resolve.ts';
 import type { LoadRequest, Settings } from './resolved.ts';
 import { settingNames, settingOf } from './settings.ts';
+import { functionMarker } from './show.ts';
 
 /**
  * Defaults < environment < file < PREFORK_CMD_ARGS < command line.

@@ -1,8 +1,8 @@
 /** Lays the sources over each other and checks every value; all problems are found in one go. */
-import { inspect } from 'node:util';
 import type { Problem } from '../errors.ts';
 import { type ParseContext, parseValue } from './parse.ts';
 import { foreignNames, isSettingName, type SettingName, settingNames, settingOf } from './settings.ts';
+import { show, showName } from './show.ts';
 
 /** One place that settings come from. Later layers win. */
 export interface Layer {
@@ -32,7 +32,7 @@ export function merge(layers: readonly Layer[], cwd: string): Merged {
     for (const name of Object.keys(layer.values)) {
       const raw = layer.values[name];
       if (!isSettingName(name)) {
-        problems.push({ setting: name.slice(0, 80), source: layer.source, message: unknownMessage(name) });
+        problems.push({ setting: showName(name), source: layer.source, message: unknownMessage(name) });
         continue;
       }
       // Unset on purpose: as if it were not there, so the default holds.
@@ -57,27 +57,21 @@ function recordOf(value: { readonly value: unknown } | undefined): Record<string
   return (value?.value ?? {}) as Record<string, string>;
 }
 
-function show(value: unknown): string {
-  if (typeof value === 'string' && value.startsWith('\u0000')) return `a ${value.slice(1)}`;
-  const text = inspect(value, {
-    depth: 1,
-    breakLength: Number.POSITIVE_INFINITY,
-    maxStringLength: 60,
-    maxArrayLength: 5,
-  });
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+function unknownMessage(name: string): string {
+  const meant = suggest(name);
+  if (meant === null) return 'unknown setting (prefork --help lists them all)';
+  return typeof meant === 'string' ? `unknown setting; did you mean ${meant}?` : `unknown setting: ${meant.note}`;
 }
 
-function unknownMessage(name: string): string {
-  const foreign = foreignNames.get(name.toLowerCase());
-  if (typeof foreign === 'object') return `unknown setting: ${foreign.note}`;
-  const near = foreign ?? nearest(name);
-  return near === null ? 'unknown setting (prefork --help lists them all)' : `unknown setting; did you mean ${near}?`;
+const foreign = new Map([...foreignNames].map(([name, meant]) => [plain(name), meant]));
+
+/** What somebody meant by a name that is none of ours: the setting, or why there is no such thing. */
+export function suggest(name: string): SettingName | { readonly note: string } | null {
+  return name.length > 40 ? null : (foreign.get(plain(name)) ?? nearest(name));
 }
 
 /** The setting that is spelled most like `name`, if any is close. */
-export function nearest(name: string): SettingName | null {
-  if (name.length > 40) return null;
+function nearest(name: string): SettingName | null {
   const wanted = plain(name);
   let best: { name: SettingName; distance: number } | null = null;
   for (const candidate of settingNames) {

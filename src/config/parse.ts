@@ -1,8 +1,7 @@
 /** Values as people write them: addresses, times, sizes, counts. Each parser says what it expected. */
-import { isIP } from 'node:net';
-import { resolve } from 'node:path';
-import type { Address } from './address.ts';
+import { type Address, addressForms, parseAddress } from './address.ts';
 import type { Kind } from './settings.ts';
+import { functionMarker } from './show.ts';
 
 /** A value in prefork's own unit, or what was expected instead. */
 export type Parsed = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly expected: string };
@@ -46,15 +45,8 @@ export function parseValue(kind: Kind, value: unknown, context: ParseContext): P
     case 'surge':
       return parseSurge(value, context);
     case 'hook':
-      return isFunctionMarker(value) ? ok(value) : no('a function (hooks are set in the config file)');
+      return value === functionMarker ? ok(value) : no('a function (hooks are set in the config file)');
   }
-}
-
-/** What stands for a function in a config that crossed from the child that loaded it. */
-export const functionMarker = '\u0000function';
-
-function isFunctionMarker(value: unknown): boolean {
-  return value === functionMarker;
 }
 
 function isTexts(value: unknown): value is string[] {
@@ -144,8 +136,7 @@ function parseSurge(value: unknown, context: ParseContext): Parsed {
 
 function parseAddresses(value: unknown, { cwd }: ParseContext): Parsed {
   const items: unknown[] = Array.isArray(value) ? value : [value];
-  const expected = 'host:port, :port, port, [::1]:port, unix:/path or fd://N';
-  if (items.length === 0) return no(expected);
+  if (items.length === 0) return no(addressForms);
   const addresses: Address[] = [];
   for (const item of items) {
     const address =
@@ -154,7 +145,7 @@ function parseAddresses(value: unknown, { cwd }: ParseContext): Parsed {
         : typeof item === 'string'
           ? parseAddress(item, cwd)
           : null;
-    if (address === null) return no(`${expected} (the port from 0 to 65535)`);
+    if (address === null) return no(`${addressForms} (the port from 0 to 65535)`);
     if (typeof address === 'string') return no(address);
     addresses.push(address);
   }
@@ -165,45 +156,4 @@ function parseAddresses(value: unknown, { cwd }: ParseContext): Parsed {
     seen.add(key);
   }
   return ok(addresses);
-}
-
-/** See unix(7): sun_path less its end. */
-const maxUnixPath = 107;
-
-/** @returns the address; what is expected where one is nearly right; `null` where it is none */
-export function parseAddress(text: string, cwd: string): Address | string | null {
-  if (text.length > 4_096 || text.includes('\0')) return null;
-  if (text.startsWith('unix:')) {
-    const given = text.slice(5).replace(/^\/\/(?=\/)/, '');
-    if (given === '') return null;
-    const path = resolve(cwd, given);
-    return Buffer.byteLength(path) > maxUnixPath ? `a path of at most ${maxUnixPath} bytes` : { kind: 'unix', path };
-  }
-  if (text.startsWith('fd://')) {
-    const fd = portOf(text.slice(5));
-    return fd === null ? null : fd < 3 ? 'fd://N with N of at least 3' : { kind: 'fd', fd };
-  }
-  const bare = portOf(text);
-  if (bare !== null) return { kind: 'tcp', host: '0.0.0.0', port: bare };
-  const [, bracketed, name, digits] = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,5})$/.exec(text) ?? [];
-  const port = portOf(digits ?? '');
-  if (port === null) return null;
-  if (bracketed !== undefined) return isIP(bracketed) === 6 ? { kind: 'tcp', host: bracketed, port } : null;
-  if (name === '' || name === '*') return { kind: 'tcp', host: '0.0.0.0', port };
-  return name !== undefined && /^[\w.-]+$/.test(name) ? { kind: 'tcp', host: name, port } : null;
-}
-
-function portOf(text: string): number | null {
-  return /^\d{1,5}$/.test(text) && Number(text) <= 65_535 ? Number(text) : null;
-}
-
-export function formatAddress(address: Address): string {
-  switch (address.kind) {
-    case 'unix':
-      return `unix:${address.path}`;
-    case 'fd':
-      return `fd://${address.fd}`;
-    case 'tcp':
-      return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
-  }
 }

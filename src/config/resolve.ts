@@ -1,11 +1,13 @@
 /** From checked values to the settings of a generation: defaults, what follows from other settings, what must agree. */
-import { existsSync, realpathSync, statSync } from 'node:fs';
-import { basename, extname, join, resolve } from 'node:path';
+import { realpathSync, statSync } from 'node:fs';
+import { basename, extname, resolve } from 'node:path';
 import type { Problem } from '../errors.ts';
 import type { Address } from './address.ts';
+import { findApp, noApp } from './app.ts';
 import type { Value } from './merge.ts';
 import type { AppSpec, LoadRequest, Settings } from './resolved.ts';
 import { maxWorkersEver, type SettingName } from './settings.ts';
+import { shorten } from './show.ts';
 
 /** What is known before the settings depend on each other. */
 export interface Draft {
@@ -25,19 +27,25 @@ const withheld =
 export function resolveSettings(draft: Draft): { readonly settings: Settings; readonly problems: readonly Problem[] } {
   const problems = [...draft.problems];
   const { values, cwd, env, cores } = draft;
-  const sourceOf = (name: SettingName) => values.get(name)?.source ?? 'defaults';
+  // What nobody gave is missing where it would have been expected.
+  const sourceOf = (name: SettingName) => values.get(name)?.source ?? draft.configFile ?? 'command line';
   const complain = (setting: SettingName, message: string) =>
     problems.push({ setting, source: sourceOf(setting), message });
   // The parsers have made each value what the setting's kind says.
   const get = <T>(name: SettingName, fallback: T): T => (values.has(name) ? (values.get(name)?.value as T) : fallback);
 
-  const given = get<number | 'auto'>('workers', 'auto');
-  const workers = given === 'auto' ? 2 * cores + 1 : given;
+  // A default that stands in for a value that was refused is no ground for a second complaint.
+  const isRefused = (name: SettingName) => draft.problems.some((problem) => problem.setting === name);
+
+  const wanted = get<number | 'auto'>('workers', 'auto');
+  const workers = wanted === 'auto' ? 2 * cores + 1 : wanted;
   const maxWorkers = get('maxWorkers', Math.min(maxWorkersEver, Math.max(4 * cores, 2 * workers)));
-  if (maxWorkers < workers) complain('maxWorkers', `expected at least workers (${workers}), got ${maxWorkers}`);
+  if (maxWorkers < workers && !isRefused('workers'))
+    complain('maxWorkers', `expected at least workers (${workers}), got ${maxWorkers}`);
   const gracefulTimeout = get('gracefulTimeout', 30_000);
   const drainLinger = get('drainLinger', Math.min(2_000, Math.floor(gracefulTimeout / 2)));
-  if (drainLinger > gracefulTimeout) complain('drainLinger', 'expected at most gracefulTimeout');
+  if (drainLinger > gracefulTimeout && !isRefused('gracefulTimeout'))
+    complain('drainLinger', 'expected at most gracefulTimeout');
   const surge = get<number | { readonly share: number }>('maxSurge', 1);
   const maxRequests = get('maxRequests', 0);
   const maxRequestsJitter = get('maxRequestsJitter', 0);
@@ -48,12 +56,11 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
     );
 
   const chdir = resolveFolder(get<string>('chdir', '.'), cwd, (message) => complain('chdir', message));
-  const app = resolveApp(
-    get<string | null>('app', null),
-    chdir ?? cwd,
-    (message) => complain('app', message),
-    values.has('app'),
-  );
+  const given = get<string | null>('app', null);
+  const found = given === null ? { problem: noApp(chdir ?? cwd) } : findApp(given, chdir ?? cwd);
+  // One that was refused already has its problem, and where the folder is gone that is the problem.
+  if ('problem' in found && !isRefused('app') && chdir !== null) complain('app', found.problem);
+  const app: AppSpec = 'app' in found ? found.app : { given: given ?? '', path: '', exportName: null };
   const bind = get<readonly Address[]>('bind', []);
   const pidfile = get<string | null>('pidfile', null);
   const workerEnv = environmentOf(env, get<Record<string, string>>('env', {}), bind);
@@ -103,42 +110,11 @@ function resolveFolder(given: string, cwd: string, complain: (message: string) =
   try {
     const path = realpathSync(resolve(cwd, given));
     if (statSync(path).isDirectory()) return path;
-    complain(`expected a directory, got the file ${path}`);
+    complain(`expected a directory, got the file ${shorten(path, 300)}`);
   } catch {
-    complain(`expected a directory that exists, got ${resolve(cwd, given)}`);
+    complain(`expected a directory that exists, got ${shorten(resolve(cwd, given), 300)}`);
   }
   return null;
-}
-
-const extensions = ['', '.js', '.mjs', '.cjs', '.ts', '.mts', '.cts'];
-
-function resolveApp(
-  given: string | null,
-  folder: string,
-  complain: (message: string) => void,
-  isComplained: boolean,
-): AppSpec {
-  const none = { given: given ?? '', path: '', exportName: null };
-  if (given === null) {
-    if (!isComplained) complain('no app was given; name its file, as in: prefork ./server.js');
-    return none;
-  }
-  const whole = findFile(resolve(folder, given));
-  if (whole !== null) return { given, path: whole, exportName: null };
-  const [, file, exportName] = /^(.+):([\p{ID_Start}$_][\p{ID_Continue}$]*)$/u.exec(given) ?? [];
-  const path = file === undefined ? null : findFile(resolve(folder, file));
-  if (path !== null && exportName !== undefined) return { given, path, exportName };
-  complain(`expected the file of the app, got ${resolve(folder, file ?? given)}, which does not exist`);
-  return none;
-}
-
-function findFile(path: string): string | null {
-  const candidates = [
-    ...extensions.map((extension) => path + extension),
-    ...extensions.slice(1).map((extension) => join(path, `index${extension}`)),
-  ];
-  const found = candidates.find((candidate) => existsSync(candidate) && statSync(candidate).isFile());
-  return found === undefined ? null : realpathSync(found);
 }
 
 function nameOf(app: AppSpec): string {

@@ -1,0 +1,86 @@
+/** Finds the app's file as `require` would, and tells a path from `path:exportName`. */
+import { readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { AppSpec } from './resolved.ts';
+import { shorten } from './show.ts';
+
+/** An app, or why it cannot be found. */
+export type Found = { readonly app: AppSpec } | { readonly problem: string };
+
+const extensions = ['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts'];
+
+/**
+ * @param given `./server.js`, `server`, a folder, or `./app.js:createApp`
+ * @param folder against which it is meant
+ */
+export function findApp(given: string, folder: string): Found {
+  const whole = findFile(resolve(folder, given));
+  if (whole !== null) return { app: { given, path: whole, exportName: null } };
+  // A path may have colons in it, so the last one counts, and only where what stands before it exists.
+  const [, file, exportName] = /^(.+):([\p{ID_Start}$_][\p{ID_Continue}$]*)$/u.exec(given) ?? [];
+  const path = file === undefined ? null : findFile(resolve(folder, file));
+  if (path !== null && exportName !== undefined) return { app: { given, path, exportName } };
+  const missing = resolve(folder, file ?? given);
+  const why = isFolder(missing)
+    ? 'which is a directory without an index file and without "main" in a package.json'
+    : 'which does not exist';
+  return { problem: `expected the file of the app, got ${shorten(missing, 300)}, ${why}` };
+}
+
+/** Says how to give an app, with what the project calls its own entry where it does. */
+export function noApp(folder: string): string {
+  const { main, scripts } = readPackage(folder);
+  const started = typeof scripts?.start === 'string' ? /^node\s+([^\s;&|-][^\s;&|]*)/.exec(scripts.start)?.[1] : null;
+  const entry = [started, main].find((path) => typeof path === 'string' && findFile(resolve(folder, path)) !== null);
+  const example = typeof entry === 'string' ? `./${shorten(entry.replace(/^\.\//, ''))}` : './server.js';
+  return `no app was given; name its file, as in: prefork ${example}`;
+}
+
+function findFile(path: string): string | null {
+  return (
+    firstFile(withExtensions(path)) ??
+    // What a package.json names is not looked up a second time, or two could point at each other.
+    (isFolder(path) ? firstFile([...mainOf(path), ...withExtensions(join(path, 'index'))]) : null)
+  );
+}
+
+function withExtensions(path: string): string[] {
+  return [path, ...extensions.map((extension) => path + extension)];
+}
+
+function mainOf(folder: string): string[] {
+  const { main } = readPackage(folder);
+  if (typeof main !== 'string' || main === '') return [];
+  const path = resolve(folder, main);
+  return [...withExtensions(path), ...withExtensions(join(path, 'index'))];
+}
+
+function firstFile(paths: readonly string[]): string | null {
+  const found = paths.find((path) => statOf(path)?.isFile() === true);
+  return found === undefined ? null : realpathSync(found);
+}
+
+function isFolder(path: string): boolean {
+  return statOf(path)?.isDirectory() === true;
+}
+
+/** A path that is too long, runs through a file or is closed to us leads to no app either. */
+function statOf(path: string): Stats | null {
+  try {
+    return statSync(path);
+  } catch {
+    return null;
+  }
+}
+
+/** What of a package.json is of use here; nothing where there is none, or it is none. */
+function readPackage(folder: string): { main?: unknown; scripts?: { start?: unknown } } {
+  try {
+    const value: unknown = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    if (typeof value !== 'object' || value === null) return {};
+    const { main, scripts } = value as { main?: unknown; scripts?: unknown };
+    return { main, ...(typeof scripts === 'object' && scripts !== null ? { scripts } : {}) };
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,47 @@
+/** Why a config file could not be loaded, in one line: what was thrown, and where in the operator's files. */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { inspect } from 'node:util';
+import { resolveHook } from './probe-resolve.ts';
+import { shorten } from './show.ts';
+
+const maxMessage = 300;
+
+export function describeFailure(error: unknown, path: string): string {
+  if (!(error instanceof Error)) return `threw ${shorten(inspect(error, { depth: 0 }), maxMessage)}`;
+  const place = placeIn(error.stack ?? '') ?? (error.name === 'SyntaxError' ? placeOfSyntaxError(path) : null);
+  return `${error.name}: ${messageOf(error)}${place === null ? '' : ` (at ${place})`}`;
+}
+
+/** The first line; the next as well where the first announces it, as esbuild's does. */
+function messageOf(error: Error): string {
+  const [first = '', second = ''] = String(error.message).split('\n', 2);
+  return shorten(first.endsWith(':') ? `${first} ${second.trim()}` : first, maxMessage);
+}
+
+/** The first place in a stack, or above it, that is neither Node's nor a package's. */
+function placeIn(stack: string): string | null {
+  const heading = /^((?:file:\/\/)?\/[^\n]+:\d+)$/m.exec(stack)?.[1];
+  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line) && !/node:|node_modules/.test(line));
+  const place = heading ?? /(?:\(|at (?:async )?)((?:file:\/\/)?\/[^\n]*?:\d+:\d+)\)?$/m.exec(frames.join('\n'))?.[1];
+  if (place === undefined) return null;
+  return place.startsWith('file:') ? fileURLToPath(place) : place;
+}
+
+/**
+ * The SyntaxError of an ES module does not say where it is; only what Node prints where nobody catches it does. It is
+ * found before any code runs, so a second import finds it again.
+ */
+function placeOfSyntaxError(path: string): string | null {
+  const script = `
+    import { register } from 'node:module';
+    register(${JSON.stringify(resolveHook)});
+    await import(${JSON.stringify(pathToFileURL(path).href)});`;
+  const loader = /\.[mc]?ts$/.test(path) ? ['--import', import.meta.resolve('tsx')] : [];
+  const { stderr } = spawnSync(process.execPath, [...loader, '--input-type=module', '--eval', script], {
+    encoding: 'utf8',
+    killSignal: 'SIGKILL',
+    timeout: 3_000,
+  });
+  return placeIn(stderr ?? '');
+}

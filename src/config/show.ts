@@ -1,0 +1,38 @@
+/** Values and names in messages: short, on one line, whatever they are. */
+import { inspect } from 'node:util';
+
+/** What begins a text that stands for something JSON cannot carry; the rest says what it was. See `probe.ts`. */
+export const markerPrefix = '\u0000';
+/** What stands for a function in a config that crossed from the child that loaded it. */
+export const functionMarker = `${markerPrefix}function`;
+
+/** Longest text that is shown whole. */
+const maxShown = 80;
+
+/** A value as it would be written in code. */
+export function show(value: unknown): string {
+  if (typeof value === 'string' && value.startsWith(markerPrefix)) return shorten(withArticle(value.slice(1)));
+  const text = inspect(value, {
+    depth: 1,
+    breakLength: Number.POSITIVE_INFINITY,
+    maxStringLength: 60,
+    maxArrayLength: 5,
+  });
+  return shorten(text);
+}
+
+/** A name as it is, where it looks like one; else as a quoted text, so that it cannot pose as a line of its own. */
+export function showName(name: string): string {
+  return /^[\w$.-]{1,60}$/.test(name) ? name : show(name);
+}
+
+/** Cuts a long text, and lets no line break or control character through. */
+export function shorten(text: string, length: number = maxShown): string {
+  const cut = text.length > length ? `${text.slice(0, length - 3)}...` : text;
+  return cut.replace(/\p{Cc}+/gu, ' ');
+}
+
+function withArticle(name: string): string {
+  if (/^(?:NaN|-?Infinity)$/.test(name)) return name;
+  return /^[aeiou]/i.test(name) ? `an ${name}` : `a ${name}`;
+}
