@@ -13,13 +13,14 @@ export {
   FileError,
   PreforkError,
   type Problem,
+  ReleaseError,
   UnsupportedNodeError,
 } from './errors.ts';
 
 /** A configuration, or a function that makes one. */
 export type ConfigExport = UserConfig | (() => UserConfig | Promise<UserConfig>);
 
-/** Gives what it is given; it is there so that an editor knows the type. */
-export function defineConfig<T extends ConfigExport>(config: T): T {
+/** Gives what it is given; it is there so that an editor knows the type, and a misspelled setting is an error. */
+export function defineConfig(config: ConfigExport): ConfigExport {
   return config;
 }
