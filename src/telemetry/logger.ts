@@ -29,7 +29,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
   destination.on('drop', () => {});
   const pretty = options.format === 'pretty' || (options.format === 'auto' && isatty(stderr));
   // Only `write`: pino would flush synchronously after a fatal line, past what is still on its way.
-  const stream = pretty ? await prettyStream(destination) : { write: (text: string) => void destination.write(text) };
+  const stream = pretty ? await prettyPrinter(destination) : { write: (text: string) => void destination.write(text) };
   const logger = pino(
     {
       name: options.name,
@@ -39,21 +39,23 @@ export async function openLog(options: LogOptions): Promise<Log> {
     },
     stream,
   );
-  const flush = (): Promise<void> =>
-    new Promise((resolve) => {
-      setTimeout(resolve, flushDeadline).unref();
-      destination.flush(() => resolve());
-    });
+  const flush = async (): Promise<void> => {
+    const deadline = new Promise<void>((resolve) => setTimeout(resolve, flushDeadline).unref());
+    await Promise.race([new Promise<void>((resolve) => destination.flush(() => resolve())), deadline]);
+  };
   return { logger, flush };
 }
 
-async function prettyStream(destination: pino.DestinationStream): Promise<pino.DestinationStream> {
-  const { default: pretty } = await import('pino-pretty');
-  return pretty({
+async function prettyPrinter(destination: pino.DestinationStream): Promise<pino.DestinationStream> {
+  const { prettyFactory } = await import('pino-pretty');
+  const print = prettyFactory({
     colorize: isatty(stderr) && process.env.NO_COLOR === undefined,
     translateTime: 'SYS:HH:MM:ss.l',
     ignore: 'name,hostname',
     singleLine: true,
-    destination: destination as unknown as NodeJS.WritableStream,
   });
+  // The factory prints one line at a time; pino-pretty's stream would lose the last ones at the exit.
+  return {
+    write: (line) => void destination.write(print(JSON.parse(line) as object)),
+  };
 }
