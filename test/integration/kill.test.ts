@@ -21,15 +21,13 @@ function killHard(pid: number): void {
   process.kill(pid, 'SIGKILL');
 }
 
-/** Waits until so many workers are ready again, none of them one of these; gives the milliseconds it took. */
-async function replaced(supervisor: Supervisor, dead: readonly number[], count: number): Promise<number> {
-  const since = performance.now();
+/** Waits until so many workers are ready again, none of them one of these. */
+async function replaced(supervisor: Supervisor, dead: readonly number[], count: number): Promise<void> {
   await until('replacements', () => {
     const ready = supervisor.log.filter((line) => /^worker ready /.test(line.msg)).map((line) => Number(line.pid));
     const alive = supervisor.workers().filter((pid) => ready.includes(pid) && !dead.includes(pid));
     return alive.length === count;
   });
-  return performance.now() - since;
 }
 
 describe('workers are killed', () => {
@@ -42,9 +40,13 @@ describe('workers are killed', () => {
       const victim = supervisor.workers()[round % 3];
       assert.ok(victim !== undefined);
       killed.push(victim);
+      const since = supervisor.log.length;
       killHard(victim);
-      const took = await replaced(supervisor, killed, 3);
-      assert.ok(took < 1_000, `the replacement took ${took} ms`);
+      await replaced(supervisor, killed, 3);
+      const exited = await supervisor.waitForLog(/^worker exited unasked/, { since });
+      const spawned = await supervisor.waitForLog(/^worker spawned/, { since });
+      // A worker that had been well is replaced without a penalty; how long a boot takes is the machine's affair.
+      assert.ok(spawned.time - exited.time < 500, `the replacement came ${spawned.time - exited.time} ms late`);
     }
     await load.further(200);
     const report = await load.stop();

@@ -97,6 +97,7 @@ describe('reloads', () => {
 
     const second = startLoad(t, { target: supervisor.target, groups: fourKinds });
     await second.heardFrom(fresh);
+    await second.further(200);
     const report = await second.stop();
     assertNothingLost(report, ['v1']);
     assert.deepEqual([...total(report).pids.keys()].map(Number).sort(), [...fresh].sort());
