@@ -22,8 +22,8 @@ const maxBuffered = 4 * 1024 * 1024;
 const flushDeadline = 1_000;
 
 export async function openLog(options: LogOptions): Promise<Log> {
-  // Asynchronous, so that a reader that does not read blocks a thread of the pool and not the master.
-  const destination = pino.destination({ dest: stderr, sync: false, minLength: 0, maxLength: maxBuffered });
+  // minLength 1: with 0 it does not wait in flush(). Asynchronous, so that a reader that does not read blocks a thread of the pool and not the master.
+  const destination = pino.destination({ dest: stderr, sync: false, minLength: 1, maxLength: maxBuffered });
   // EPIPE, ENOSPC, EIO: the line is lost, the service is not.
   destination.on('error', () => {});
   destination.on('drop', () => {});
