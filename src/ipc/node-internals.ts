@@ -5,8 +5,8 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { ServerResponse } from 'node:http';
 import net, { type Server, type Socket } from 'node:net';
-import { constants } from 'node:os';
 import { UnsupportedNodeError } from '../errors.ts';
+import { checkClusterMessage } from './cluster-messages.ts';
 import type { ListenQuery } from './messages.ts';
 
 /** A libuv server handle: a TCP socket or a pipe. */
@@ -112,9 +112,6 @@ export function supportsReusePort(): boolean {
   return major > 22 || (major === 22 && minor >= 12);
 }
 
-/** UDP sockets a worker may have the master bind for it at a time. */
-const maxDatagramSockets = 64;
-
 /**
  * Lets through only what the master may do for a worker it does not trust. Plain node:cluster binds any address a
  * worker names, with the master's rights, and can be made to throw by an odd `act`.
@@ -139,51 +136,6 @@ export function filterClusterMessages(worker: Worker): void {
       child.send({ cmd: 'NODE_CLUSTER', ack: seq, errno: message }, undefined, {}, () => {});
     }
   });
-}
-
-/**
- * @param datagramSockets how often each is open
- * @returns what may pass of the message; libuv's error number where it is to be refused
- */
-function checkClusterMessage(raw: unknown, datagramSockets: Map<string, number>): object | number | null {
-  if (typeof raw !== 'object' || raw === null) return null;
-  const message = raw as Readonly<Record<string, unknown>>;
-  if (message.cmd !== 'NODE_CLUSTER' || !Number.isSafeInteger(message.seq)) return null;
-  const base = { cmd: message.cmd, seq: message.seq, act: message.act };
-  switch (message.act) {
-    case 'online':
-    case 'exitedAfterDisconnect':
-      return base;
-    case 'queryServer': {
-      const { address, port, addressType, index, flags } = message;
-      if (addressType !== 'udp4' && addressType !== 'udp6') return null;
-      // Node makes no socket for an address that is none, and fails at sending it.
-      if (typeof address !== 'string' || net.isIP(address) === 0) return null;
-      if (!isPort(port) || !Number.isSafeInteger(index)) return null;
-      const open = [...datagramSockets.values()].reduce((sum, count) => sum + count, 0);
-      if (open >= maxDatagramSockets) return -constants.errno.EMFILE;
-      const key = `${address}:${port}:${addressType}:undefined`;
-      datagramSockets.set(key, (datagramSockets.get(key) ?? 0) + 1);
-      // Without `fd`: it would name one of the master's own.
-      return { ...base, address, port, addressType, index, flags: Number.isSafeInteger(flags) ? flags : 0, data: null };
-    }
-    case 'close': {
-      if (typeof message.key !== 'string') return null;
-      // node:cluster adds an index to the keys of sockets on port 0, and on Node 20 to all.
-      const key = [...datagramSockets.keys()].find((known) => String(message.key).startsWith(known));
-      if (key === undefined) return null;
-      const count = (datagramSockets.get(key) ?? 1) - 1;
-      if (count === 0) datagramSockets.delete(key);
-      else datagramSockets.set(key, count);
-      return { ...base, key: message.key };
-    }
-    default:
-      return null;
-  }
-}
-
-function isPort(value: unknown): boolean {
-  return Number.isInteger(value) && Number(value) >= 0 && Number(value) < 65_536;
 }
 
 /** Answers one `listen()`: with a handle, or with libuv's negative error number. */

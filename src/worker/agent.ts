@@ -116,7 +116,8 @@ class Agent {
   #leave(deadline: number): void {
     this.#isLeaving = true;
     const end = Math.max(deadline, performance.now() + lastWords);
-    setTimeout(() => process.exit(0), end - performance.now() + lastWords);
+    // Whatever the listeners do. It does not keep alive a process that has nothing else left.
+    setTimeout(() => process.exit(0), end - performance.now() + lastWords).unref();
     void sayFarewell(end).finally(() => process.exit(0));
   }
 }

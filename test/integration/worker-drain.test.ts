@@ -380,7 +380,48 @@ describe('CONN-07 RLD-02: clients that reuse their connections', () => {
   });
 });
 
+describe('CONN-09: clients that leave', () => {
+  test('by a reset, in the middle of anything, do no harm', async () => {
+    const worker = await start();
+    const paths = [
+      '',
+      'GET / HT',
+      head('/slow?ms=200'),
+      head('/stream?chunks=99&ms=5'),
+      head('/upload', { 'Content-Length': '9' }, 'POST'),
+    ];
+    const leave = async (count: number): Promise<void> => {
+      for (let index = 0; index < count; index++) {
+        const raw = await connect(worker);
+        raw.write(paths[index % paths.length] ?? '');
+        if (index % 3 === 0) await pause(1);
+        raw.reset();
+      }
+    };
+    await leave(100);
+    const leaving = leave(100);
+    worker.drain();
+    await leaving;
+    await assertUncut(worker);
+    assert.doesNotMatch(worker.output, /Error/);
+  });
+});
+
 describe('what is open beside HTTP', () => {
+  test('a server that listens only during the drain does not hold it up', async () => {
+    const worker = await start();
+    const answer = request({ port: worker.port() }, '/slow?ms=600');
+    await inFlight(worker, 1);
+    const startedAt = performance.now();
+    worker.drain({ within: 30_000 });
+    await pause(100);
+    worker.kill('SIGUSR2');
+    assert.equal((await answer).status, 200);
+    await assertUncut(worker);
+    assert.equal(worker.all('listen').length, 2);
+    assert.ok(performance.now() - startedAt < 2_000);
+  });
+
   test('CONN-04: an event stream ends in good order, shortly before the deadline', async () => {
     const worker = await start();
     const raw = await connect(worker);
