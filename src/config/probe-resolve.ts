@@ -2,7 +2,9 @@
 import Module, { register } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-const ourselves = new URL('../index.js', import.meta.url).href;
+/** TypeScript where prefork is run from its sources. */
+const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+const ourselves = new URL(`../index.${extension}`, import.meta.url).href;
 
 const hook = `
   export async function resolve(specifier, context, next) {

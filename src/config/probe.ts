@@ -11,6 +11,11 @@ const send = process.send?.bind(process);
 Reflect.deleteProperty(process, 'send');
 // Nobody waits for the answer any more.
 process.on('disconnect', () => process.exit());
+// What it prints may be lost; that is no reason to refuse it.
+const outputs = [process.stdout, process.stderr];
+for (const stream of outputs) stream.on('error', () => {});
+/** Milliseconds. A reader that does not read must not hold up the answer. */
+const flushWithin = 500;
 
 process.once('message', (order: ProbeOrder) => {
   // Or the listener above would keep a process alive that has nothing left to do.
@@ -21,8 +26,11 @@ process.once('message', (order: ProbeOrder) => {
   run(order).then(report, fail);
 });
 
+/** The process is ended when this arrives, so what was printed has to be out by then. */
 function report(message: ProbeReport): void {
-  send?.(message);
+  const flushed = outputs.map((stream) => new Promise<void>((resolve) => stream.write('', () => resolve())));
+  const patience = new Promise((resolve) => setTimeout(resolve, flushWithin));
+  Promise.race([Promise.all(flushed), patience]).finally(() => send?.(message));
 }
 
 async function run(order: ProbeOrder): Promise<ProbeReport> {
