@@ -1,0 +1,74 @@
+/**
+ * A sample with every setting. What is commented out shows the default, or an example where the default is none.
+ * Copy it beside your app, keep what you change, and hold it against `prefork check`.
+ *
+ * Times are seconds, or '500ms', '30s', '5m', '2h'. Sizes are bytes, or '512MB', '2GB' (of 1024). 0 turns a limit off.
+ * A reload (HUP) reads this file, and what it imports, anew.
+ */
+import { defineConfig } from 'prefork';
+
+export default defineConfig({
+  // The app: a file that listens by itself or exports something to serve, or './app.js:createApp' for a named export.
+  app: './server.js',
+  // In process titles and logs. Default: the app's file name.
+  name: 'shop',
+  // host:port, :port, port, [::1]:port, unix:/path, fd://N; several in an array. Without it, an app that listens by
+  // itself gets the addresses it asks for; one that exports a handler gets 0.0.0.0:$PORT, or 127.0.0.1:8000.
+  bind: ['127.0.0.1:8000', 'unix:/run/shop/http.sock'],
+  // backlog: 2048,
+  // 'per-worker' needs Linux and Node 22.12 or newer.
+  // queues: 'auto',
+  // Of unix sockets.
+  // socketMode: '660',
+  pidfile: '/run/shop/prefork.pid',
+  // Where the app runs, and what paths above are meant from. A link to the current release is followed at each reload.
+  // chdir: '/srv/shop/current',
+  // Added to the environment prefork was started with. PORT is set as the service is bound.
+  env: { NODE_ENV: 'production' },
+  // The app's process.argv.slice(2).
+  // args: ['--verbose'],
+  // nodeArgs: ['--max-old-space-size=512'],
+  // typescript: 'auto',
+
+  // Default: 2 x cores + 1; 'auto' is the same, WEB_CONCURRENCY sets it too.
+  workers: 5,
+  // TTIN goes no further.
+  // maxWorkers: 20,
+  // A worker listens within this time, or is replaced.
+  // bootTimeout: '60s',
+  // Failed boots in a row after which the service gives up; 0 is never.
+  // maxBootFailures: 0,
+
+  // Requests in flight have this long to finish when a worker retires.
+  gracefulTimeout: '30s',
+  // How long a retiring worker leaves idle connections open, so that none is closed under a client's next request.
+  // drainLinger: '2s',
+  // Extra workers while replacing: a number, or a share.
+  // maxSurge: '25%',
+  // How long a new worker stays up before it counts.
+  // minReadySeconds: 0,
+  // progressDeadline: '10m',
+  // A release that crash-loops this soon after its rollout is rolled back.
+  // rollbackWindow: '30s',
+  // Run once per reload, before any new worker; where it fails, nothing is changed.
+  // release: 'npm run migrate',
+  // releaseTimeout: '10m',
+
+  // Replace a worker after so many requests, at this size, at this age; the jitter keeps them from leaving together.
+  // maxRequests: 10_000,
+  // maxRequestsJitter: 1_000,
+  maxMemory: '1GB',
+  // maxLifetime: '24h',
+  // maxLifetimeJitter: '1h',
+
+  // A worker whose event loop blocks this long is killed and replaced; the log says where it was stuck.
+  timeout: '30s',
+  // Reported from this time on.
+  // blockedWarning: '1s',
+  // Runs in a process of its own.
+  // onWorkerAbort: ({ slot, stack }) => console.error(`worker ${slot} was stuck`, stack),
+
+  // logLevel: 'info',
+  // 'auto' is pretty on a terminal, JSON lines otherwise.
+  // logFormat: 'auto',
+});
