@@ -77,14 +77,26 @@ function settingsOf({ values, positionals, rest }: Flags): Record<string, unknow
   return { ...values, ...(app === undefined ? {} : { app }), ...(args.length === 0 ? {} : { args }) };
 }
 
-/** Where we are as the shell names it: a `current` link in it can point elsewhere at the next reload. */
+/**
+ * Where we are as the shell names it: a `current` link in it can point elsewhere at the next reload. A directory that is
+ * gone is left to be found missing, unless `chdir` names another.
+ */
 function logicalCwd(): string {
-  const real = process.cwd();
   const { PWD } = process.env;
+  const named = PWD !== undefined && isAbsolute(PWD) ? PWD : null;
   try {
-    return PWD !== undefined && isAbsolute(PWD) && realpathSync(PWD) === real ? PWD : real;
+    const real = process.cwd();
+    return named !== null && leadsTo(named, real) ? named : real;
   } catch {
-    return real;
+    return named ?? '/';
+  }
+}
+
+function leadsTo(path: string, real: string): boolean {
+  try {
+    return realpathSync(path) === real;
+  } catch {
+    return false;
   }
 }
 

@@ -1,5 +1,5 @@
 /** The words of a command line, as yargs reads them; all of yargs is in here. */
-import yargs from 'yargs';
+import yargs, { type Argv } from 'yargs';
 import { ConfigError } from '../errors.ts';
 import { asOption, declareFlags, type Flags, readFlags, spellOut } from './flags.ts';
 
@@ -8,7 +8,7 @@ import { asOption, declareFlags, type Flags, readFlags, spellOut } from './flags
  * @throws ConfigError where an option lacks its value
  */
 export function parseWords(words: readonly string[], source: string): Flags {
-  const parser = declareFlags(yargs([]))
+  const parser = declareFlags(newParser())
     .parserConfiguration({
       'camel-case-expansion': false,
       'dot-notation': false,
@@ -30,9 +30,14 @@ export function parseWords(words: readonly string[], source: string): Flags {
   return readFlags(parser.parseSync(spellOut(words)) as Record<string, unknown>, source);
 }
 
+/** yargs would look for a package.json in the working directory, which may be gone. */
+function newParser(): Argv {
+  return yargs([], '/');
+}
+
 /** What `--help` prints. */
 export async function helpText(columns: number): Promise<string> {
-  const text = await declareFlags(yargs([]))
+  const text = await declareFlags(newParser())
     .scriptName('prefork')
     .usage(
       [

@@ -19,12 +19,26 @@ function messageOf(error: Error): string {
   return shorten(first.endsWith(':') ? `${first} ${second.trim()}` : first, maxMessage);
 }
 
-/** The first place in a stack, or above it, that is neither Node's nor a package's. */
+/** The first place in a stack, or above it, that is neither Node's nor a package's nor our own. */
 function placeIn(stack: string): string | null {
   const heading = /^((?:file:\/\/)?\/[^\n]+:\d+)$/m.exec(stack)?.[1];
+  if (heading !== undefined) return asPath(heading);
   const frames = stack.split('\n').filter((line) => /^\s+at /.test(line) && !/node:|node_modules/.test(line));
-  const place = heading ?? /(?:\(|at (?:async )?)((?:file:\/\/)?\/[^\n]*?:\d+:\d+)\)?$/m.exec(frames.join('\n'))?.[1];
-  if (place === undefined) return null;
+  for (const frame of frames) {
+    const place = /(?:\(|at (?:async )?)((?:file:\/\/)?\/[^\n]*?:\d+:\d+)\)?$/.exec(frame)?.[1];
+    if (place?.startsWith(ourselves) === true) return null;
+    if (place !== undefined) return asPath(place);
+    // On Node 20 tsx wraps CommonJS in a data URL whose lines are not those of the file.
+    const wrapped = /^\s+at [^\n]*data:text\/javascript[^\n]*\?filePath=([^\s?&)]+)/.exec(frame)?.[1];
+    if (wrapped !== undefined) return decodeURIComponent(wrapped).replace(/\?.*$/, '');
+  }
+  return null;
+}
+
+/** Where this code lies; a frame of it means that none of the operator's came before. */
+const ourselves = new URL('.', import.meta.url).href;
+
+function asPath(place: string): string {
   return place.startsWith('file:') ? fileURLToPath(place) : place;
 }
 

@@ -4,13 +4,13 @@ import { pathToFileURL } from 'node:url';
 import { describeFailure } from './probe-failure.ts';
 import type { ProbeOrder, ProbeReport } from './probe-messages.ts';
 import { resolveOurselves } from './probe-resolve.ts';
+import { endWithParent } from './probe-watch.ts';
 import { functionMarker, markerPrefix, show } from './show.ts';
 
 const send = process.send?.bind(process);
 // `process.send?.('ready')`, as some process managers want it, would be taken for the report.
 Reflect.deleteProperty(process, 'send');
-// Nobody waits for the answer any more.
-process.on('disconnect', () => process.exit());
+endWithParent();
 // What it prints may be lost; that is no reason to refuse it.
 const outputs = [process.stdout, process.stderr];
 for (const stream of outputs) stream.on('error', () => {});
@@ -18,8 +18,6 @@ for (const stream of outputs) stream.on('error', () => {});
 const flushWithin = 500;
 
 process.once('message', (order: ProbeOrder) => {
-  // Or the listener above would keep a process alive that has nothing left to do.
-  process.channel?.unref();
   const fail = (error: unknown) => report({ type: 'failed', reason: describeFailure(error, order.path) });
   process.on('uncaughtException', fail);
   process.once('beforeExit', () => report({ type: 'failed', reason: 'waits for a promise that never settles' }));
@@ -58,6 +56,8 @@ async function load(path: string): Promise<unknown> {
       if (!isForTsx(error)) throw error;
     }
   }
+  // In a namespace of its own: Node remembers the failure above for the plain URL.
+  process.setSourceMapsEnabled(true);
   const { tsImport } = await import('tsx/esm/api');
   return defaultOf(await tsImport(url, import.meta.url));
 }

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { flagOf, settingNames } from '../../src/config/settings.ts';
 import { bin, root } from '../support/paths.ts';
+import { childrenOf, isAlive } from '../support/proc.ts';
+import { until } from '../support/until.ts';
 import { project } from './config-harness.ts';
 
 interface Result {
@@ -197,6 +199,43 @@ describe('the working directory', () => {
     assert.equal(await named('/'), '<folder>/releases/1/x');
     assert.equal(await named('.'), '<folder>/releases/1/x');
     assert.equal(await named(''), '<folder>/releases/1/x');
+  });
+});
+
+describe('a working directory that is gone', () => {
+  const leave = 'mkdir gone && cd gone && rmdir ../gone && $PREFORK check "$APP"';
+
+  it('is one clear line', async (t) => {
+    const cwd = project(t);
+    const env = { APP: `${cwd}/app.cjs` };
+    const { code, stderr } = await run({ cwd, args: [], env, shell: leave });
+    assert.equal(code, 2);
+    assert.deepEqual(linesOf(stderr, cwd), [
+      'prefork: command line: chdir: expected a directory that exists, got <folder>/gone',
+    ]);
+  });
+
+  it('is no matter where chdir names another, with a config file too', async (t) => {
+    const cwd = project(t, { 'a.mjs': 'export default { workers: 3 }' });
+    const env = { APP: `${cwd}/app.cjs` };
+    const { code, stdout } = await run({ cwd, args: [], env, shell: `${leave} --chdir ${cwd} -c ${cwd}/a.mjs` });
+    assert.deepEqual([code, stdout], [0, `OK: 3 workers for ${cwd}/app.cjs\n`]);
+  });
+});
+
+describe('a master that is killed while its config loops', () => {
+  it('KILL leaves no child behind', async (t) => {
+    const cwd = project(t, { 'supervisor.config.mjs': 'for (;;) {}' });
+    const master = spawn(process.execPath, [bin, 'app.cjs'], { cwd, stdio: 'ignore' });
+    t.after(() => master.kill('SIGKILL'));
+    const { pid: masterPid = 0 } = master;
+    const probe = await until('the child that reads the config', () =>
+      childrenOf(masterPid).find(({ title }) => title.includes('config/probe')),
+    );
+    t.after(() => isAlive(probe.pid) && process.kill(probe.pid, 'SIGKILL'));
+    master.kill('SIGKILL');
+    // Less than the time it would have had to load.
+    await until('its end', () => !isAlive(probe.pid), { within: 5_000 });
   });
 });
 

@@ -50,6 +50,13 @@ const misbehaviours: readonly Misbehaviour[] = [
     text: '\nthrow new Error("no database")',
     says: /: Error: no database \(at <folder>\/supervisor\.config\.mjs:2:7\)$/,
   },
+  {
+    what: 'a throw in TypeScript, of what a module it imports did',
+    name: 'supervisor.config.ts',
+    text: "import { broken } from './helper.ts';\nexport default broken()",
+    beside: { 'helper.ts': 'export function broken(): never {\n  throw new Error("deep");\n}' },
+    says: /: Error: deep \(at <folder>\/helper\.ts:2:9\)$/,
+  },
   { what: 'a throw of what is no error', text: 'throw { a: "b\\nc" }', says: /: threw \{ a: 'b\\nc' \}$/ },
   {
     what: 'a throw with a long message of many lines',
