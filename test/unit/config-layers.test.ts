@@ -209,6 +209,16 @@ describe('where the app is', () => {
     assert.match(await onlyProblem(current, { flags: { app: './server.js' } }), /: app: .*which does not exist$/);
   });
 
+  it('is pinned to what a link leads to, where the link is in its own path', async (t) => {
+    const cwd = project(t, { 'releases/1/server.js': '', 'releases/2/server.js': '' });
+    const current = join(cwd, 'current');
+    symlinkSync('releases/1', current);
+    assert.equal(await find(cwd, './current/server.js'), '/releases/1/server.js');
+    unlinkSync(current);
+    symlinkSync('releases/2', current);
+    assert.equal(await find(cwd, './current/server'), '/releases/2/server.js');
+  });
+
   it('is proposed, not guessed, where none is given', async (t) => {
     const hint = async (text: string) => {
       const cwd = project(t, { 'package.json': text, 'dist/main.js': '', 'server.js': '' });
