@@ -117,6 +117,19 @@ describe('requests in flight', () => {
     await assertUncut(worker);
   });
 
+  test('CONN-03: an upload that was answered early may still end', async () => {
+    const worker = await start();
+    const raw = await connect(worker);
+    raw.write(head('/', { 'Content-Length': '10' }, 'POST'));
+    await raw.waitFor(/hello$/);
+    worker.drain({ within: 3_000, quick: true });
+    await raw.trickle('0123456789', 100);
+    assert.equal(await raw.waitEnd(), 'fin');
+    assert.equal(raw.responses, 1);
+    assert.ok(raw.ms > 1_000);
+    await assertUncut(worker);
+  });
+
   test('CONN-08: pipelined requests are all answered, and the last one says so', async () => {
     const worker = await start();
     const raw = await connect(worker);

@@ -105,6 +105,7 @@ describe("the app's SIGTERM listeners", () => {
     worker.drain();
     assert.deepEqual(await worker.waitExit(), gone);
     assert.match(worker.output, /raising/);
+    assert.deepEqual(worker.all('asked'), []);
   });
 
   test('SIG-03: are bounded by the deadline', async () => {
