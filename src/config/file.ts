@@ -43,7 +43,7 @@ function isFile(path: string): boolean {
  * @throws ConfigError where it cannot be loaded, whatever it does instead
  */
 export function readConfigFile(path: string, cwd: string, env: NodeJS.ProcessEnv): Promise<Record<string, unknown>> {
-  return probe({ type: 'settings', path }, cwd, env, deadline).then((report) => {
+  return probe({ type: 'settings', path, parent: process.pid }, cwd, env, deadline).then((report) => {
     if (report.type === 'settings') return report.settings;
     throw problem(path, report.type === 'failed' ? report.reason : 'the config file gave no settings');
   });
@@ -62,7 +62,7 @@ export async function callHook(
   argument: unknown,
 ): Promise<string | null> {
   try {
-    const report = await probe({ type: 'hook', path, name, argument }, cwd, env, deadline);
+    const report = await probe({ type: 'hook', path, parent: process.pid, name, argument }, cwd, env, deadline);
     return report.type === 'failed' ? report.reason : null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

@@ -9,8 +9,8 @@ const script = `
   setInterval(() => { if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL'); }, every);`;
 
 /** Costs a thread, and some 10 ms, of a process that lives for a moment. */
-export function endWithParent(): void {
-  const watch = new Worker(script, { eval: true, execArgv: [], workerData: { parent: process.ppid, every } });
+export function endWithParent(parent: number): void {
+  const watch = new Worker(script, { eval: true, execArgv: [], workerData: { parent, every } });
   // Without it, config code goes on unwatched.
   watch.on('error', () => {});
   watch.unref();

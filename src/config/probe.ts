@@ -10,7 +10,6 @@ import { functionMarker, markerPrefix, show } from './show.ts';
 const send = process.send?.bind(process);
 // `process.send?.('ready')`, as some process managers want it, would be taken for the report.
 Reflect.deleteProperty(process, 'send');
-endWithParent();
 // What it prints may be lost; that is no reason to refuse it.
 const outputs = [process.stdout, process.stderr];
 for (const stream of outputs) stream.on('error', () => {});
@@ -18,6 +17,7 @@ for (const stream of outputs) stream.on('error', () => {});
 const flushWithin = 500;
 
 process.once('message', (order: ProbeOrder) => {
+  endWithParent(order.parent);
   const fail = (error: unknown) => report({ type: 'failed', reason: describeFailure(error, order.path) });
   process.on('uncaughtException', fail);
   process.once('beforeExit', () => report({ type: 'failed', reason: 'waits for a promise that never settles' }));

@@ -70,19 +70,20 @@ describe('CFG-07 no catastrophic parsing', () => {
   const long = 100_000;
   const nasty = ['a', '1', ' ', '=', ':', '-', '/', '[', ']', '\\', '"a" ', "'", '1.', '%', 'a:', '\n', '::1]:', '0x'];
 
-  /** The best of three, so that a busy machine does not fail it. */
-  function timed(work: () => unknown): number {
-    return Math.min(
-      ...[1, 2, 3].map(() => {
-        const began = performance.now();
-        work();
-        return performance.now() - began;
-      }),
-    );
+  /** Milliseconds of processor time, the best of three: the machine's other work must not fail this. */
+  async function timed(work: () => unknown): Promise<number> {
+    const times: number[] = [];
+    for (let i = 0; i < 3; i += 1) {
+      const before = process.cpuUsage();
+      await work();
+      const { user, system } = process.cpuUsage(before);
+      times.push((user + system) / 1_000);
+    }
+    return Math.min(...times);
   }
 
   for (const piece of nasty) {
-    it(`of 100,000 times ${JSON.stringify(piece)}`, () => {
+    it(`of 100,000 times ${JSON.stringify(piece)}`, async () => {
       const text = piece.repeat(long);
       const names = [
         'workers',
@@ -104,10 +105,10 @@ describe('CFG-07 no catastrophic parsing', () => {
         assert.ok(message.length < 300, `too long: ${message}`);
         assert.ok((setting ?? '').length < 100, 'the name is cut');
       }
-      const merging = timed(() => merge([layer], '/'));
+      const merging = await timed(() => merge([layer], '/'));
       assert.ok(merging < 100, `merge took ${merging} ms`);
-      assert.ok(timed(() => parseAddress(text, '/')) < 100);
-      const splitting = timed(() => {
+      assert.ok((await timed(() => parseAddress(text, '/'))) < 100);
+      const splitting = await timed(() => {
         try {
           splitWords(text);
         } catch {
@@ -121,9 +122,9 @@ describe('CFG-07 no catastrophic parsing', () => {
   it('of an app of 100,000 letters: the message is cut', async (t) => {
     const cwd = project(t);
     for (const app of ['a'.repeat(long), 'a:'.repeat(long), `${'a/'.repeat(long)}x:y`]) {
-      const began = performance.now();
+      const loading = await timed(() => problemsOf(cwd, { flags: { app, chdir: '.' } }));
+      assert.ok(loading < 100, `the load took ${loading} ms`);
       const [problem] = await problemsOf(cwd, { flags: { app, chdir: '.' } });
-      assert.ok(performance.now() - began < 500);
       assert.ok((problem?.message.length ?? 0) < 500, 'the message is cut');
     }
     const [problem] = await problemsOf(cwd, { flags: { app: 'app.cjs', chdir: 'x'.repeat(long) } });
