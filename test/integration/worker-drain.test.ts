@@ -126,7 +126,7 @@ describe('requests in flight', () => {
     await raw.trickle('0123456789', 100);
     assert.equal(await raw.waitEnd(), 'fin');
     assert.equal(raw.responses, 1);
-    assert.ok(raw.ms > 1_000);
+    assert.ok(raw.ms > 850, `${raw.ms} ms`);
     await assertUncut(worker);
   });
 
