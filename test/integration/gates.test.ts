@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { heapProbe, memoryAfterGc } from '../support/heap.ts';
-import { stopClean } from '../support/invariants.ts';
+import { assertFree, stopClean } from '../support/invariants.ts';
 import { startLoad } from '../support/load/child.ts';
 import { fourKinds, table, total } from '../support/load/mix.ts';
 import { drainTimes } from '../support/story.ts';
@@ -122,5 +122,26 @@ describe(`gates${full ? '' : ', scaled down'}`, { timeout }, () => {
     assert.ok(after.heapUsed <= before.heapUsed * 1.1, `heap: ${mib(before.heapUsed)} -> ${mib(after.heapUsed)} MiB`);
     assert.ok(after.rss <= before.rss * 1.1, `rss: ${mib(before.rss)} -> ${mib(after.rss)} MiB`);
     await stopClean(supervisor);
+  });
+
+  const deaths = full ? 100 : 8;
+  it(`G8 KILL-04: kill -9 of the master at ${deaths} random moments: nothing is left`, async (t) => {
+    for (let death = 0; death < deaths; death++) {
+      const supervisor = await startSupervisor(t, { workers: 2 });
+      // Half of them while it starts, half in a reload.
+      if (death % 2 === 1) {
+        await supervisor.waitReady();
+        supervisor.signal('SIGHUP');
+      }
+      const moment = Math.round(Math.random() * 500);
+      await pause(moment);
+      process.kill(supervisor.pid, 'SIGKILL');
+      await supervisor.waitExit();
+      const what = `everything to be gone after a kill ${moment} ms into ${death % 2 === 1 ? 'a reload' : 'the start'}`;
+      await until(what, () => supervisor.processesLeft().length === 0, { within: 4_000 }).catch((error: unknown) => {
+        throw new Error(`${String(error)}: ${JSON.stringify(supervisor.processesLeft())}`, { cause: error });
+      });
+      await assertFree(supervisor.port);
+    }
   });
 });
