@@ -2,7 +2,7 @@
  * Talks to the inspector of a worker whose event loop is blocked. SIGUSR1 opens it (node:process, "Signal events"); it
  * runs on a thread of its own and answers while JavaScript spins.
  */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
 import { get } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WebSocket } from 'ws';
@@ -108,14 +108,39 @@ function listeningPorts(pid: number): Set<number> {
     }
   }
   const ports = new Set<number>();
-  for (const row of readFileSync(`/proc/${pid}/net/tcp`, 'latin1').split('\n')) {
-    const [, local, , state, , , , , , inode] = row.trim().split(/\s+/);
+  for (const [, local, , , , , , , , inode] of listeningRows(`/proc/${pid}/net/tcp`)) {
     const [host, port] = local?.split(':') ?? [];
-    // 0A is TCP_LISTEN, 0100007F is 127.0.0.1.
-    if (state === '0A' && host === '0100007F' && port !== undefined && inodes.has(inode ?? ''))
-      ports.add(Number.parseInt(port, 16));
+    // 0100007F is 127.0.0.1.
+    if (host === '0100007F' && port !== undefined && inodes.has(inode ?? '')) ports.add(Number.parseInt(port, 16));
   }
   return ports;
+}
+
+/**
+ * The rows of listening sockets, in columns. The kernel puts them before all others, and this stops there: on a machine
+ * with many connections the whole table takes it a second, in which the master would do nothing else.
+ */
+function* listeningRows(path: string): Generator<string[]> {
+  const file = openSync(path, 'r');
+  const page = Buffer.alloc(4_096);
+  try {
+    let rest = '';
+    for (;;) {
+      const size = readSync(file, page);
+      const rows = (rest + page.toString('latin1', 0, size)).split('\n');
+      rest = rows.pop() ?? '';
+      for (const row of rows) {
+        const columns = row.trim().split(/\s+/);
+        if (columns[0] === 'sl') continue;
+        // TCP_LISTEN
+        if (columns[3] !== '0A') return;
+        yield columns;
+      }
+      if (size === 0) return;
+    }
+  } finally {
+    closeSync(file);
+  }
 }
 
 function debuggerUrl(port: number, signal: AbortSignal): Promise<string> {
