@@ -26,6 +26,8 @@ export class Stuck {
   readonly #options: StuckOptions;
   /** What was found at those that are killed next. */
   readonly #found = new Map<number, WorkerAbort>();
+  /** Two sessions at one inspector would resume each other's pause: who comes second shares what the first finds. */
+  readonly #taking = new Map<number, Promise<Capture>>();
 
   constructor(options: StuckOptions) {
     this.#options = options;
@@ -38,13 +40,17 @@ export class Stuck {
     const worker = findWorker(fleet, id);
     if (pid !== null && worker !== undefined) {
       const silentMs = Math.round((worker.capture?.since ?? worker.beatAt) - worker.beatAt);
-      const capture = await this.#take(id, pid);
+      const late = this.#taking.get(id);
+      let capture = await (late ?? this.#take(id, pid));
+      // What was begun for a warning was also begun too early to be the last word.
+      if (fatal && late !== undefined && capture.frames.length === 0) capture = await this.#take(id, pid);
       this.#log(capture, fatal, silentMs, workerFields(worker));
       const { slot, generation } = worker;
       const { frames: stack, requests } = capture;
       if (fatal) this.#found.set(id, { slot, worker: id, generation, pid, blockedMs: silentMs, stack, requests });
     }
-    onCaptured(id);
+    // The core waits for the evidence only before a kill: a warning that is late must not pass for it.
+    if (fatal) onCaptured(id);
   }
 
   /** The worker is killed: the config's hook is told what was found. */
@@ -60,7 +66,13 @@ export class Stuck {
       this.#options.logger().error({ hook: 'onWorkerAbort' }, `the hook onWorkerAbort failed: ${failure}`);
   }
 
-  async #take(id: number, pid: number): Promise<Capture> {
+  #take(id: number, pid: number): Promise<Capture> {
+    const taking = this.#begin(id, pid).finally(() => this.#taking.delete(id));
+    this.#taking.set(id, taking);
+    return taking;
+  }
+
+  async #begin(id: number, pid: number): Promise<Capture> {
     if (isStopped(pid)) return { frames: [], requests: [], problem: 'the process is stopped (SIGSTOP)' };
     // Only needed when something is wrong: it costs nobody else memory.
     const { captureStack } = await import('../master/stack/capture.ts');
