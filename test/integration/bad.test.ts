@@ -175,6 +175,36 @@ describe('a reload that fails late', { concurrency: 3 }, () => {
     await stopClean(s);
   });
 
+  it('BAD-04: an app that dies 200 ms after ready does not eat up the old workers: it is rolled back', async (t) => {
+    const workers = 4;
+    const s = await startSupervisor(t, { workers });
+    s.set('version', 'v0');
+    await s.waitReady(30_000);
+    const old = await s.waitWorkers(workers);
+    const load = await startClients(t, s.target);
+    s.set('boot', 'die-after-200');
+    s.set('version', 'v1');
+    const halted = await s.reload();
+    assert.match(halted.msg, /^reload 1 stopped half way, the remaining old workers stay: /, s.describe());
+    const left = old.filter((pid) => s.workers().includes(pid));
+    assert.ok(left.length >= 1, 'no old worker is left');
+    await s.waitForLog(/^rolling back to the previous release/);
+    s.set('boot', 'ok');
+    s.set('version', 'v0');
+    await s.waitForLog(/^reload 2 done/, { within: 30_000 });
+    await load.heardFrom(await s.waitWorkers(workers));
+    const all = total(await load.stop());
+    all.assertComplete();
+    // What was inside the new workers as they died; there was always somebody to take a connection.
+    assert.equal(
+      all.failed,
+      all.failedAs('reset-before-byte') + all.failedAs('reset-mid-body'),
+      all.details.join('\n'),
+    );
+    assert.ok(spawns(s.log) <= workers * 2 + 12, `${spawns(s.log)} forks`);
+    await stopClean(s);
+  });
+
   it('BAD-06: a config that is gone or half written, an app that is gone: refused, the old ones serve', async (t) => {
     const app = join(folder(t), 'app.cjs');
     copyFileSync(fixtureApp, app);

@@ -25,19 +25,37 @@ export function rollout(turn: Turn): void {
     return;
   }
   const late = turn.due(state.since + fleet.policy.progressDeadline);
-  if (state.failures < fixed.rolloutFailures && !late) return;
-  const reason = late
-    ? 'not every worker was replaced within progressDeadline'
-    : `${state.failures} new workers in a row failed to boot`;
+  const crashes = unproven(turn);
+  if (state.failures < fixed.rolloutFailures && crashes < fixed.rolloutFailures && !late) return;
+  const reason = haltReason(state.failures, crashes, late);
   turn.change({
     halted: true,
     reload: { state: 'idle' },
     lastReload: { verdict: 'halted', reload: state.reload, generation: state.generation, reason, duration },
+    // What crashes on takes down with it what it has replaced so far.
+    probation: state.rollback === null ? onProbation(turn, state.generation, crashes) : null,
   });
   turn.do({ type: 'halt', reload: state.reload, reason, duration });
 }
 
-function onProbation({ fleet, now }: Turn, generation: number): Probation | null {
+function haltReason(failures: number, crashes: number, late: boolean): string {
+  if (failures >= fixed.rolloutFailures) return `${failures} new workers in a row failed to boot`;
+  if (late) return 'not every worker was replaced within progressDeadline';
+  return `${crashes} new workers crashed before they had served for long`;
+}
+
+/** Failed boots and short lives in the places that have no worker yet that stays: being ready for a moment proves nothing. */
+function unproven({ fleet, now }: Turn): number {
+  const proven = new Set(
+    fleet.workers
+      .filter((w) => w.generation === fleet.generation && w.phase.name === 'ready')
+      .filter((w) => now - w.phase.since >= fixed.stableAfter)
+      .map((w) => w.slot),
+  );
+  return [...fleet.slots].reduce((sum, [slot, { failures }]) => (proven.has(slot) ? sum : sum + failures), 0);
+}
+
+function onProbation({ fleet, now }: Turn, generation: number, crashes = 0): Probation | null {
   const { rollbackWindow } = fleet.policy;
-  return rollbackWindow > 0 ? { generation, until: now + rollbackWindow, crashes: 0 } : null;
+  return rollbackWindow > 0 ? { generation, until: now + rollbackWindow, crashes } : null;
 }
