@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import http from 'node:http';
 import { afterEach, describe, test } from 'node:test';
+import { listeningOn } from '../support/proc.ts';
 import { head, RawSocket } from '../support/raw.ts';
 import { request } from '../support/request.ts';
 import { pause, stays, until } from '../support/until.ts';
@@ -216,11 +217,13 @@ describe('the accept queue', () => {
     const worker = await start();
     const target = { port: worker.port() };
     for (let round = 0; round < 3; round++) await request(target, '/');
-    const block = request(target, '/block?ms=400');
+    const block = request(target, '/block?ms=1000');
     await pause(100);
     // The worker's loop stands still: these wait in the kernel, and so does the order.
     const waiting = Array.from({ length: 20 }, () => request(target, '/', { timeout: 2_000 }));
-    await pause(50);
+    await until('them to wait', () => listeningOn(worker.port()).some(({ waiting: count }) => count >= 20), {
+      every: 5,
+    });
     worker.drain();
     assert.equal((await block).status, 200);
     for (const { status } of await Promise.all(waiting)) assert.equal(status, 200);
