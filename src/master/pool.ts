@@ -33,6 +33,8 @@ export const heartbeat = 500;
 interface Process {
   readonly worker: ClusterWorker;
   gone: boolean;
+  /** It broke the protocol and is about to be killed: nothing it says counts any more. */
+  condemned: boolean;
   tokens: number;
   refilledAt: number;
 }
@@ -66,7 +68,13 @@ export class Pool {
       this.#listener.onEvent({ type: 'spawnFailed', id, reason: messageOf(error), jitter: Math.random() });
       return;
     }
-    const entry: Process = { worker, gone: false, tokens: maxRate * 4, refilledAt: performance.now() };
+    const entry: Process = {
+      worker,
+      gone: false,
+      condemned: false,
+      tokens: maxRate * 4,
+      refilledAt: performance.now(),
+    };
     this.#processes.set(id, entry);
     filterClusterMessages(worker);
     this.#watch(id, entry);
@@ -120,12 +128,13 @@ export class Pool {
   }
 
   #receive(id: number, entry: Process, raw: unknown): void {
-    if (entry.gone) return;
+    if (entry.gone || entry.condemned) return;
     const checked: Checked = this.#isTooFast(entry)
       ? { kind: 'malformed', reason: 'too many messages' }
       : checkWorkerMessage(raw);
     if (checked.kind === 'message') this.#listener.onMessage(id, checked.message);
     else if (checked.kind === 'malformed') {
+      entry.condemned = true;
       this.#listener.onEvent({ type: 'misbehaved', id, reason: checked.reason });
     }
   }

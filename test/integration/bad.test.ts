@@ -90,7 +90,7 @@ const misbehaviours: readonly (readonly [boot: string, said: RegExp])[] = [
 describe('a reload that brings a broken app', { concurrency: 3 }, () => {
   for (const workers of [1, 2, 5]) {
     it(`BAD-01 BAD-02 BAD-03 G3: with ${workers} workers, nobody notices, whatever the app does`, async (t) => {
-      const s = await startSupervisor(t, { workers, args: ['--boot-timeout', '3'] });
+      const s = await startSupervisor(t, { workers, args: ['--boot-timeout', '7'] });
       s.set('version', 'v0');
       await s.waitReady(30_000);
       const old = await s.waitWorkers(workers);

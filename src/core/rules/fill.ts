@@ -38,7 +38,7 @@ function isFirstRoundOver({ fleet }: Turn): boolean {
 
 function fillSuccessors(turn: Turn): void {
   if (turn.fleet.reload.state === 'canary') return;
-  for (let slot = 0; slot < target(turn.fleet); slot += 1) {
+  for (const slot of byAge(turn)) {
     const { fleet, now } = turn;
     if (booting(turn) >= fleet.policy.maxBooting || surge(fleet) >= fleet.policy.maxSurge) return;
     const live = fleet.workers.filter((worker) => worker.slot === slot && isLive(worker));
@@ -52,6 +52,13 @@ function fillSuccessors(turn: Turn): void {
     if (reason === 'reload' && drainingGenerations(fleet) >= fixed.drainingGenerations) continue;
     if (turn.due(slotOf(fleet, slot).notBefore)) spawn(turn, slot, fleet.generation);
   }
+}
+
+/** The slots, that of the oldest worker first: one that is soon spent again does not keep the others waiting for ever. */
+function byAge({ fleet }: Turn): number[] {
+  const slots = Array.from({ length: target(fleet) }, (_, slot) => slot);
+  const oldest = (slot: number) => fleet.workers.find((worker) => worker.slot === slot && isLive(worker))?.id ?? 0;
+  return slots.sort((a, b) => oldest(a) - oldest(b));
 }
 
 function wakeWhenSpent(turn: Turn, worker: Turn['fleet']['workers'][number]): void {
