@@ -47,6 +47,8 @@ async function read(session: Session): Promise<Capture> {
   const maps = new SourceMaps(session);
   await session.send('Debugger.enable');
   const paused = session.next('Debugger.paused');
+  // Where the worker dies before we wait for it, nobody would handle the rejection, and it would end the master.
+  paused.catch(() => {});
   await session.send('Debugger.pause');
   const callFrames = ((await paused).callFrames ?? []) as CallFrame[];
   const frames: string[] = [];
