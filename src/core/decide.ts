@@ -31,9 +31,10 @@ const rules: readonly Rule[] = [shutdown, overdue, reload, rollout, start, shrin
 /** @param now milliseconds of the running clock; never less than in the call before */
 export function decide(fleet: Fleet, now: number): Decision {
   const turn = new Turn(fleet, now);
-  // One rule's action may be what another waited for; a pass without actions is the end of it.
-  for (let before = -1; turn.actions.length > before; ) {
-    before = turn.actions.length;
+  // What one rule changed may be what another waited for; a pass that changes nothing is the end of it.
+  for (let before: Fleet | null = null; turn.fleet !== before; ) {
+    before = turn.fleet;
+    turn.beginPass();
     for (const rule of rules) rule(turn);
   }
   return { fleet: turn.fleet, actions: turn.actions, wakeAt: turn.wakeAt };

@@ -55,6 +55,11 @@ export function readyCount(fleet: Fleet): number {
   return fleet.workers.filter(isReady).length;
 }
 
+/** Ready workers that nobody can take back: a reload's candidate leaves again where the reload is rejected. */
+export function servingCount(fleet: Fleet): number {
+  return fleet.workers.filter((worker) => isReady(worker) && !isCandidate(fleet, worker)).length;
+}
+
 /** Workers beyond one per slot: what `maxSurge` limits. */
 export function surge(fleet: Fleet): number {
   const live = fleet.workers.filter(isLive);
@@ -65,6 +70,11 @@ export function surge(fleet: Fleet): number {
 export function drainingGenerations(fleet: Fleet): number {
   const leaving = fleet.workers.filter((worker) => !isLive(worker) && worker.generation < fleet.generation);
   return new Set(leaving.map((worker) => worker.generation)).size;
+}
+
+/** Workers of a slot that are still on their way out, for whatever reason. */
+export function leaving(fleet: Fleet, slot: number): number {
+  return fleet.workers.filter((worker) => worker.slot === slot && !isLive(worker)).length;
 }
 
 /** The limits that apply to a worker: a canary is held to its own generation's. */
@@ -94,6 +104,6 @@ export function wasUnstable(worker: Worker, now: number): boolean {
     case 'draining':
       return false;
     case 'killed':
-      return worker.phase.reason === 'boot-timeout';
+      return worker.phase.reason === 'boot-timeout' || worker.phase.reason === 'misbehaved';
   }
 }

@@ -71,6 +71,8 @@ export interface Worker {
   readonly spent: { readonly reason: RetireReason; readonly from: number } | null;
   /** The last time its stack was asked for; `fatal` where it is to be killed after it. */
   readonly capture: { readonly since: number; readonly fatal: boolean; readonly done: boolean } | null;
+  /** What it did against the protocol; it is killed for it. */
+  readonly offence: string | null;
   /** Indexes of the queues it accepts from, sorted. */
   readonly queues: readonly number[];
 }
@@ -226,6 +228,8 @@ export const fixed = {
   memoryMinAge: 10_000,
   /** Generations that may drain at a time; a further reload waits for the oldest to leave. */
   drainingGenerations: 5,
+  /** Workers of one slot that may be on their way out at a time; a further replacement waits for the oldest to leave. */
+  leavingPerSlot: 5,
 } as const;
 
 /** A fleet of no workers, about to start `policy.workers`. */

@@ -5,6 +5,7 @@ import {
   findWorker,
   isCandidate,
   isLive,
+  isReady,
   policyOf,
   slotOf,
   wasUnstable,
@@ -23,13 +24,11 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
     case 'beaten':
       return observeBeat(fleet, event.id, event.figures, now);
     case 'spawnFailed':
-      return observeGone(fleet, event.id, now, event.jitter, `cannot fork: ${event.reason}`);
-    case 'exited': {
-      const how = event.signal === null ? `exited with code ${event.code}` : `was killed by ${event.signal}`;
-      return observeGone(countCrash(fleet, event.id, event.signal), event.id, now, event.jitter, how);
-    }
+      return observeGone(fleet, event, now);
+    case 'exited':
+      return observeGone(countCrash(fleet, event.id, event.signal), event, now);
     case 'failed':
-      return noteCanaryFailure(countLoadFailure(fleet, event.kind), event.id, event.reason);
+      return noteCanaryFailure(countLoadFailure(fleet, event.id, event.kind), event.id, event.reason);
     case 'asked':
       return spend(fleet, event.id, now + fixed.askedGrace, 'signal');
     case 'captured': {
@@ -37,9 +36,7 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
       return capture === null ? fleet : withWorker(fleet, event.id, { capture: { ...capture, done: true } });
     }
     case 'misbehaved':
-      return withWorker(fleet, event.id, {
-        phase: { name: 'killed', since: now, reason: 'misbehaved', signal: 'SIGABRT' },
-      });
+      return withWorker(fleet, event.id, { offence: event.reason });
     case 'reloadRequested':
       return fleet.stopping === null ? { ...fleet, reloadPending: true } : fleet;
     case 'prepared':
@@ -69,6 +66,8 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
           }
         : fleet;
     case 'scaled':
+      // There is nobody less than nobody: TTOU wakes no one.
+      if (fleet.dormant && event.by <= 0) return fleet;
       return resize(fleet, (fleet.dormant ? 0 : fleet.wanted) + event.by);
     case 'resized':
       return resize(fleet, event.to);
@@ -109,11 +108,18 @@ function observeBeat(fleet: Fleet, id: number, figures: Figures, now: number): F
   const { maxMemory } = policyOf(fleet, worker);
   const over = maxMemory > 0 && figures.rss > maxMemory && now - worker.bornAt >= fixed.memoryMinAge;
   const overMemory = over ? worker.overMemory + 1 : 0;
-  const beaten = withWorker(fleet, id, { beatAt: now, figures, overMemory });
+  const beaten = withWorker(proveSlot(fleet, worker, now), id, { beatAt: now, figures, overMemory });
   if (worker.limits.requests !== null && figures.requests >= worker.limits.requests) {
     return spend(beaten, id, now, 'requests');
   }
   return overMemory >= fixed.memorySamples ? spend(beaten, id, now, 'memory') : beaten;
+}
+
+/** A worker that came after the last failure of its slot and stays up has ended the row of them. */
+function proveSlot(fleet: Fleet, worker: Worker, now: number): Fleet {
+  const { failures, notBefore } = slotOf(fleet, worker.slot);
+  const isProof = isReady(worker) && worker.phase.since >= notBefore && !wasUnstable(worker, now);
+  return failures > 0 && isProof ? withSlot(fleet, worker.slot, { failures: 0 }) : fleet;
 }
 
 function spent(worker: Worker, from: number, reason: NonNullable<Worker['spent']>['reason']): Worker {
@@ -128,20 +134,17 @@ function spend(fleet: Fleet, id: number, from: number, reason: NonNullable<Worke
 }
 
 /** A process is gone, or never was: the slot remembers what its next worker needs to know. */
-function observeGone(fleet: Fleet, id: number, now: number, jitter: number, how: string): Fleet {
-  const worker = findWorker(fleet, id);
+function observeGone(fleet: Fleet, event: Extract<Event, { type: 'exited' | 'spawnFailed' }>, now: number): Fleet {
+  const worker = findWorker(fleet, event.id);
   if (worker === undefined) return fleet;
-  let next: Fleet = { ...fleet, workers: fleet.workers.filter((other) => other.id !== id) };
-  if (isCandidate(fleet, worker)) {
-    return noteCanaryFailure(next, id, `the first new worker ${how} before it was ready`, worker);
-  }
+  let next: Fleet = { ...fleet, workers: fleet.workers.filter((other) => other !== worker) };
+  if (isCandidate(fleet, worker)) return noteCanaryFailure(next, worker.id, demise(event, worker), worker);
   const { failures, restarts } = slotOf(fleet, worker.slot);
   if (!wasUnstable(worker, now)) {
-    const asked = worker.phase.name === 'draining';
-    return withSlot(next, worker.slot, { restarts: restarts + 1, ...(asked ? {} : { failures: 0, notBefore: now }) });
+    // Who was told to go, and went or was killed, says nothing of the next; who served well is replaced at once.
+    const unasked = isReady(worker) ? { failures: 0, notBefore: now } : {};
+    return withSlot(next, worker.slot, { restarts: restarts + 1, ...unasked });
   }
-  // A boot that was ended by our own stop or shrink says nothing about the app.
-  if (worker.phase.name === 'killed' && worker.phase.reason !== 'boot-timeout') return next;
   next = { ...next, bootFailures: { ...next.bootFailures, count: next.bootFailures.count + 1 } };
   if (next.reload.state === 'rolling' && next.reload.generation === worker.generation) {
     next = { ...next, reload: { ...next.reload, failures: next.reload.failures + 1 } };
@@ -151,8 +154,14 @@ function observeGone(fleet: Fleet, id: number, now: number, jitter: number, how:
   return withSlot(next, worker.slot, {
     restarts: restarts + 1,
     failures: failures + 1,
-    notBefore: now + backoff(failures + 1, jitter),
+    notBefore: now + backoff(failures + 1, event.jitter),
   });
+}
+
+function demise(event: Extract<Event, { type: 'exited' | 'spawnFailed' }>, { phase }: Worker): string {
+  if (event.type === 'spawnFailed') return `the first new worker could not be forked: ${event.reason}`;
+  const how = event.signal === null ? `exited with code ${event.code}` : `was killed by ${event.signal}`;
+  return `the first new worker ${how} ${phase.name === 'booting' ? 'before' : 'soon after'} it was ready`;
 }
 
 /** Deaths that nobody asked for count against a generation on probation. A SIGKILL is somebody's, or the kernel's. */
@@ -165,8 +174,8 @@ function countCrash(fleet: Fleet, id: number, signal: string | null): Fleet {
 }
 
 /** Tells exit status 4 from 3: only of interest until a worker was ever ready. */
-function countLoadFailure(fleet: Fleet, kind: FailureKind): Fleet {
-  if (kind !== 'load') return fleet;
+function countLoadFailure(fleet: Fleet, id: number, kind: FailureKind): Fleet {
+  if (kind !== 'load' || findWorker(fleet, id) === undefined) return fleet;
   return { ...fleet, bootFailures: { ...fleet.bootFailures, load: fleet.bootFailures.load + 1 } };
 }
 

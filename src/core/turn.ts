@@ -22,6 +22,11 @@ export class Turn {
     return Number.isFinite(this.#wakeAt) ? this.#wakeAt : null;
   }
 
+  /** What earlier passes waited for may be over: only the last one knows. */
+  beginPass(): void {
+    this.#wakeAt = Number.POSITIVE_INFINITY;
+  }
+
   do(action: Action): void {
     this.actions.push(action);
   }

@@ -202,6 +202,14 @@ describe('an app that listens by itself and exports something too', () => {
     kept.close();
   });
 
+  test('and the address of its export is left, where it has another', async () => {
+    const worker = await start({ app: 'worker/late.cjs', env: { CONNECT_MS: '1600' } });
+    assert.equal(await bodyOf(worker), 'exported');
+    const { listener } = await worker.waitFor('unlisten');
+    assert.equal(listener, worker.listenerKeys[0]);
+    assert.equal((await request({ port: worker.port(worker.listenerKeys[1]) }, '/')).body, 'own');
+  });
+
   test('is not called as a factory while it is starting', async () => {
     const worker = await start({ app: 'worker/start.cjs', env: { CONNECT_MS: '1500' } });
     assert.equal(await bodyOf(worker), 'starts: 1');
@@ -238,7 +246,9 @@ describe('fetch handlers', () => {
     const worker = await start({ app: 'worker/fetch.mjs' });
     const target = { port: worker.port() };
     const raw = await RawSocket.connected(target);
-    await raw.write(head('/stream')).waitFor(/part 3/);
+    await raw.write(head('/stream')).waitFor(/200 OK/);
+    assert.doesNotMatch(raw.text, /part/);
+    await raw.waitFor(/part 3/);
     assert.doesNotMatch(raw.text, /part 1/);
     await raw.waitFor(/part 1\n\r\n0\r\n\r\n/);
     raw.close();

@@ -1,5 +1,5 @@
 /** Workers are started: the canary of a reload, whoever is missing, and the successors of the stale and spent. */
-import { drainingGenerations, isCandidate, isLive, replaceReason, slotOf, surge, target } from '../fleet.ts';
+import { drainingGenerations, isCandidate, isLive, leaving, replaceReason, slotOf, surge, target } from '../fleet.ts';
 import { fixed } from '../model.ts';
 import type { Turn } from '../turn.ts';
 import { firstRound } from './start.ts';
@@ -50,6 +50,7 @@ function fillSuccessors(turn: Turn): void {
       continue;
     }
     if (reason === 'reload' && drainingGenerations(fleet) >= fixed.drainingGenerations) continue;
+    if (leaving(fleet, slot) >= fixed.leavingPerSlot) continue;
     if (turn.due(slotOf(fleet, slot).notBefore)) spawn(turn, slot, fleet.generation);
   }
 }
@@ -66,8 +67,9 @@ function wakeWhenSpent(turn: Turn, worker: Turn['fleet']['workers'][number]): vo
   if (worker.limits.lifetime !== null) turn.due(worker.bornAt + worker.limits.lifetime);
 }
 
-function booting(turn: Turn): number {
-  return turn.fleet.workers.filter((worker) => worker.phase.name === 'booting').length;
+/** Boots at a time; not the canary's, which may take long, and nobody who is missing waits for it. */
+function booting({ fleet }: Turn): number {
+  return fleet.workers.filter((worker) => worker.phase.name === 'booting' && !isCandidate(fleet, worker)).length;
 }
 
 function spawn(turn: Turn, slot: number, generation: number): void {
@@ -89,6 +91,7 @@ function spawn(turn: Turn, slot: number, generation: number): void {
         overMemory: 0,
         spent: null,
         capture: null,
+        offence: null,
         queues: [],
       },
     ],

@@ -1,4 +1,7 @@
-/** Whoever has missed a deadline is ended: boots that hang, loops that are stuck, drains that do not end. */
+/**
+ * Whoever has missed a deadline is ended: boots that hang, loops that are stuck, drains that do not end. And whoever
+ * broke the protocol, at once.
+ */
 import { policyOf, withWorker } from '../fleet.ts';
 import { fixed, type Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
@@ -10,6 +13,10 @@ export function overdue(turn: Turn): void {
 function check(turn: Turn, worker: Worker): void {
   const { phase } = worker;
   const { bootTimeout } = policyOf(turn.fleet, worker);
+  if (worker.offence !== null && phase.name !== 'killed') {
+    turn.kill(worker, 'misbehaved', 'SIGKILL');
+    return;
+  }
   switch (phase.name) {
     case 'booting':
       // A long synchronous import sends no heartbeats and is no fault: only the boot's own deadline applies.

@@ -1,5 +1,5 @@
 /** Slots beyond the size of the pool are given up, highest number first. */
-import { isCandidate, readyCount, target } from '../fleet.ts';
+import { isCandidate, servingCount, target } from '../fleet.ts';
 import type { Turn } from '../turn.ts';
 
 export function shrink(turn: Turn): void {
@@ -10,7 +10,7 @@ export function shrink(turn: Turn): void {
   for (const worker of beyond) {
     if (worker.phase.name === 'booting') turn.kill(worker, 'shutdown', 'SIGKILL');
     // Not before the others can do without it.
-    else if (worker.phase.name === 'ready' && readyCount(turn.fleet) > size) {
+    else if (worker.phase.name === 'ready' && servingCount(turn.fleet) > size) {
       turn.drain(worker, 'scale', turn.now + turn.fleet.policy.gracefulTimeout);
     }
   }

@@ -2,17 +2,9 @@
 import type { Turn } from '../turn.ts';
 
 export function shutdown(turn: Turn): void {
-  const { stopping, reload, exited } = turn.fleet;
+  const { stopping, exited } = turn.fleet;
   if (stopping === null || exited) return;
-  if (reload.state === 'preparing' || reload.state === 'canary') {
-    turn.do({
-      type: 'reject',
-      reload: reload.reload,
-      reason: 'the service is stopping',
-      duration: turn.now - reload.since,
-    });
-  }
-  turn.change({ reload: { state: 'idle' }, reloadPending: false });
+  endReload(turn);
   if (stopping.listening) {
     turn.change({ stopping: { ...stopping, listening: false } });
     turn.do({ type: 'unlisten' });
@@ -31,4 +23,17 @@ export function shutdown(turn: Turn): void {
     turn.change({ exited: true });
     turn.do({ type: 'exit', status: stopping.status, reason: null });
   }
+}
+
+/** A reload under way has its verdict too: before the rollout it has changed nothing, in the middle of it it stops. */
+function endReload(turn: Turn): void {
+  const { reload: state, generation, reloadPending } = turn.fleet;
+  if (reloadPending) turn.change({ reloadPending: false });
+  if (state.state === 'idle') return;
+  const { reload, since } = state;
+  const verdict = state.state === 'rolling' ? 'halted' : 'rejected';
+  const reason = 'the service is stopping';
+  const duration = turn.now - since;
+  turn.change({ reload: { state: 'idle' }, lastReload: { verdict, reload, generation, reason, duration } });
+  if (verdict === 'rejected') turn.do({ type: 'reject', reload, reason, duration });
 }

@@ -1,16 +1,22 @@
 /**
- * Golden scenarios: a story in words, and under a line of dashes the actions that the core must take.
+ * Golden scenarios: a story in words, and under a line of dashes what then happens: facts, and after an arrow the
+ * actions that the core must take.
  *
+ *     # The title.
  *     policy workers=3 maxSurge=1        what is configured (times in ms)
+ *     queues 3                           a reuse-port queue per slot; without it there is one, shared
  *     process 4 boot=300 drain=hang      how the process of worker 4 behaves; `process *` is everybody
  *     generation 2 fails=1               how all processes of a generation behave
- *     prepare 1 fails the config is broken
- *     at 1s HUP
+ *     reload 1 workers=5                 what a reload's config says; `reload 1 fails the config is broken`
+ *     at 1s HUP                          `at 1s 50 x HUP`
+ *     at 2s worker 3 is killed           see `commands` for all of them
  *     until 5s
  */
-import type { Action } from '../../../src/core/actions.ts';
+import type { Event } from '../../../src/core/events.ts';
 import type { Policy } from '../../../src/core/model.ts';
-import { type Behaviour, Simulator, wellBehaved } from './simulator.ts';
+import { type Behaviour, wellBehaved } from './process.ts';
+import { renderAction, renderEvent } from './render.ts';
+import { defaultPolicy, Simulator } from './simulator.ts';
 
 export interface Story {
   /** Everything above the dashes. */
@@ -23,123 +29,184 @@ export function readStory(file: string): Story {
   return { text, expected };
 }
 
-/** Plays a story. @returns the actions, one a line */
+interface Script {
+  readonly policy: Record<string, number>;
+  queueCount: number | null;
+  readonly byId: Map<string, Partial<Behaviour>>;
+  readonly byGeneration: Map<number, Partial<Behaviour>>;
+  readonly reloads: Map<number, Partial<Policy> | string>;
+  readonly timed: { readonly at: number; readonly times: number; readonly command: string }[];
+  until: number;
+}
+
+/** Plays a story. @returns what happened, one thing a line */
 export function play(text: string): string {
-  const lines = text
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'));
-  const policy: Record<string, number> = {};
-  const byId = new Map<string, Partial<Behaviour>>();
-  const byGeneration = new Map<number, Partial<Behaviour>>();
-  const prepares = new Map<number, Partial<Policy> | string>();
-  let queueCount = 1;
-  const timed: { at: number; command: string }[] = [];
-  let end = 0;
-  for (const line of lines) {
-    const [word = '', ...rest] = line.split(/\s+/);
-    const tail = rest.slice(1).join(' ');
-    if (word === 'policy') for (const pair of rest) policy[pair.split('=')[0] ?? ''] = Number(pair.split('=')[1]);
-    else if (word === 'queues') queueCount = Number(rest[0]);
-    else if (word === 'process') byId.set(rest[0] ?? '', behaviourOf(rest.slice(1)));
-    else if (word === 'generation') byGeneration.set(Number(rest[0]), behaviourOf(rest.slice(1)));
-    else if (word === 'prepare')
-      prepares.set(Number(rest[0]), tail.startsWith('fails ') ? tail.slice(6) : numbersOf(rest.slice(1)));
-    else if (word === 'at') timed.push({ at: millis(rest[0] ?? ''), command: tail });
-    else if (word === 'until') end = millis(rest[0] ?? '');
-    else throw new Error(`not understood: ${line}`);
-  }
+  const script = parse(text);
+  const { policy, queueCount, byId, byGeneration, reloads } = script;
+  const lines: string[] = [];
   const sim = new Simulator({
     policy,
-    queueCount,
+    queueCount: queueCount ?? 1,
     behaviour: (id, generation) => ({
       ...wellBehaved,
       ...byId.get('*'),
       ...byGeneration.get(generation),
       ...byId.get(String(id)),
     }),
-    prepare: (reload) => prepares.get(reload) ?? {},
+    prepare: (reload) => reloads.get(reload) ?? {},
+    onTurn: ({ now, events, actions }) => {
+      const told = [
+        ...events.map(renderEvent),
+        // With one queue there is nothing to assign.
+        ...actions
+          .filter(({ type }) => type !== 'assign' || queueCount !== null)
+          .map((action) => `-> ${renderAction(action)}`),
+      ];
+      for (const line of told) if (line !== null) lines.push(`${(now / 1000).toFixed(3).padStart(8)}  ${line}\n`);
+    },
   });
   sim.at(0, () => sim.post({ type: 'ticked' }));
-  for (const { at, command } of timed) sim.at(at, () => run(sim, command));
-  sim.runUntil(end);
-  return sim.trace.map(({ at, action }) => `${(at / 1000).toFixed(3).padStart(8)}  ${render(action)}\n`).join('');
+  for (const { at, times, command } of script.timed)
+    for (let i = 0; i < times; i += 1) sim.at(at, () => run(sim, command));
+  sim.runUntil(script.until);
+  return counted(lines).join('');
 }
+
+/** The same line many times in a row is said once, with the number. */
+function counted(lines: readonly string[]): string[] {
+  const rows: { readonly line: string; times: number }[] = [];
+  for (const line of lines) {
+    const last = rows.at(-1);
+    if (last?.line === line) last.times += 1;
+    else rows.push({ line, times: 1 });
+  }
+  return rows.map(({ line, times }) => (times === 1 ? line : line.replace(/\n$/, ` (${times} times)\n`)));
+}
+
+function parse(text: string): Script {
+  const script: Script = {
+    policy: {},
+    queueCount: null,
+    byId: new Map(),
+    byGeneration: new Map(),
+    reloads: new Map(),
+    timed: [],
+    until: 0,
+  };
+  for (const line of text.split('\n').map((each) => each.trim())) {
+    if (line === '' || line.startsWith('#')) continue;
+    const [word = '', first = '', ...rest] = line.split(/\s+/);
+    const tail = rest.join(' ');
+    if (word === 'policy') Object.assign(script.policy, policyOf([first, ...rest]));
+    else if (word === 'queues') script.queueCount = Number(first);
+    else if (word === 'process') script.byId.set(first, behaviourOf(rest));
+    else if (word === 'generation') script.byGeneration.set(Number(first), behaviourOf(rest));
+    else if (word === 'reload')
+      script.reloads.set(Number(first), tail.startsWith('fails ') ? tail.slice(6) : policyOf(rest));
+    else if (word === 'at') script.timed.push({ at: millis(first), ...repeated(tail) });
+    else if (word === 'until') script.until = millis(first);
+    else throw new Error(`not understood: ${line}`);
+  }
+  return script;
+}
+
+function repeated(command: string): { readonly times: number; readonly command: string } {
+  const [, times, what] = /^(\d+) x (.*)$/.exec(command) ?? [];
+  return times === undefined || what === undefined ? { times: 1, command } : { times: Number(times), command: what };
+}
+
+const signals: Readonly<Record<string, Event>> = {
+  HUP: { type: 'reloadRequested' },
+  TERM: { type: 'stopRequested', kind: 'graceful' },
+  INT: { type: 'stopRequested', kind: 'quick' },
+  TTIN: { type: 'scaled', by: 1 },
+  TTOU: { type: 'scaled', by: -1 },
+  WINCH: { type: 'dismissed' },
+  USR1: { type: 'reopenRequested' },
+  'recycle all': { type: 'recycleRequested', slot: null },
+};
+
+const commands: readonly (readonly [RegExp, (sim: Simulator, id: number, rest: string) => void])[] = [
+  [/^worker (\d+) is killed$/, (sim, id) => sim.processes.get(id)?.exit(null, 'SIGKILL')],
+  [/^worker (\d+) exits with (\d+)$/, (sim, id, code) => sim.processes.get(id)?.exit(Number(code), null)],
+  [/^worker (\d+) is sent TERM$/, (sim, id) => sim.post({ type: 'asked', id })],
+  [
+    /^worker (\d+) says that it fails$/,
+    (sim, id) => sim.post({ type: 'failed', id, kind: 'boot', reason: 'Error: it throws' }),
+  ],
+  [/^worker (\d+) blocks$/, (sim, id) => sim.processes.get(id)?.block()],
+  [/^worker (\d+) goes on$/, (sim, id) => sim.processes.get(id)?.unblock()],
+  [
+    /^worker (\d+) has (.*)$/,
+    (sim, id, rest) => {
+      const process = sim.processes.get(id);
+      if (process !== undefined) process.figures = { ...process.figures, ...numbersOf(rest.split(' ')) };
+    },
+  ],
+  [/^recycle slot (\d+)$/, (sim, slot) => sim.post({ type: 'recycleRequested', slot })],
+  [/^scale to (\d+)$/, (sim, to) => sim.post({ type: 'resized', to })],
+];
 
 function run(sim: Simulator, command: string): void {
-  const [verb = '', id = '', ...rest] = command.split(/\s+/);
-  switch (verb) {
-    case 'HUP':
-      sim.post({ type: 'reloadRequested' });
-      return;
-    case 'TERM':
-      sim.post({ type: 'stopRequested', kind: 'graceful' });
-      return;
-    case 'INT':
-      sim.post({ type: 'stopRequested', kind: 'quick' });
-      return;
-    case 'TTIN':
-      sim.post({ type: 'scaled', by: 1 });
-      return;
-    case 'TTOU':
-      sim.post({ type: 'scaled', by: -1 });
-      return;
-    case 'WINCH':
-      sim.post({ type: 'dismissed' });
-      return;
-    case 'USR1':
-      sim.post({ type: 'reopenRequested' });
-      return;
-    case 'kill':
-      sim.exit(Number(id), null, 'SIGKILL');
-      return;
-    case 'exit':
-      sim.exit(Number(id), Number(rest[0] ?? 0));
-      return;
-    case 'term':
-      sim.post({ type: 'asked', id: Number(id) });
-      return;
-    case 'recycle':
-      sim.post({ type: 'recycleRequested', slot: id === 'all' ? null : Number(id) });
-      return;
-    case 'figures':
-      sim.setFigures(Number(id), numbersOf(rest));
-      return;
-    default:
-      throw new Error(`not understood: ${command}`);
+  const signal = signals[command];
+  if (signal !== undefined) {
+    sim.post(signal);
+    return;
   }
+  for (const [pattern, act] of commands) {
+    const [found, first, rest = ''] = pattern.exec(command) ?? [];
+    if (found === undefined) continue;
+    act(sim, Number(first), rest);
+    return;
+  }
+  throw new Error(`not understood: ${command}`);
 }
 
+const behaviours: Readonly<Record<string, (value: number | null) => Partial<Behaviour>>> = {
+  boot: (boot) => ({ boot }),
+  fails: (failsWith) => ({ failsWith }),
+  /** Like `fails`, and it says that the app could not even be loaded. */
+  failsToLoad: (failsWith) => ({ failsWith, failsBy: 'load' }),
+  noFork: () => ({ forkFails: true }),
+  drain: (drain) => ({ drain }),
+  drainsWith: (code) => ({ drainsWith: code ?? 0 }),
+  diesAfter: (diesAfter) => ({ diesAfter }),
+  blocksAfter: (blocksAfter) => ({ blocksAfter }),
+  misbehavesAfter: (misbehavesAfter) => ({ misbehavesAfter }),
+  ignoresAbort: () => ({ heedsAbort: false }),
+  hidesStack: () => ({ showsStack: false }),
+  requests: (requests) => ({ limits: { requests, lifetime: null } }),
+  lifetime: (lifetime) => ({ limits: { requests: null, lifetime } }),
+};
+
 function behaviourOf(pairs: readonly string[]): Partial<Behaviour> {
-  const result: Record<string, unknown> = {};
-  for (const pair of pairs) {
-    const [name = '', value = ''] = pair.split('=');
-    const number = value === 'hang' ? null : Number(value);
-    if (name === 'fails') result.failsWith = number;
-    else if (name === 'fork') result.forkFails = true;
-    else if (name === 'silent') result.beats = false;
-    else if (name === 'requests') result.limits = { requests: number, lifetime: null };
-    else if (name === 'lifetime') result.limits = { requests: null, lifetime: number };
-    else result[name] = number;
-  }
-  return result as Partial<Behaviour>;
+  return Object.assign(
+    {},
+    ...pairs.map((pair) => {
+      const [name = '', value = ''] = pair.split('=');
+      const behaviour = behaviours[name];
+      if (behaviour === undefined) throw new Error(`no behaviour: ${pair}`);
+      return behaviour(value === 'hang' || value === 'never' ? null : Number(value));
+    }),
+  );
+}
+
+function policyOf(pairs: readonly string[]): Record<string, number> {
+  const policy = numbersOf(pairs);
+  for (const name of Object.keys(policy)) if (!(name in defaultPolicy)) throw new Error(`no policy: ${name}`);
+  return policy;
 }
 
 function numbersOf(pairs: readonly string[]): Record<string, number> {
-  return Object.fromEntries(pairs.map((pair) => [pair.split('=')[0] ?? '', Number(pair.split('=')[1])]));
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const [name = '', value = ''] = pair.split('=');
+      if (value === '' || Number.isNaN(Number(value))) throw new Error(`not name=number: ${pair}`);
+      return [name, Number(value)];
+    }),
+  );
 }
 
 function millis(text: string): number {
-  return text.endsWith('ms') ? Number.parseFloat(text) : Number.parseFloat(text) * 1000;
-}
-
-/** One line for an action: its type, then its fields. */
-export function render(action: Action): string {
-  const { type, ...fields } = action;
-  const shown = Object.entries(fields)
-    .filter(([, value]) => value !== null && value !== false)
-    .map(([name, value]) =>
-      name === 'id' ? `worker ${value}` : `${name}=${Array.isArray(value) ? value.join('+') : value}`,
-    );
-  return [type.padEnd(9), ...shown].join(' ');
+  return Math.round(text.endsWith('ms') ? Number.parseFloat(text) : Number.parseFloat(text) * 1000);
 }

@@ -2,35 +2,9 @@
 import type { Action } from '../../../src/core/actions.ts';
 import { decide } from '../../../src/core/decide.ts';
 import type { Event } from '../../../src/core/events.ts';
-import { type Figures, type Fleet, initialFleet, type Limits, type Policy } from '../../../src/core/model.ts';
+import { type Fleet, initialFleet, type Policy } from '../../../src/core/model.ts';
 import { observe } from '../../../src/core/observe.ts';
-
-/** How a process behaves. Times are milliseconds. */
-export interface Behaviour {
-  /** From its spawn to `readied`; `null` hangs. */
-  readonly boot: number | null;
-  /** It exits with this code instead of becoming ready. */
-  readonly failsWith: number | null;
-  /** It cannot even be forked. */
-  readonly forkFails: boolean;
-  /** From the order to drain to its exit; `null` ignores it. */
-  readonly drain: number | null;
-  /** It exits with code 1 so long after it was ready; `null` lives on. */
-  readonly diesAfter: number | null;
-  /** Whether heartbeats come. */
-  readonly beats: boolean;
-  readonly limits: Limits;
-}
-
-export const wellBehaved: Behaviour = {
-  boot: 100,
-  failsWith: null,
-  forkFails: false,
-  drain: 50,
-  diesAfter: null,
-  beats: true,
-  limits: { requests: null, lifetime: null },
-};
+import { type Behaviour, SimulatedProcess, type World, wellBehaved } from './process.ts';
 
 export const defaultPolicy: Policy = {
   workers: 3,
@@ -48,109 +22,110 @@ export const defaultPolicy: Policy = {
   maxBootFailures: 0,
 };
 
-interface Process {
-  readonly id: number;
-  readonly behaviour: Behaviour;
-  alive: boolean;
-  figures: Figures;
+/** One turn of the master: what it took in, and what it decided. */
+export interface SimulatedTurn {
+  readonly now: number;
+  readonly events: readonly Event[];
+  /** The fleet before the events, after them, and after the decision. */
+  readonly earlier: Fleet;
+  readonly before: Fleet;
+  readonly after: Fleet;
+  readonly actions: readonly Action[];
+  readonly wakeAt: number | null;
 }
-
-interface Item {
-  readonly at: number;
-  readonly order: number;
-  readonly run: () => void;
-}
-
-const beatEvery = 500;
-const noFigures: Figures = {
-  requests: 0,
-  inFlight: 0,
-  connections: 0,
-  rss: 50e6,
-  heapUsed: 0,
-  loopDelayP99: 0,
-  loopDelayMax: 0,
-  loopUtilisation: 0,
-};
 
 export interface SimulatorOptions {
   readonly policy?: Partial<Policy>;
   readonly queueCount?: number;
   /** How the process of a worker behaves. */
-  readonly behaviour?: (id: number, generation: number) => Behaviour;
+  readonly behaviour?: (id: number, generation: number, now: number) => Behaviour;
   /** What comes of `prepare`: a policy, or the reason why it fails. */
   readonly prepare?: (reload: number) => Partial<Policy> | string;
   /** Milliseconds that a `prepare` takes. */
   readonly prepareTime?: number;
-  readonly onActions?: (actions: readonly Action[], before: Fleet, sim: Simulator) => void;
+  /** Milliseconds between heartbeats. */
+  readonly beatEvery?: number;
+  /** Milliseconds from a fact to the turn that takes it in, together with all that came meanwhile. */
+  readonly lag?: number;
+  readonly jitter?: () => number;
+  readonly onTurn?: (turn: SimulatedTurn) => void;
 }
 
-export class Simulator {
+interface Item {
+  readonly at: number;
+  readonly run: () => void;
+}
+
+export class Simulator implements World {
   readonly #options: SimulatorOptions;
+  /** What happens next, in order. */
   readonly #agenda: Item[] = [];
-  readonly processes = new Map<number, Process>();
+  readonly #queue: Event[] = [];
+  readonly processes = new Map<number, SimulatedProcess>();
   /** Every action so far, with its time. */
   readonly trace: { readonly at: number; readonly action: Action }[] = [];
+  readonly beatEvery: number;
   fleet: Fleet;
   now = 0;
   wakeAt: number | null = null;
-  #order = 0;
 
   constructor(options: SimulatorOptions = {}) {
     this.#options = options;
+    this.beatEvery = options.beatEvery ?? 500;
     this.fleet = initialFleet({ ...defaultPolicy, ...options.policy }, options.queueCount ?? 1);
   }
 
+  jitter(): number {
+    return this.#options.jitter?.() ?? 0.5;
+  }
+
+  /** Does something at a time; after what was to be done then already. */
   at(time: number, run: () => void): void {
-    this.#agenda.push({ at: Math.max(time, this.now), order: this.#order++, run });
+    const item = { at: Math.max(time, this.now), run };
+    let place = this.#agenda.length;
+    while (place > 0 && (this.#agenda[place - 1]?.at ?? 0) > item.at) place -= 1;
+    this.#agenda.splice(place, 0, item);
   }
 
+  /** Reports a fact. */
   post(event: Event): void {
-    this.fleet = observe(this.fleet, event, this.now);
-    this.decide();
-  }
-
-  decide(): void {
-    const before = this.fleet;
-    const decision = decide(this.fleet, this.now);
-    this.fleet = decision.fleet;
-    this.wakeAt = decision.wakeAt;
-    for (const action of decision.actions) this.trace.push({ at: this.now, action });
-    this.#options.onActions?.(decision.actions, before, this);
-    for (const action of decision.actions) this.#obey(action);
+    const { lag = 0 } = this.#options;
+    this.#queue.push(event);
+    if (this.#queue.length > 1) return;
+    if (lag === 0) this.#turn();
+    else this.at(this.now + lag, () => this.#turn());
   }
 
   /** Runs what is on the agenda, and the core's own deadlines, up to `time`. */
   runUntil(time: number): void {
     for (;;) {
-      const next = this.#agenda.reduce<Item | null>(
-        (best, item) =>
-          best === null || item.at < best.at || (item.at === best.at && item.order < best.order) ? item : best,
-        null,
-      );
+      const [next] = this.#agenda;
       const wake = this.wakeAt ?? Number.POSITIVE_INFINITY;
       const at = Math.min(next?.at ?? Number.POSITIVE_INFINITY, wake);
       if (at > time) break;
       this.now = Math.max(this.now, at);
-      if (next !== null && next.at <= wake) {
-        this.#agenda.splice(this.#agenda.indexOf(next), 1);
+      if (next !== undefined && next.at <= wake) {
+        this.#agenda.shift();
         next.run();
-      } else this.post({ type: 'ticked' });
+      } else {
+        this.wakeAt = null;
+        this.post({ type: 'ticked' });
+      }
     }
     this.now = Math.max(this.now, time);
   }
 
-  /** The process ends by itself, or is ended from outside. */
-  exit(id: number, code: number | null, signal: string | null = null): void {
-    const process = this.processes.get(id);
-    if (process === undefined || !process.alive) return;
-    process.alive = false;
-    this.post({ type: 'exited', id, code, signal, jitter: 0.5 });
-  }
-
-  setFigures(id: number, figures: Partial<Figures>): void {
-    const process = this.processes.get(id);
-    if (process !== undefined) process.figures = { ...process.figures, ...figures };
+  #turn(): void {
+    const { now } = this;
+    const events = this.#queue.splice(0);
+    const earlier = this.fleet;
+    const before = events.reduce((fleet, event) => observe(fleet, event, now), earlier);
+    const { fleet: after, actions, wakeAt } = decide(before, now);
+    this.fleet = after;
+    this.wakeAt = wakeAt;
+    for (const action of actions) this.trace.push({ at: now, action });
+    this.#options.onTurn?.({ now, events, earlier, before, after, actions, wakeAt });
+    for (const action of actions) this.#obey(action);
   }
 
   #obey(action: Action): void {
@@ -158,67 +133,38 @@ export class Simulator {
       case 'spawn':
         this.#spawn(action.id, action.generation);
         return;
-      case 'drain': {
-        const drain = this.processes.get(action.id)?.behaviour.drain ?? null;
-        if (drain !== null) this.at(this.now + Math.min(drain, action.within), () => this.exit(action.id, 0));
+      case 'drain':
+        this.processes.get(action.id)?.drain(action.within);
         return;
-      }
       case 'kill':
-        this.at(this.now + 1, () => this.exit(action.id, null, action.signal));
+        this.processes.get(action.id)?.kill(action.signal);
         return;
       case 'capture':
-        this.at(this.now + 100, () => this.post({ type: 'captured', id: action.id }));
+        this.processes.get(action.id)?.showStack();
         return;
-      case 'prepare': {
-        const result = this.#options.prepare?.(action.reload) ?? {};
-        this.at(this.now + (this.#options.prepareTime ?? 10), () =>
-          this.post(
-            typeof result === 'string'
-              ? { type: 'prepareFailed', reload: action.reload, reason: result }
-              : {
-                  type: 'prepared',
-                  reload: action.reload,
-                  policy: { ...defaultPolicy, ...this.#options.policy, ...result },
-                },
-          ),
-        );
+      case 'prepare':
+        this.#prepare(action.reload);
         return;
-      }
       default:
     }
   }
 
   #spawn(id: number, generation: number): void {
-    const behaviour = this.#options.behaviour?.(id, generation) ?? wellBehaved;
-    if (behaviour.forkFails) {
-      this.at(this.now, () => this.post({ type: 'spawnFailed', id, reason: 'EMFILE', jitter: 0.5 }));
-      return;
-    }
-    const process: Process = { id, behaviour, alive: true, figures: noFigures };
+    const behaviour = this.#options.behaviour?.(id, generation, this.now) ?? wellBehaved;
+    const process = new SimulatedProcess(id, this, behaviour);
     this.processes.set(id, process);
-    this.at(
-      this.now,
-      () => process.alive && this.post({ type: 'spawned', id, pid: 1000 + id, limits: behaviour.limits }),
-    );
-    const { boot, failsWith, diesAfter } = behaviour;
-    if (boot === null) return;
-    this.at(this.now + boot, () => {
-      if (!process.alive) return;
-      if (failsWith !== null) {
-        this.exit(id, failsWith);
-        return;
-      }
-      this.post({ type: 'readied', id });
-      if (diesAfter !== null) this.at(this.now + diesAfter, () => this.exit(id, 1));
-      this.#beat(process);
-    });
+    process.start();
   }
 
-  #beat(process: Process): void {
-    this.at(this.now + beatEvery, () => {
-      if (!process.alive || !process.behaviour.beats) return;
-      this.post({ type: 'beaten', id: process.id, figures: process.figures });
-      this.#beat(process);
-    });
+  #prepare(reload: number): void {
+    const { policy, prepare, prepareTime = 10 } = this.#options;
+    const result = prepare?.(reload) ?? {};
+    this.at(this.now + prepareTime, () =>
+      this.post(
+        typeof result === 'string'
+          ? { type: 'prepareFailed', reload, reason: result }
+          : { type: 'prepared', reload, policy: { ...defaultPolicy, ...policy, ...result } },
+      ),
+    );
   }
 }

@@ -1,0 +1,194 @@
+/** Random histories: random policies, processes that behave at random, facts in any order, true or not. */
+import fc from 'fast-check';
+import type { Event } from '../../../src/core/events.ts';
+import type { Policy } from '../../../src/core/model.ts';
+import { messageOf } from '../../../src/errors.ts';
+import { type Behaviour, wellBehaved } from './process.ts';
+import { renderAction, renderEvent } from './render.ts';
+import { type SimulatedTurn, Simulator } from './simulator.ts';
+
+/** Histories per property; a night's worth: `PREFORK_PROPERTY_RUNS=20000`. */
+export const numRuns = Number(process.env.PREFORK_PROPERTY_RUNS ?? 80);
+
+/** Milliseconds in which everything happens that is to happen. */
+export const turmoil = 12_000;
+
+const policy: fc.Arbitrary<Partial<Policy>> = fc.record({
+  workers: fc.integer({ min: 1, max: 5 }),
+  maxWorkers: fc.constantFrom(5, 7),
+  maxSurge: fc.integer({ min: 1, max: 3 }),
+  maxBooting: fc.integer({ min: 1, max: 3 }),
+  bootTimeout: fc.constantFrom(1_000, 5_000),
+  timeout: fc.constantFrom(0, 2_000),
+  blockedWarning: fc.constantFrom(0, 1_500),
+  gracefulTimeout: fc.constantFrom(1_000, 4_000),
+  minReady: fc.constantFrom(0, 0, 500),
+  progressDeadline: fc.constantFrom(5_000, 60_000),
+  rollbackWindow: fc.constantFrom(0, 5_000),
+  maxMemory: fc.constantFrom(0, 100e6),
+  maxBootFailures: fc.constantFrom(0, 0, 0, 6),
+});
+
+/** The good one `good` times as often as any other; a counterexample shrinks towards it. */
+function mostly<T>(times: number, good: T, ...others: readonly T[]): fc.Arbitrary<T> {
+  return fc.constantFrom(...Array.from({ length: times }, () => good), ...others);
+}
+
+const behaviour: fc.Arbitrary<Behaviour> = fc.record({
+  boot: mostly<number | null>(3, 100, 0, 20, 800, null),
+  failsWith: mostly<number | null>(12, null, 0, 1, 3, 4),
+  failsBy: fc.constantFrom(null, 'load', 'boot'),
+  forkFails: mostly(8, false, true),
+  drain: mostly<number | null>(2, 50, 0, 500, null),
+  drainsWith: mostly(2, 0, 1),
+  diesAfter: mostly<number | null>(6, null, 0, 30, 3_000),
+  blocksAfter: mostly<number | null>(6, null, 0, 1_000),
+  misbehavesAfter: mostly<number | null>(12, null, 10, 400),
+  heedsAbort: mostly(2, true, false),
+  dying: mostly(1, 1, 40),
+  showsStack: mostly(1, true, false),
+  limits: fc.record({
+    requests: mostly<number | null>(1, null, 100),
+    lifetime: mostly<number | null>(3, null, 2_000),
+  }),
+});
+
+/** What anybody may say of any worker, known, dead or never born. */
+export function factAbout(id: number): fc.Arbitrary<Event> {
+  return fc.oneof(
+    fc.constantFrom<Event>(
+      { type: 'readied', id },
+      { type: 'asked', id },
+      { type: 'captured', id },
+      { type: 'misbehaved', id, reason: 'no JSON' },
+      { type: 'failed', id, kind: 'boot', reason: 'Error: x' },
+      { type: 'failed', id, kind: 'load', reason: 'Error: x' },
+      { type: 'exited', id, code: 0, signal: null, jitter: 0 },
+      { type: 'exited', id, code: null, signal: 'SIGSEGV', jitter: 0.99 },
+      { type: 'spawnFailed', id, reason: 'EAGAIN', jitter: 0.5 },
+      { type: 'spawned', id, pid: 77, limits: { requests: null, lifetime: 900 } },
+    ),
+    fc.record({ requests: fc.constantFrom(0, 500), rss: fc.constantFrom(1e6, 200e6) }).map(
+      (figures): Event => ({
+        type: 'beaten',
+        id,
+        figures: {
+          ...figures,
+          inFlight: 0,
+          connections: 0,
+          heapUsed: 0,
+          loopDelayP99: 0,
+          loopDelayMax: 0,
+          loopUtilisation: 0,
+        },
+      }),
+    ),
+  );
+}
+
+const order: fc.Arbitrary<Event> = fc.oneof(
+  { weight: 6, arbitrary: fc.constant<Event>({ type: 'reloadRequested' }) },
+  { weight: 3, arbitrary: fc.constantFrom<Event>({ type: 'scaled', by: 1 }, { type: 'scaled', by: -1 }) },
+  { weight: 1, arbitrary: fc.integer({ min: -1, max: 9 }).map((to): Event => ({ type: 'resized', to })) },
+  { weight: 1, arbitrary: fc.constant<Event>({ type: 'dismissed' }) },
+  { weight: 1, arbitrary: fc.constantFrom(null, 0, 1, 9).map((slot): Event => ({ type: 'recycleRequested', slot })) },
+  { weight: 1, arbitrary: fc.constant<Event>({ type: 'reopenRequested' }) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .integer({ min: 0, max: 3 })
+      .map((reload): Event => ({ type: 'prepareFailed', reload, reason: 'late' })),
+  },
+);
+
+const id = fc.integer({ min: 0, max: 25 });
+
+export const histories = fc.record({
+  policy,
+  queueCount: fc.integer({ min: 1, max: 4 }),
+  /** How facts are gathered into turns. */
+  lag: fc.constantFrom(0, 0, 3, 60),
+  jitter: fc.constantFrom(0, 0.5, 0.999),
+  prepareTime: fc.constantFrom(0, 10, 700),
+  /** By worker id, from 1; further ones are well-behaved. */
+  behaviours: fc.array(behaviour, { maxLength: 30, size: 'max' }),
+  reloads: fc.array(
+    fc.constantFrom<Partial<Policy> | string>({}, {}, { workers: 2 }, { workers: 4, maxSurge: 2 }, 'broken'),
+    { maxLength: 10 },
+  ),
+  orders: fc.array(fc.record({ at: fc.integer({ min: 0, max: turmoil }), event: order }), { maxLength: 12 }),
+  facts: fc.array(fc.record({ at: fc.integer({ min: 0, max: turmoil }), event: id.chain(factAbout) }), {
+    maxLength: 6,
+  }),
+  kills: fc.array(fc.record({ at: fc.integer({ min: 0, max: turmoil }), id }), { maxLength: 4 }),
+});
+
+export type History = typeof histories extends fc.Arbitrary<infer T> ? T : never;
+
+/** Sets a history up, ready to run. What comes after the turmoil is well-behaved, so that every history can settle. */
+export function play(history: History, onTurn: (turn: SimulatedTurn) => void = () => {}): Simulator {
+  const sim: Simulator = new Simulator({
+    policy: history.policy,
+    queueCount: history.queueCount,
+    lag: history.lag,
+    jitter: () => history.jitter,
+    prepareTime: history.prepareTime,
+    behaviour: (worker, _generation, now) =>
+      now > turmoil ? wellBehaved : (history.behaviours[worker - 1] ?? wellBehaved),
+    prepare: (reload) => (sim.now > turmoil ? {} : (history.reloads[reload - 1] ?? {})),
+    onTurn,
+  });
+  sim.at(0, () => sim.post({ type: 'ticked' }));
+  for (const { at, event } of [...history.orders, ...history.facts]) sim.at(at, () => sim.post(event));
+  for (const kill of history.kills) sim.at(kill.at, () => sim.processes.get(kill.id)?.exit(null, 'SIGKILL'));
+  return sim;
+}
+
+/**
+ * Tries a promise on random histories. A failure names the seed, and tells the smallest history that breaks it as a story.
+ *
+ * @param check runs the history and throws where the promise is broken; `watch` is for what it watches every turn with
+ */
+export function holds(check: (history: History, play: Play) => void): void {
+  const details = fc.check(
+    fc.property(histories, (history) => check(history, (onTurn) => play(history, onTurn))),
+    { numRuns },
+  );
+  if (!details.failed) return;
+  const [history] = details.counterexample ?? [];
+  const lines: string[] = [];
+  const told = (turn: SimulatedTurn) => {
+    for (const event of turn.events) lines.push(`${turn.now}  ${renderEvent(event) ?? event.type}`);
+    for (const action of turn.actions) lines.push(`${turn.now}  -> ${renderAction(action)}`);
+  };
+  let reason: unknown = null;
+  try {
+    if (history !== undefined)
+      check(history, (onTurn) =>
+        play(history, (turn) => {
+          told(turn);
+          onTurn?.(turn);
+        }),
+      );
+  } catch (error) {
+    reason = error;
+  }
+  const replay = `seed ${details.seed}, path "${details.counterexamplePath}"`;
+  const message = `${messageOf(reason ?? details.errorInstance)}\n${replay}\n${describe(history)}\n${lines.slice(-60).join('\n')}`;
+  throw new Error(message, { cause: reason ?? details.errorInstance });
+}
+
+export type Play = (onTurn?: (turn: SimulatedTurn) => void) => Simulator;
+
+/** A history in JSON, without what is as it should be. */
+function describe(history: History | undefined): string {
+  if (history === undefined) return 'no history';
+  const { behaviours, ...rest } = history;
+  const odd = behaviours.map((each, i) => {
+    const differs = Object.entries(each).filter(
+      ([name, value]) => JSON.stringify(value) !== JSON.stringify(wellBehaved[name as keyof Behaviour]),
+    );
+    return differs.length === 0 ? [] : [`worker ${i + 1}: ${JSON.stringify(Object.fromEntries(differs))}`];
+  });
+  return [JSON.stringify(rest), ...odd.flat()].join('\n');
+}

@@ -1,0 +1,164 @@
+/** A process of the simulator: what a worker does of itself and when it is told to, well-behaved or not. */
+import type { Event } from '../../../src/core/events.ts';
+import type { FailureKind, Figures, Limits } from '../../../src/core/model.ts';
+
+/** How a process behaves. Times are milliseconds. */
+export interface Behaviour {
+  /** From its spawn to `readied`; `null` hangs. */
+  readonly boot: number | null;
+  /** It exits with this code instead of becoming ready. */
+  readonly failsWith: number | null;
+  /** What it says of its failure before it exits; `null` says nothing. */
+  readonly failsBy: FailureKind | null;
+  /** It cannot even be forked. */
+  readonly forkFails: boolean;
+  /** From the order to drain to its exit; `null` ignores it. */
+  readonly drain: number | null;
+  /** Its exit code after a drain. */
+  readonly drainsWith: number;
+  /** It exits with code 1 so long after it was ready, whatever it is told; `null` lives on. */
+  readonly diesAfter: number | null;
+  /** It blocks so long after it was ready: no heartbeats, no drain; `null` never. */
+  readonly blocksAfter: number | null;
+  /** It breaks the protocol so long after its spawn, and goes on doing so; `null` never. */
+  readonly misbehavesAfter: number | null;
+  /** Whether SIGABRT ends it: a stopped process does not notice. */
+  readonly heedsAbort: boolean;
+  /** From a signal that ends it to its exit. */
+  readonly dying: number;
+  /** Whether its stack can be had when it is stuck. */
+  readonly showsStack: boolean;
+  readonly limits: Limits;
+}
+
+export const wellBehaved: Behaviour = {
+  boot: 100,
+  failsWith: null,
+  failsBy: null,
+  forkFails: false,
+  drain: 50,
+  drainsWith: 0,
+  diesAfter: null,
+  blocksAfter: null,
+  misbehavesAfter: null,
+  heedsAbort: true,
+  dying: 1,
+  showsStack: true,
+  limits: { requests: null, lifetime: null },
+};
+
+/** What a process needs of the world it lives in. */
+export interface World {
+  readonly now: number;
+  /** Milliseconds between heartbeats. */
+  readonly beatEvery: number;
+  at(time: number, run: () => void): void;
+  post(event: Event): void;
+  /** Uniform in [0, 1). */
+  jitter(): number;
+}
+
+const noFigures: Figures = {
+  requests: 0,
+  inFlight: 0,
+  connections: 0,
+  rss: 50e6,
+  heapUsed: 0,
+  loopDelayP99: 0,
+  loopDelayMax: 0,
+  loopUtilisation: 0,
+};
+
+/** Between two breaches of the protocol. */
+const misbehavesEvery = 200;
+
+export class SimulatedProcess {
+  readonly #id: number;
+  readonly #world: World;
+  readonly #behaviour: Behaviour;
+  figures: Figures = noFigures;
+  alive = true;
+  #blocked = false;
+
+  constructor(id: number, world: World, behaviour: Behaviour) {
+    this.#id = id;
+    this.#world = world;
+    this.#behaviour = behaviour;
+  }
+
+  start(): void {
+    const { boot, forkFails, limits, misbehavesAfter } = this.#behaviour;
+    if (forkFails) {
+      this.alive = false;
+      this.#world.at(this.#world.now, () =>
+        this.#world.post({ type: 'spawnFailed', id: this.#id, reason: 'EMFILE', jitter: this.#world.jitter() }),
+      );
+      return;
+    }
+    this.#after(0, () => this.#world.post({ type: 'spawned', id: this.#id, pid: 1000 + this.#id, limits }));
+    if (boot !== null) this.#after(boot, () => this.#endBoot());
+    if (misbehavesAfter !== null) this.#after(misbehavesAfter, () => this.#misbehave());
+  }
+
+  drain(within: number): void {
+    const { drain, drainsWith } = this.#behaviour;
+    if (drain === null || this.#blocked) return;
+    this.#after(Math.min(drain, within), () => this.exit(drainsWith, null));
+  }
+
+  kill(signal: 'SIGABRT' | 'SIGKILL'): void {
+    if (signal === 'SIGABRT' && !this.#behaviour.heedsAbort) return;
+    this.#after(this.#behaviour.dying, () => this.exit(null, signal));
+  }
+
+  showStack(): void {
+    if (this.#behaviour.showsStack) this.#after(100, () => this.#world.post({ type: 'captured', id: this.#id }));
+  }
+
+  /** It ends by itself, or is ended from outside. */
+  exit(code: number | null, signal: string | null): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.#world.post({ type: 'exited', id: this.#id, code, signal, jitter: this.#world.jitter() });
+  }
+
+  block(): void {
+    this.#blocked = true;
+  }
+
+  unblock(): void {
+    this.#blocked = false;
+  }
+
+  #endBoot(): void {
+    const { failsWith, failsBy, diesAfter, blocksAfter } = this.#behaviour;
+    if (failsWith !== null) {
+      if (failsBy !== null)
+        this.#world.post({ type: 'failed', id: this.#id, kind: failsBy, reason: 'Error: it throws' });
+      this.exit(failsWith, null);
+      return;
+    }
+    this.#world.post({ type: 'readied', id: this.#id });
+    if (diesAfter !== null) this.#after(diesAfter, () => this.exit(1, null));
+    if (blocksAfter !== null) this.#after(blocksAfter, () => this.block());
+    this.#beat();
+  }
+
+  #beat(): void {
+    this.#after(this.#world.beatEvery, () => {
+      if (!this.#blocked) this.#world.post({ type: 'beaten', id: this.#id, figures: this.figures });
+      this.#beat();
+    });
+  }
+
+  #misbehave(): void {
+    this.#world.post({ type: 'misbehaved', id: this.#id, reason: 'no JSON' });
+    this.#after(misbehavesEvery, () => this.#misbehave());
+  }
+
+  #after(within: number, run: () => void): void {
+    this.#world.at(this.#world.now + within, () => {
+      if (this.alive) run();
+    });
+  }
+}

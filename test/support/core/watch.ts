@@ -1,0 +1,249 @@
+/** What must hold after every turn of any history. Each watcher throws at the first turn that breaks its promise. */
+import assert from 'node:assert/strict';
+import type { Action } from '../../../src/core/actions.ts';
+import { decide } from '../../../src/core/decide.ts';
+import { isLive, isReady, policyOf, replaceReason, slotOf, target } from '../../../src/core/fleet.ts';
+import { type Fleet, fixed, type Worker } from '../../../src/core/model.ts';
+import { renderAction } from './render.ts';
+import type { SimulatedTurn } from './simulator.ts';
+
+export type Watcher = (turn: SimulatedTurn) => void;
+
+/** Workers of the generation in force, and older ones; a reload's candidate is extra. */
+export function inForce(fleet: Fleet): readonly Worker[] {
+  return fleet.workers.filter((worker) => worker.generation <= fleet.generation);
+}
+
+export function serving(fleet: Fleet): number {
+  return inForce(fleet).filter(isReady).length;
+}
+
+/** A second call gives nothing new, and the next one is due in the future. */
+export const idempotence: Watcher = ({ after, now, wakeAt }) => {
+  const again = decide(after, now);
+  assert.deepEqual(again.actions, []);
+  assert.deepEqual(again.fleet, after);
+  assert.equal(again.wakeAt, wakeAt);
+  assert.ok(wakeAt === null || wakeAt > now, `wakes at ${wakeAt}, now is ${now}`);
+};
+
+/** Invariant 1: nothing the master chooses takes those who serve below the wanted number. */
+export const strength: Watcher = ({ before, after, actions }) => {
+  for (const action of actions) {
+    if (action.type !== 'drain' && action.type !== 'kill') continue;
+    const worker = before.workers.find(({ id }) => id === action.id);
+    if (worker?.phase.name !== 'ready' || worker.generation > after.generation) continue;
+    if (action.type === 'kill') {
+      assert.match(action.reason, /stuck|misbehaved/, renderAction(action));
+      continue;
+    }
+    assert.ok(
+      serving(after) >= target(after),
+      `${serving(after)} serve of ${target(after)} after ${renderAction(action)}`,
+    );
+  }
+};
+
+/** Every spawn is for somebody: the canary, a vacancy, or the successor of one who is to go; within the limits. */
+export const spawns: Watcher = ({ before, after, actions, now }) => {
+  // What was live, and of which generation, when the action was taken.
+  const live = new Map(before.workers.filter(isLive).map((worker) => [worker.id, worker]));
+  const booting = new Set(before.workers.filter(({ phase }) => phase.name === 'booting').map(({ id }) => id));
+  let { generation } = before;
+  for (const action of actions) {
+    if (action.type === 'promote') generation = action.generation;
+    if (action.type === 'drain' || action.type === 'kill') {
+      live.delete(action.id);
+      booting.delete(action.id);
+    }
+    if (action.type !== 'spawn') continue;
+    assert.equal(after.stopping, null, 'a worker is started while the service stops');
+    const known = [...live.values()];
+    const worker = after.workers.find(({ id }) => id === action.id);
+    assert.ok(worker !== undefined);
+    if (action.generation > generation) {
+      assert.ok(!before.workers.some((other) => other.generation > generation), 'there is a canary already');
+      live.set(action.id, worker);
+      continue;
+    }
+    assert.equal(action.generation, generation);
+    assert.ok(action.slot < target(after), `slot ${action.slot} is not wanted`);
+    const peers = known.filter((other) => other.slot === action.slot && other.generation <= generation);
+    assert.ok(peers.length <= 1, `slot ${action.slot} has ${peers.length} workers and gets another`);
+    const [incumbent] = peers;
+    if (incumbent !== undefined) {
+      assert.notEqual(replaceReason(after, incumbent, now), null, 'a successor for a worker that is to stay');
+    }
+    live.set(action.id, worker);
+    booting.add(action.id);
+    const established = [...live.values()].filter((other) => other.generation <= generation);
+    const beyond = established.length - new Set(established.map(({ slot }) => slot)).size;
+    if (incumbent !== undefined) assert.ok(beyond <= after.policy.maxSurge, `${beyond} beyond one per slot`);
+    const boots = established.filter(({ id }) => booting.has(id)).length;
+    assert.ok(boots <= after.policy.maxBooting, `${boots} boot at a time`);
+  }
+};
+
+/** Whoever is missing comes: now, or there is a reason why not yet, and a time to look again. */
+export const vacancies: Watcher = ({ after, now, wakeAt }) => {
+  if (after.stopping !== null || after.start === 'starting') return;
+  const boots = inForce(after).filter(({ phase }) => phase.name === 'booting').length;
+  if (boots >= after.policy.maxBooting) return;
+  for (let slot = 0; slot < target(after); slot += 1) {
+    if (inForce(after).some((worker) => worker.slot === slot && isLive(worker))) continue;
+    const { notBefore } = slotOf(after, slot);
+    assert.ok(notBefore > now, `slot ${slot} is vacant, and nobody comes`);
+    assert.ok(wakeAt !== null && wakeAt <= notBefore, `slot ${slot} is vacant, and nobody wakes for it`);
+  }
+};
+
+/** Every deadline of a worker is one the core wakes for. */
+export const deadlines: Watcher = ({ after, now, wakeAt }) => {
+  for (const worker of after.workers) {
+    const deadline = deadlineOf(after, worker);
+    if (deadline === null) continue;
+    assert.ok(deadline > now, `worker ${worker.id} (${worker.phase.name}) is overdue since ${deadline}`);
+    assert.ok(wakeAt !== null && wakeAt <= deadline, `nobody wakes for worker ${worker.id} at ${deadline}`);
+  }
+};
+
+function deadlineOf(fleet: Fleet, worker: Worker): number | null {
+  const { phase, capture } = worker;
+  const { bootTimeout, timeout } = policyOf(fleet, worker);
+  switch (phase.name) {
+    case 'booting':
+      return phase.since + bootTimeout;
+    case 'ready':
+      if (timeout === 0) return null;
+      return capture?.fatal === true && capture.since >= worker.beatAt
+        ? capture.since + fixed.captureLimit
+        : worker.beatAt + timeout;
+    case 'draining':
+      return phase.deadline + fixed.drainMargin;
+    case 'killed':
+      return phase.signal === 'SIGABRT' ? phase.since + fixed.killGrace : null;
+  }
+}
+
+/** Ids are given once, generations grow by one, counters never shrink, and nobody comes back from a later phase. */
+export function monotony(): Watcher {
+  const phases = ['booting', 'ready', 'draining', 'killed'];
+  return ({ earlier, before, after, actions }) => {
+    const promotions = actions.filter(({ type }) => type === 'promote').length;
+    assert.equal(after.generation, earlier.generation + promotions);
+    assert.ok(promotions <= 1 && after.reloads >= earlier.reloads);
+    assert.ok(after.nextWorkerId >= earlier.nextWorkerId);
+    for (const [slot, { restarts }] of earlier.slots) assert.ok(slotOf(after, slot).restarts >= restarts);
+    const spawned = actions.filter((action) => action.type === 'spawn').map(({ id }) => id);
+    assert.deepEqual(
+      spawned,
+      spawned.map((_, i) => earlier.nextWorkerId + i),
+    );
+    assert.equal(new Set(after.workers.map(({ id }) => id)).size, after.workers.length);
+    for (const [was, is] of [
+      [earlier, before],
+      [before, after],
+    ] as const) {
+      for (const worker of is.workers) {
+        const old = was.workers.find(({ id }) => id === worker.id);
+        if (old === undefined) continue;
+        assert.ok(phases.indexOf(worker.phase.name) >= phases.indexOf(old.phase.name), `${worker.id} came back`);
+      }
+    }
+  };
+}
+
+/** As long as anybody is ready, every queue has a ready worker that accepts from it. */
+export const queues: Watcher = ({ after }) => {
+  const ready = after.workers.filter(isReady);
+  for (let queue = 0; queue < after.queueCount && ready.length > 0; queue += 1) {
+    assert.ok(
+      ready.some((worker) => worker.queues.includes(queue)),
+      `nobody accepts from queue ${queue}`,
+    );
+  }
+};
+
+type Step = 'none' | 'prepared' | 'promoted';
+
+/** The transaction that a reload is: prepare, then reject, or promote and then complete or halt; one at a time. */
+export function transactions(): Watcher & { readonly open: () => boolean } {
+  let step: Step = 'none';
+  const next: Readonly<Record<string, readonly [from: Step, to: Step]>> = {
+    prepare: ['none', 'prepared'],
+    reject: ['prepared', 'none'],
+    promote: ['prepared', 'promoted'],
+    complete: ['promoted', 'none'],
+    halt: ['promoted', 'none'],
+  };
+  const watch = ({ actions }: { readonly actions: readonly Action[] }) => {
+    for (const action of actions) {
+      const edge = next[action.type];
+      if (edge === undefined) continue;
+      assert.equal(step, edge[0], renderAction(action));
+      step = edge[1];
+    }
+  };
+  return Object.assign(watch, { open: () => step !== 'none' });
+}
+
+/** Who is told to leave, or is killed, is gone in bounded time, whatever it does and says meanwhile. */
+export function fates(within: { readonly graceful: number; readonly slack: number }): Watcher {
+  const told = new Map<number, { readonly killed: number | null; readonly drained: number | null }>();
+  return ({ after, now }) => {
+    for (const { id, phase } of after.workers) {
+      if (phase.name !== 'draining' && phase.name !== 'killed') continue;
+      const { killed = null, drained = null } = told.get(id) ?? {};
+      const first = { killed: phase.name === 'killed' ? (killed ?? now) : null, drained: drained ?? now };
+      told.set(id, first);
+      if (first.killed !== null)
+        assert.ok(now <= first.killed + fixed.killGrace + within.slack, `${id} is still there`);
+      assert.ok(
+        now <= first.drained + within.graceful + fixed.drainMargin + fixed.killGrace + within.slack,
+        `${id} still leaves`,
+      );
+    }
+  };
+}
+
+/** Workers on their way out are never more than a few a slot, whoever they wait for. */
+export const crowds: Watcher = ({ after }) => {
+  if (after.stopping !== null) return;
+  const generations = new Set<number>();
+  const perSlot = new Map<number, number>();
+  for (const worker of after.workers) {
+    if (isLive(worker)) continue;
+    if (worker.generation < after.generation) generations.add(worker.generation);
+    if (worker.phase.name === 'draining') perSlot.set(worker.slot, (perSlot.get(worker.slot) ?? 0) + 1);
+  }
+  assert.ok(generations.size <= fixed.drainingGenerations + 1, `${generations.size} generations leave`);
+  for (const [slot, count] of perSlot) assert.ok(count <= fixed.drainingGenerations + 1, `${count} leave slot ${slot}`);
+};
+
+/** Between `prepare` and `reject` a reload changes nothing: nobody in force leaves for it, and all settings stay. */
+export function atomicity(): Watcher {
+  let since: Fleet | null = null;
+  return ({ earlier, after, actions }) => {
+    for (const action of actions) {
+      if (action.type === 'prepare') since = after;
+      if (action.type === 'promote') since = null;
+      if (action.type === 'drain' && action.reason === 'reload' && since !== null && !since.halted) {
+        const worker = earlier.workers.find(({ id }) => id === action.id);
+        assert.ok(worker !== undefined && worker.generation > since.generation, renderAction(action));
+      }
+      if (action.type === 'reject' && since !== null) {
+        assert.equal(after.generation, since.generation);
+        assert.equal(after.policy, since.policy);
+        assert.equal(after.halted, since.halted);
+        since = null;
+      }
+    }
+  };
+}
+
+/** No exit of a worker, whatever its code, ends a master that was up, and no order but the one to stop. */
+export const survival: Watcher = ({ earlier, after, events }) => {
+  if (earlier.start === 'starting' || earlier.policy.maxBootFailures > 0) return;
+  const isAsked = earlier.stopping !== null || events.some(({ type }) => type === 'stopRequested');
+  assert.ok(isAsked || after.stopping === null, 'the master stops by itself');
+};
