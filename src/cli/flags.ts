@@ -19,15 +19,20 @@ export interface Flags {
 }
 
 /** Settings that have no flag: a hook is a function, the app and its arguments are positional. */
-const flagless: readonly SettingName[] = ['app', 'args', 'onWorkerAbort'];
+const flagless: readonly SettingName[] = ['app', 'args', 'onWorkerAbort', 'routeLabel'];
 const withFlag = settingNames.filter((name) => !flagless.includes(name));
 
 const longFlags = new Map<string, string>([['c', 'config']]);
 for (const name of withFlag) {
-  const { short } = settingOf(name);
-  if (short !== undefined) longFlags.set(short, flagOf(name));
+  const { short, kind } = settingOf(name);
+  // A switch takes no value that could stick to its letter.
+  if (short !== undefined && kind.type !== 'boolean') longFlags.set(short, flagOf(name));
 }
-const known = new Set<string>(['config', ...longFlags.keys(), ...withFlag.map(flagOf)]);
+const known = new Set<string>([
+  'config',
+  'c',
+  ...withFlag.flatMap((name) => [flagOf(name), settingOf(name).short ?? []].flat()),
+]);
 
 export function declareFlags(yargs: Argv): Argv {
   const options: Record<string, Options> = {
@@ -44,8 +49,7 @@ export function declareFlags(yargs: Argv): Argv {
     options[flagOf(name)] = {
       ...(short === undefined ? {} : { alias: short }),
       // Text, so that errors are ours and say where a value came from.
-      type: 'string',
-      requiresArg: true,
+      ...(settingOf(name).kind.type === 'boolean' ? { type: 'boolean' } : { type: 'string', requiresArg: true }),
       group: `${group}:`,
       describe: `${doc} [${byDefault}]`,
     };

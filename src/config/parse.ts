@@ -32,6 +32,10 @@ export function parseValue(kind: Kind, value: unknown, context: ParseContext): P
       return parseRecord(value);
     case 'addresses':
       return parseAddresses(value, context);
+    case 'address':
+      return parseOneAddress(value, context);
+    case 'boolean':
+      return parseBoolean(value, context);
     case 'choice':
       return kind.values.includes(value as string) ? ok(value) : no(`one of ${kind.values.join(', ')}`);
     case 'count':
@@ -132,6 +136,17 @@ function parseSurge(value: unknown, context: ParseContext): Parsed {
   }
   const number = numberOf(value, context);
   return number !== null && Number.isInteger(number) && number >= 1 && number <= 1024 ? ok(number) : no(expected);
+}
+
+function parseBoolean(value: unknown, { isText }: ParseContext): Parsed {
+  if (typeof value === 'boolean') return ok(value);
+  if (isText && (value === 'true' || value === 'false')) return ok(value === 'true');
+  return no('true or false');
+}
+
+function parseOneAddress(value: unknown, context: ParseContext): Parsed {
+  const parsed = Array.isArray(value) ? no('one address, host:port or unix:/path') : parseAddresses(value, context);
+  return parsed.ok ? ok((parsed.value as readonly Address[])[0]) : parsed;
 }
 
 function parseAddresses(value: unknown, { cwd }: ParseContext): Parsed {

@@ -5,7 +5,7 @@ import type { Problem } from '../errors.ts';
 import type { Address } from './address.ts';
 import { findApp, noApp } from './app.ts';
 import type { Value } from './merge.ts';
-import type { AppSpec, LoadRequest, Settings } from './resolved.ts';
+import type { AppSpec, ControlSocket, HealthPaths, LoadRequest, Settings } from './resolved.ts';
 import { maxWorkersEver, type SettingName } from './settings.ts';
 import { shorten } from './show.ts';
 
@@ -55,6 +55,10 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
       `expected at most ten times maxRequests (${maxRequests * 10}), got ${maxRequestsJitter}`,
     );
 
+  const readyQuorum = get('readyQuorum', 1);
+  if (readyQuorum > workers && !isRefused('workers'))
+    complain('readyQuorum', `expected at most workers (${workers}), got ${readyQuorum}`);
+
   const chdir = resolveFolder(get<string>('chdir', '.'), cwd, (message) => complain('chdir', message));
   const given = get<string | null>('app', null);
   const found = given === null ? { problem: noApp(chdir ?? cwd) } : findApp(given, chdir ?? cwd);
@@ -64,6 +68,8 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
   const bind = get<readonly Address[]>('bind', []);
   const pidfile = get<string | null>('pidfile', null);
   const workerEnv = environmentOf(env, get<Record<string, string>>('env', {}), bind);
+
+  const pidPath = pidfile === null ? null : resolve(cwd, pidfile);
 
   const settings: Settings = {
     app,
@@ -80,7 +86,7 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
     args: get('args', []),
     nodeArgs: get('nodeArgs', []),
     typescript: get('typescript', 'auto'),
-    pidfile: pidfile === null ? null : resolve(cwd, pidfile),
+    pidfile: pidPath,
     timeout: get('timeout', 30_000),
     gracefulTimeout,
     drainLinger,
@@ -98,6 +104,32 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
     blockedWarning: get('blockedWarning', 1_000),
     release: get('release', null),
     releaseTimeout: get('releaseTimeout', 600_000),
+    controlSocket: controlSocketOf(get<string | null>('controlSocket', null), pidPath, cwd),
+    admin: get<Address | null>('admin', null),
+    health: healthPaths(
+      get('health', values.has('healthLive') || values.has('healthReady')),
+      { live: get('healthLive', '/health/live'), ready: get('healthReady', '/health/ready') },
+      complain,
+    ),
+    readyQuorum,
+    drainDelay: get('drainDelay', 0),
+    rejectWhileDraining: get('rejectWhileDraining', false),
+    keepAlive: get('keepAlive', 75_000),
+    metrics: get('metrics', true),
+    statsd: statsdOf(get<string | null>('statsd', null), (message) => complain('statsd', message)),
+    statsdPrefix: get('statsdPrefix', 'prefork'),
+    statsdTags: get('statsdTags', {}),
+    accessLog: fileOf(get<string | null>('accessLog', null), cwd),
+    accessLogFormat: get('accessLogFormat', defaultAccessLogFormat),
+    errorLog: get('errorLog', '-') === '-' ? null : fileOf(get('errorLog', '-'), cwd),
+    captureOutput: get('captureOutput', false),
+    user: get<string | null>('user', null),
+    group: get<string | null>('group', null),
+    umask: get<number | null>('umask', null),
+    socketOwner: get<string | null>('socketOwner', null),
+    daemon: get('daemon', false),
+    envFile: fileOf(get<string | null>('envFile', null), cwd),
+    upgradeTimeout: get('upgradeTimeout', 60_000),
     logLevel: get('logLevel', 'info'),
     logFormat: get('logFormat', 'auto'),
     configFile: draft.configFile,
@@ -114,6 +146,44 @@ function resolveFolder(given: string, cwd: string, complain: (message: string) =
   } catch {
     complain(`expected a directory that exists, got ${shorten(resolve(cwd, given), 300)}`);
   }
+  return null;
+}
+
+/** As Gunicorn's `access_log_format`. */
+const defaultAccessLogFormat = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"';
+
+function fileOf(given: string | null, cwd: string): string | null {
+  return given === null || given === '-' ? given : resolve(cwd, given);
+}
+
+function controlSocketOf(given: string | null, pidfile: string | null, cwd: string): ControlSocket {
+  if (given === 'none') return { kind: 'none' };
+  if (given !== null) return { kind: 'path', path: resolve(cwd, given), isDefault: false };
+  if (pidfile === null) return { kind: 'runtime' };
+  return { kind: 'path', path: `${pidfile.replace(/\.pid$/, '')}.ctl`, isDefault: true };
+}
+
+function healthPaths(
+  isOn: boolean,
+  paths: HealthPaths,
+  complain: (setting: SettingName, message: string) => void,
+): HealthPaths | null {
+  for (const [name, path] of [
+    ['healthLive', paths.live],
+    ['healthReady', paths.ready],
+  ] as const) {
+    if (!/^\/[\w\-./~]*$/.test(path)) complain(name, `expected a path such as /health/live, got ${shorten(path)}`);
+  }
+  if (isOn && paths.live === paths.ready) complain('healthReady', 'expected another path than healthLive');
+  return isOn ? paths : null;
+}
+
+function statsdOf(given: string | null, complain: (message: string) => void): Settings['statsd'] {
+  if (given === null) return null;
+  const [, host, port] = /^(?:udp:\/\/)?(\[[\da-f:.]+\]|[^:\s/]+)(?::(\d{1,5}))?$/i.exec(given) ?? [];
+  const number = Number(port ?? 8_125);
+  if (host !== undefined && number > 0 && number <= 65_535) return { host: host.replace(/^\[|\]$/g, ''), port: number };
+  complain(`expected host:port, got ${shorten(given)}`);
   return null;
 }
 

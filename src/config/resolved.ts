@@ -9,6 +9,17 @@ export interface AppSpec {
   readonly exportName: string | null;
 }
 
+/** `runtime` is a name of its own, with the master's pid, in the user's runtime directory. */
+export type ControlSocket =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'runtime' }
+  | { readonly kind: 'path'; readonly path: string; readonly isDefault: boolean };
+
+export interface HealthPaths {
+  readonly live: string;
+  readonly ready: string;
+}
+
 /** Times are milliseconds, sizes bytes. One of these belongs to each generation and never changes. */
 export interface Settings {
   readonly app: AppSpec;
@@ -50,6 +61,36 @@ export interface Settings {
   readonly blockedWarning: number;
   readonly release: string | null;
   readonly releaseTimeout: number;
+  readonly controlSocket: ControlSocket;
+  /** Where the page, the metrics and the health checks are served by the master. */
+  readonly admin: Address | null;
+  /** Paths answered on the app's own port, ahead of the app; `null` is none. */
+  readonly health: HealthPaths | null;
+  readonly readyQuorum: number;
+  readonly drainDelay: number;
+  readonly rejectWhileDraining: boolean;
+  /** 0 leaves what Node and the app have. */
+  readonly keepAlive: number;
+  readonly metrics: boolean;
+  readonly statsd: { readonly host: string; readonly port: number } | null;
+  readonly statsdPrefix: string;
+  readonly statsdTags: Readonly<Record<string, string>>;
+  /** `-` or an absolute path. */
+  readonly accessLog: string | null;
+  /** Gunicorn's atoms, or `json`. */
+  readonly accessLogFormat: string;
+  /** An absolute path; `null` is stderr. */
+  readonly errorLog: string | null;
+  readonly captureOutput: boolean;
+  readonly user: string | null;
+  readonly group: string | null;
+  readonly umask: number | null;
+  /** `user`, `user:group` or `:group`. */
+  readonly socketOwner: string | null;
+  readonly daemon: boolean;
+  /** Already in `env`; kept for what shows the configuration. */
+  readonly envFile: string | null;
+  readonly upgradeTimeout: number;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   readonly logFormat: 'auto' | 'pretty' | 'json';
   /** The config file in use, absolute, or `null`. */

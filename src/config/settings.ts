@@ -7,6 +7,8 @@ export type Kind =
   | { readonly type: 'texts' }
   | { readonly type: 'record' }
   | { readonly type: 'addresses' }
+  | { readonly type: 'address' }
+  | { readonly type: 'boolean' }
   | { readonly type: 'choice'; readonly values: readonly string[] }
   | { readonly type: 'count'; readonly min: number; readonly max: number; readonly auto?: true }
   | { readonly type: 'time'; readonly min: number }
@@ -21,7 +23,16 @@ export interface Setting {
   /** The default as the documentation shows it. */
   readonly default: string;
   readonly doc: string;
-  readonly group: 'Service' | 'Workers' | 'Reload and stop' | 'Recycling' | 'Stuck workers' | 'Log';
+  readonly group:
+    | 'Service'
+    | 'Workers'
+    | 'Reload and stop'
+    | 'Recycling'
+    | 'Stuck workers'
+    | 'Control and health'
+    | 'Metrics'
+    | 'Log'
+    | 'Process';
   /** A one-letter flag; the long one is the name in kebab-case. */
   readonly short?: string;
   /** Another long flag. */
@@ -218,6 +229,90 @@ export const settings = {
     group: 'Stuck workers',
     doc: 'Called with the stack of a worker that is killed because it is stuck',
   },
+  controlSocket: {
+    kind: { type: 'text' },
+    default: 'beside the pidfile, or in $XDG_RUNTIME_DIR',
+    group: 'Control and health',
+    doc: 'Unix socket for prefork status, reload and the like; none is off',
+  },
+  admin: {
+    kind: { type: 'address' },
+    default: 'none',
+    group: 'Control and health',
+    doc: 'Address of the page, /metrics and /health: host:port, or unix:/path',
+  },
+  health: {
+    kind: { type: 'boolean' },
+    default: 'false',
+    group: 'Control and health',
+    doc: "Answer the health paths on the app's own port, ahead of the app",
+  },
+  healthLive: {
+    kind: { type: 'text' },
+    default: '/health/live',
+    group: 'Control and health',
+    doc: 'Path of the liveness check; given, it turns health on',
+  },
+  healthReady: {
+    kind: { type: 'text' },
+    default: '/health/ready',
+    group: 'Control and health',
+    doc: 'Path of the readiness check; given, it turns health on',
+  },
+  readyQuorum: {
+    kind: count(1, maxWorkersEver),
+    default: '1',
+    group: 'Control and health',
+    doc: 'Workers that must be ready for the service to be ready',
+  },
+  drainDelay: {
+    kind: time(),
+    default: '0',
+    group: 'Control and health',
+    doc: 'On TERM, how long to go on accepting while readiness says 503, for load balancers to see it',
+  },
+  rejectWhileDraining: {
+    kind: { type: 'boolean' },
+    default: 'false',
+    group: 'Control and health',
+    doc: 'Answer 503 to requests that arrive at a worker that drains for a stop',
+  },
+  keepAlive: {
+    kind: time(),
+    default: '75s',
+    group: 'Control and health',
+    doc: "Idle time of a keep-alive connection, longer than the proxy's; 0 leaves what Node and the app have",
+  },
+  metrics: {
+    kind: { type: 'boolean' },
+    default: 'true',
+    group: 'Metrics',
+    doc: 'Count requests and their durations in the workers',
+  },
+  routeLabel: {
+    kind: { type: 'hook' },
+    default: "the framework's route",
+    group: 'Metrics',
+    doc: 'Function of a request that names its route for the metrics',
+  },
+  statsd: {
+    kind: { type: 'text' },
+    default: 'none',
+    group: 'Metrics',
+    doc: 'Send the same figures to a statsd, host:port, by UDP',
+  },
+  statsdPrefix: {
+    kind: { type: 'text' },
+    default: 'prefork',
+    group: 'Metrics',
+    doc: 'First part of the names in statsd',
+  },
+  statsdTags: {
+    kind: { type: 'record' },
+    default: 'none',
+    group: 'Metrics',
+    doc: 'Tags of every figure in statsd (DogStatsD), NAME=value; repeatable',
+  },
   logLevel: {
     kind: { type: 'choice', values: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] },
     default: 'info',
@@ -229,6 +324,64 @@ export const settings = {
     default: 'auto',
     group: 'Log',
     doc: 'auto is pretty on a terminal, JSON lines otherwise',
+  },
+  errorLog: {
+    kind: { type: 'text' },
+    default: '- (stderr)',
+    group: 'Log',
+    doc: "File for prefork's own log, or - for stderr",
+  },
+  accessLog: { kind: { type: 'text' }, default: 'none', group: 'Log', doc: 'File for the access log, or - for stdout' },
+  accessLogFormat: {
+    kind: { type: 'text' },
+    default: 'as Gunicorn',
+    group: 'Log',
+    doc: "Format of the access log, in Gunicorn's atoms such as %(h)s, or json",
+  },
+  captureOutput: {
+    kind: { type: 'boolean' },
+    default: 'false',
+    group: 'Log',
+    doc: 'Put what workers print into the log, with slot and pid',
+  },
+  user: { kind: { type: 'text' }, default: 'none', group: 'Process', short: 'u', doc: 'User the workers run as' },
+  group: {
+    kind: { type: 'text' },
+    default: "the user's",
+    group: 'Process',
+    short: 'g',
+    doc: 'Group the workers run as',
+  },
+  umask: {
+    kind: { type: 'mode' },
+    default: "the caller's",
+    group: 'Process',
+    doc: 'File mode mask of the workers, octal',
+  },
+  socketOwner: {
+    kind: { type: 'text' },
+    default: "the master's",
+    group: 'Process',
+    doc: 'Owner of unix sockets: user, user:group or :group',
+  },
+  daemon: {
+    kind: { type: 'boolean' },
+    default: 'false',
+    group: 'Process',
+    short: 'D',
+    doc: 'Go to the background once the service is ready',
+  },
+  envFile: {
+    kind: { type: 'text' },
+    default: 'none',
+    group: 'Process',
+    doc: 'File of NAME=value lines for the environment of the app',
+  },
+  upgradeTimeout: {
+    kind: time(1),
+    default: '60s',
+    group: 'Process',
+    doc: 'Time in which a new master must be ready at an upgrade (SIGUSR2)',
   },
 } as const satisfies Readonly<Record<string, Setting>>;
 
@@ -272,6 +425,18 @@ export const foreignNames: ReadonlyMap<string, SettingName | { readonly note: st
   ['node_args', 'nodeArgs'],
   ['execargv', 'nodeArgs'],
   ['worker_abort', 'onWorkerAbort'],
+  ['accesslog', 'accessLog'],
+  ['access_logformat', 'accessLogFormat'],
+  ['access_log_format', 'accessLogFormat'],
+  ['errorlog', 'errorLog'],
+  ['capture_output', 'captureOutput'],
+  ['statsd_host', 'statsd'],
+  ['dogstatsd_tags', 'statsdTags'],
+  ['control_socket', 'controlSocket'],
+  ['keepalive', 'keepAlive'],
+  ['out_file', 'accessLog'],
+  ['uid', 'user'],
+  ['gid', 'group'],
   ['port', 'bind'],
   ['listen', 'bind'],
   ['worker_class', { note: 'there is one kind of worker: a Node process' }],

@@ -27,7 +27,7 @@ describe('the table of settings', () => {
 
   it('has a result for each setting', async (t) => {
     const settings = await load(project(t));
-    const results = [...Object.keys(settings), 'onWorkerAbort'];
+    const results = [...Object.keys(settings), 'onWorkerAbort', 'routeLabel', 'healthLive', 'healthReady'];
     assert.deepEqual(
       settingNames.filter((name) => !results.includes(name)),
       [],
@@ -64,7 +64,7 @@ describe('the table of settings', () => {
       if (!['count', 'time', 'size', 'choice', 'mode', 'surge'].includes(kind.type)) continue;
       // "0 (off)", and "2s, at most half of gracefulTimeout", begin with the value.
       const parsed = parseValue(kind, /^[\w-]+/.exec(byDefault)?.[0], { isText: true, cwd: '/' });
-      if (byDefault.includes(' x cores')) continue;
+      if (byDefault.includes(' x cores') || byDefault.includes('caller')) continue;
       assert.ok(parsed.ok, `${name}: ${byDefault}`);
       assert.equal(settings[name as keyof typeof settings], parsed.value, name);
       checked.push(name);
@@ -98,7 +98,10 @@ describe('the sample in config/', () => {
     assert.ok(whole.includes("\n  queues: 'auto',"));
     const cwd = project(t, { 'server.js': '', 'supervisor.config.ts': whole.replace('/srv/shop/current', '.') });
     const settings = await load(cwd, { flags: {} });
-    assert.deepEqual([settings.maxSurge, settings.maxMemory, settings.hooks], [2, 2 ** 30, ['onWorkerAbort']]);
+    assert.deepEqual(
+      [settings.maxSurge, settings.maxMemory, settings.hooks],
+      [2, 2 ** 30, ['onWorkerAbort', 'routeLabel']],
+    );
   });
 });
 

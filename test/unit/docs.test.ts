@@ -6,7 +6,7 @@ import { flagOf, type Setting, type SettingName, settingNames, settingOf } from 
 
 const path = new URL('../../docs/settings.md', import.meta.url);
 
-const flagless: ReadonlySet<SettingName> = new Set(['app', 'args', 'onWorkerAbort']);
+const flagless: ReadonlySet<SettingName> = new Set(['app', 'args', 'onWorkerAbort', 'routeLabel']);
 
 function takes({ kind }: Setting): string {
   switch (kind.type) {
@@ -20,6 +20,10 @@ function takes({ kind }: Setting): string {
       return 'size';
     case 'surge':
       return "whole number, or a share such as `'25%'`";
+    case 'address':
+      return 'address';
+    case 'boolean':
+      return '`true` or `false`';
     case 'addresses':
       return 'address, or a list of them';
     case 'record':

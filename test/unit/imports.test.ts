@@ -20,11 +20,13 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   config: ['errors', 'core'],
   ipc: ['errors', 'core', 'config'],
   telemetry: ['errors', 'core', 'config', 'ipc'],
-  worker: ['errors', 'core', 'config', 'ipc'],
+  worker: ['errors', 'core', 'config', 'ipc', 'app'],
   master: ['errors', 'core', 'config', 'ipc'],
-  arbiter: ['errors', 'core', 'config', 'ipc', 'telemetry', 'master'],
-  cli: ['errors', 'core', 'config', 'ipc', 'telemetry', 'master', 'arbiter'],
-  index: ['errors', 'config'],
+  control: ['errors', 'core', 'config', 'ipc', 'telemetry'],
+  app: ['errors'],
+  arbiter: ['errors', 'core', 'config', 'ipc', 'telemetry', 'master', 'control'],
+  cli: ['errors', 'core', 'config', 'ipc', 'telemetry', 'master', 'control', 'arbiter'],
+  index: ['errors', 'config', 'app'],
 };
 
 const internals = /_createServerHandle|_getServer\b|_httpMessage|_listeningId|internalMessage|_pipeName/;

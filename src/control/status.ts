@@ -1,0 +1,85 @@
+/** What the control socket, the page and `prefork top` show of the service: plain data, one version of it. */
+import type { Phase, ReloadOutcome } from '../core/model.ts';
+
+/** Version of everything the control interface says; a field may be added without a new one. */
+export const statusVersion = 1;
+
+/** `degraded`: enough workers are ready, but not all; `not_ready`: fewer than `readyQuorum`. */
+export type Health = 'healthy' | 'degraded' | 'not_ready' | 'draining';
+
+/** Times of day are ISO texts, spans seconds, sizes bytes, unless a name says otherwise. */
+export interface Status {
+  readonly version: typeof statusVersion;
+  /** Of prefork itself. */
+  readonly prefork: string;
+  readonly node: string;
+  readonly name: string;
+  readonly pid: number;
+  readonly uptime: number;
+  readonly generation: number;
+  readonly state: 'starting' | 'running' | 'reloading' | 'dormant' | 'stopping';
+  readonly health: Health;
+  readonly app: string;
+  /** Workers there should be, and of those how many are ready. */
+  readonly wanted: number;
+  readonly ready: number;
+  readonly reload: {
+    readonly running: {
+      readonly reload: number;
+      readonly step: 'preparing' | 'canary' | 'rolling';
+      readonly uptime: number;
+    } | null;
+    readonly last: LastReload | null;
+  };
+  readonly listeners: readonly ListenerStatus[];
+  readonly workers: readonly WorkerStatus[];
+}
+
+export interface LastReload {
+  readonly reload: number;
+  readonly verdict: ReloadOutcome['verdict'];
+  readonly generation: number;
+  readonly reason: string | null;
+  /** Seconds. */
+  readonly duration: number;
+}
+
+export interface ListenerStatus {
+  /** As `bind` writes it. */
+  readonly address: string;
+  readonly queues: number;
+  readonly backlog: number;
+  /** Connections that wait to be accepted, over all queues; `null` where the system does not say. */
+  readonly waiting: number | null;
+}
+
+export interface WorkerStatus {
+  readonly slot: number;
+  readonly id: number;
+  readonly pid: number | null;
+  readonly generation: number;
+  readonly phase: Phase['name'];
+  /** Why it leaves or is killed; `null` while it does neither. */
+  readonly reason: string | null;
+  readonly uptime: number;
+  /** Seconds since its last heartbeat. */
+  readonly heartbeatAge: number;
+  readonly requests: number;
+  /** Over the last few heartbeats. */
+  readonly requestsPerSecond: number;
+  /** Milliseconds, over the last few heartbeats; `null` where no request ended, or metrics are off. */
+  readonly latencyP50: number | null;
+  readonly latencyP99: number | null;
+  readonly inFlight: number;
+  readonly connections: number;
+  readonly rss: number;
+  readonly heapUsed: number;
+  /** Milliseconds. */
+  readonly loopDelayP99: number;
+  /** 0 to 1. */
+  readonly loopUtilisation: number;
+  /** Cores in use, 0 to the number of cores. */
+  readonly cpu: number;
+  /** Times the slot got a new worker because one was gone. */
+  readonly restarts: number;
+}
