@@ -31,14 +31,22 @@ const retryDelay = 1_000;
 export class Handover {
   readonly #options: HandoverOptions;
   readonly #holdings = new Map<number, Holding>();
+  #isOver = false;
 
   constructor(options: HandoverOptions) {
     this.#options = options;
   }
 
+  /** The service stops and lets go of its sockets: who boots now and asks for one is about to be killed. */
+  end(): void {
+    this.#isOver = true;
+  }
+
   /** Answers a worker's `listen()` with handles, or with the reason why there are none. */
   async answer(id: number, message: ListenMessage, settings: Settings): Promise<void> {
     const { pool } = this.#options;
+    // Binding anew would find the address in use, by the workers that still drain.
+    if (this.#isOver) return;
     try {
       const listeners = await this.#open(message, settings);
       const holding = this.#holdings.get(id);
@@ -51,6 +59,7 @@ export class Handover {
         pool.send(id, { type: 'handle', seq: message.seq, listener: key, queue, count: given.length, backlog }, handle);
       }
     } catch (error) {
+      if (this.#isOver) return;
       if (message.bound && error instanceof BindError) this.#options.onBindError(error);
       else this.#options.logger().error({ worker: id }, messageOf(error));
       pool.send(id, { type: 'refused', seq: message.seq, errno: errnoOf(error) });
@@ -106,7 +115,7 @@ export class Handover {
         return (await listeners.openAll(addresses, settings.backlog)).listeners;
       } catch (error) {
         const inUse = error instanceof BindError && error.errno === 'EADDRINUSE';
-        if (!inUse || !isStarting() || attempt >= retries) throw error;
+        if (!inUse || !isStarting() || this.#isOver || attempt >= retries) throw error;
         this.#options.logger().warn(`${error.message}; trying again (${attempt + 1} of ${retries})`);
         await new Promise((resolve) => setTimeout(resolve, retryDelay));
       }

@@ -125,6 +125,7 @@ export class Master {
         this.#announce();
         return;
       case 'unlisten':
+        this.#handover.end();
         this.#listeners.closeAll();
         return;
       case 'exit':
