@@ -4,6 +4,7 @@ import { BindError, messageOf } from '../errors.ts';
 import type { WorkerMessage } from '../ipc/messages.ts';
 import { errnoOf, type Listener, type Listeners } from '../master/listeners.ts';
 import type { Pool } from '../master/pool.ts';
+import { maxAppListeners, refusalFor } from '../master/rights.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 type ListenMessage = Extract<WorkerMessage, { type: 'listen' }>;
@@ -18,6 +19,8 @@ interface Holding {
 export interface HandoverOptions {
   readonly listeners: Listeners;
   readonly pool: Pool;
+  /** Sockets that were open when the master started. */
+  readonly inherited: ReadonlySet<number>;
   readonly logger: () => Logger;
   /** Whether an address in use is worth another try: a predecessor may be on its way out. */
   readonly isStarting: () => boolean;
@@ -106,8 +109,24 @@ export class Handover {
     return new Set([...ids].flatMap((id) => [...(this.#holdings.get(id)?.held.keys() ?? [])]));
   }
 
+  /** @throws BindError where the workers' user could not bind it, and the configuration does not name it */
+  #authorise(query: ListenMessage['query'], settings: Settings): void {
+    const { listeners, inherited } = this.#options;
+    const isFull = listeners.all().length >= maxAppListeners;
+    const errno = isFull ? 'EMFILE' : refusalFor(query, settings, inherited);
+    if (errno === null) return;
+    const reason = {
+      EMFILE: `the app listens on ${maxAppListeners} addresses already`,
+      EBADF: 'it is no socket that prefork was started with',
+      EACCES: 'the user of the workers may not bind it, and bind does not name it',
+    }[errno];
+    const label = labelOf(query);
+    throw new BindError(label, errno, `the app asks for ${label}: ${reason} (${errno})`);
+  }
+
   async #open(message: ListenMessage, settings: Settings): Promise<Listener[]> {
     const { listeners, isStarting } = this.#options;
+    if (!message.bound) this.#authorise(message.query, settings);
     for (let attempt = 0; ; attempt += 1) {
       try {
         if (!message.bound) return [await listeners.openQuery(message.query, message.ordinal, settings.backlog)];
@@ -121,6 +140,11 @@ export class Handover {
       }
     }
   }
+}
+
+function labelOf({ address, port, fd, addressType }: ListenMessage['query']): string {
+  if (fd !== null && fd >= 0) return `fd://${fd}`;
+  return addressType === -1 ? `unix:${address ?? ''}` : `${address ?? ''}:${port ?? 0}`;
 }
 
 /** A listener with one queue is everybody's. */

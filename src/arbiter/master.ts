@@ -25,6 +25,8 @@ export interface MasterOptions {
   readonly log: Log;
   readonly listeners: Listeners;
   readonly queueCount: number;
+  /** Sockets that were open when the master started. */
+  readonly inherited: ReadonlySet<number>;
 }
 
 export class Master {
@@ -39,7 +41,7 @@ export class Master {
   readonly #sentinel = new Sentinel();
   #pidfile: Pidfile | null = null;
 
-  constructor({ request, settings, log, listeners, queueCount }: MasterOptions) {
+  constructor({ request, settings, log, listeners, queueCount, inherited }: MasterOptions) {
     const logger = () => log.logger;
     this.#log = log;
     this.#listeners = listeners;
@@ -63,6 +65,7 @@ export class Master {
     this.#handover = new Handover({
       listeners,
       pool: this.#pool,
+      inherited,
       logger,
       isStarting: () => this.#arbiter.fleet.start === 'starting',
       onBindError: (error) => this.#onBindError(error),

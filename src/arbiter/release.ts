@@ -1,6 +1,7 @@
 /** The release command: run once per reload, before any worker of the new generation. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { launchAs } from '../config/identity.ts';
 import type { Settings } from '../config/resolved.ts';
 import { ReleaseError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -15,7 +16,9 @@ export function runRelease(settings: Settings, logger: Logger, signal: AbortSign
   if (release === null) return Promise.resolve();
   return new Promise((resolve, reject) => {
     // The operator wrote a shell command in the config; nothing from elsewhere is put into it.
-    const child = spawn('/bin/sh', ['-c', release], {
+    const { command, args, ids } = launchAs(settings.identity, '/bin/sh', ['-c', release]);
+    const child = spawn(command, args, {
+      ...ids,
       cwd: settings.chdir,
       env: { ...settings.env },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -5,6 +5,7 @@ import { exitStatus, PreforkError } from '../errors.ts';
 import { supportsReusePort } from '../ipc/node-internals.ts';
 import { Listeners } from '../master/listeners.ts';
 import { Pidfile } from '../master/pidfile.ts';
+import { inheritedSockets } from '../master/rights.ts';
 import { listenToSignals } from '../master/signals.ts';
 import { masterTitle } from '../master/title.ts';
 import { openLog } from '../telemetry/logger.ts';
@@ -19,6 +20,9 @@ import { noticesFor } from './notices.ts';
  */
 export async function start(request: LoadRequest): Promise<void> {
   process.title = masterTitle('');
+  const inherited = inheritedSockets();
+  // The master's own files do not depend on who starts it; its workers get the caller's mask.
+  process.umask(0o022);
   let master: Master | null = null;
   let listeners: Listeners | null = null;
   listenToSignals((_signal, event) => {
@@ -36,14 +40,20 @@ export async function start(request: LoadRequest): Promise<void> {
   try {
     if (settings.pidfile !== null) new Pidfile(settings.pidfile).check();
     for (const notice of noticesFor(settings)) logger.warn(notice);
+    if (process.geteuid?.() === 0 && settings.user === null)
+      logger.warn('started as root without user: the workers have all rights of root; set user (-u)');
     const queueCount = queueCountFor(settings);
-    listeners = new Listeners({ queues: queueCount, socketMode: settings.socketMode });
+    listeners = new Listeners({
+      queues: queueCount,
+      socketMode: settings.socketMode,
+      socketOwner: settings.socketOwner,
+    });
     await openFirst(listeners, settings, logger);
     logger.info(
       { pid: process.pid, node: process.version, workers: settings.workers, app: settings.app.path },
       `prefork starts ${settings.workers} workers for ${settings.app.given}${bindText(listeners)}`,
     );
-    master = new Master({ request, settings, log, listeners, queueCount });
+    master = new Master({ request, settings, log, listeners, queueCount, inherited });
     master.start();
   } catch (error) {
     listeners?.closeAll();

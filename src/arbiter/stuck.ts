@@ -59,9 +59,9 @@ export class Stuck {
     this.#found.delete(id);
     if (found === undefined) return;
     const settings = this.#options.settingsOf(found.generation);
-    const { configFile, chdir, env, hooks } = settings;
+    const { configFile, chdir: cwd, env, hooks, identity } = settings;
     if (configFile === null || !hooks.includes('onWorkerAbort')) return;
-    const failure = await callHook(configFile, chdir, { ...env }, 'onWorkerAbort', found);
+    const failure = await callHook({ configFile, cwd, env: { ...env }, identity }, 'onWorkerAbort', found);
     if (failure !== null)
       this.#options.logger().error({ hook: 'onWorkerAbort' }, `the hook onWorkerAbort failed: ${failure}`);
   }

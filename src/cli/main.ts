@@ -41,6 +41,7 @@ async function run(argv: readonly string[]): Promise<void> {
     configFile: flags.configFile ?? cmdArgs.configFile,
     env: { ...process.env },
     cwd: logicalCwd(),
+    umask: process.umask(),
   };
   const problems = [...cmdArgs.problems, ...flags.problems];
   if (problems.length > 0) throw new ConfigError([...problems, ...(await problemsOf(request))]);

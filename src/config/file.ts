@@ -7,6 +7,7 @@ import { existsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError } from '../errors.ts';
+import { type Identity, launchAs } from './identity.ts';
 import type { ProbeOrder, ProbeReport } from './probe-messages.ts';
 import { shorten } from './show.ts';
 
@@ -43,10 +44,32 @@ function isFile(path: string): boolean {
  * @throws ConfigError where it cannot be loaded, whatever it does instead
  */
 export function readConfigFile(path: string, cwd: string, env: NodeJS.ProcessEnv): Promise<Record<string, unknown>> {
+  if (process.geteuid?.() === 0 && isEverybodys(path)) {
+    const advice = 'as root prefork does not run what everybody can change; chmod o-w it';
+    return Promise.reject(problem(path, `the file, or its directory, is writable by everybody: ${advice}`));
+  }
   return probe({ type: 'settings', path, parent: process.pid }, cwd, env, deadline).then((report) => {
     if (report.type === 'settings') return report.settings;
     throw problem(path, report.type === 'failed' ? report.reason : 'the config file gave no settings');
   });
+}
+
+/** In a directory such as /tmp the sticky bit keeps others from replacing the file. */
+function isEverybodys(path: string): boolean {
+  try {
+    const folder = statSync(dirname(path)).mode;
+    return (statSync(path).mode & 0o002) !== 0 || ((folder & 0o002) !== 0 && (folder & 0o1000) === 0);
+  } catch {
+    return false;
+  }
+}
+
+export interface HookPlace {
+  readonly configFile: string;
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** Who it runs as. */
+  readonly identity: Identity | null;
 }
 
 /**
@@ -54,28 +77,34 @@ export function readConfigFile(path: string, cwd: string, env: NodeJS.ProcessEnv
  *
  * @returns why it failed, `null` where it did not
  */
-export async function callHook(
-  path: string,
-  cwd: string,
-  env: NodeJS.ProcessEnv,
-  name: string,
-  argument: unknown,
-): Promise<string | null> {
+export async function callHook(place: HookPlace, name: string, argument: unknown): Promise<string | null> {
+  const { configFile: path, cwd, env, identity } = place;
   try {
-    const report = await probe({ type: 'hook', path, parent: process.pid, name, argument }, cwd, env, deadline);
+    const order: ProbeOrder = { type: 'hook', path, parent: process.pid, name, argument };
+    const report = await probe(order, cwd, env, deadline, identity);
     return report.type === 'failed' ? report.reason : null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
 }
 
-function probe(order: ProbeOrder, cwd: string, env: NodeJS.ProcessEnv, within: number): Promise<ProbeReport> {
+function probe(
+  order: ProbeOrder,
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+  within: number,
+  identity: Identity | null = null,
+): Promise<ProbeReport> {
   return new Promise((resolvePromise, reject) => {
+    const execArgv = ['--no-warnings=ExperimentalWarning', ...probeLoader];
+    const { command, args, ids } = launchAs(identity, process.execPath, execArgv);
     const child = fork(probeFile, [], {
+      ...ids,
+      execPath: command,
       // The working directory of an old release may be gone; its absence is told of the setting that names it.
       cwd: existsSync(cwd) ? cwd : dirname(order.path),
       env: { ...env, NODE_CHANNEL_FD: undefined },
-      execArgv: ['--no-warnings=ExperimentalWarning', ...probeLoader],
+      execArgv: [...args],
       serialization: 'json',
       // What a config prints is the operator's to see, and must not be taken for the app's output.
       stdio: ['ignore', 2, 2, 'ipc'],

@@ -32,6 +32,7 @@ export async function loadSettings(request: LoadRequest): Promise<Settings> {
     configFile,
     hooks: Object.keys(fileValues).filter((name) => fileValues[name] === functionMarker),
     cores: availableParallelism(),
+    umask: request.umask ?? 0o022,
   };
   const resolved = resolveSettings(draft);
   if (resolved.problems.length > 0) throw new ConfigError(resolved.problems);

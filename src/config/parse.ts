@@ -123,7 +123,7 @@ function parseSize(value: unknown, context: ParseContext): Parsed {
 }
 
 function parseMode(value: unknown): Parsed {
-  const text = typeof value === 'number' && Number.isInteger(value) ? value.toString(8) : value;
+  const text = typeof value === 'number' && Number.isInteger(value) ? value.toString(8).padStart(3, '0') : value;
   const isMode = typeof text === 'string' && /^0?o?[0-7]{3}$/.test(text);
   return isMode ? ok(Number.parseInt(text.slice(-3), 8)) : no("permissions such as '660' or 0o660");
 }

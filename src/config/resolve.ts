@@ -4,6 +4,8 @@ import { basename, extname, resolve } from 'node:path';
 import type { Problem } from '../errors.ts';
 import type { Address } from './address.ts';
 import { findApp, noApp } from './app.ts';
+import { readEnvFile } from './env-file.ts';
+import { type Found, findIdentity, findOwner, type Identity, type Owner } from './identity.ts';
 import type { Value } from './merge.ts';
 import type { AppSpec, ControlSocket, HealthPaths, LoadRequest, Settings } from './resolved.ts';
 import { maxWorkersEver, type SettingName } from './settings.ts';
@@ -18,6 +20,7 @@ export interface Draft {
   readonly configFile: string | null;
   readonly hooks: readonly string[];
   readonly cores: number;
+  readonly umask: number;
 }
 
 /** Variables that are the master's own business. */
@@ -67,7 +70,15 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
   const app: AppSpec = 'app' in found ? found.app : { given: given ?? '', path: '', exportName: null };
   const bind = get<readonly Address[]>('bind', []);
   const pidfile = get<string | null>('pidfile', null);
-  const workerEnv = environmentOf(env, get<Record<string, string>>('env', {}), bind);
+  const user = get<string | null>('user', null);
+  const identity = take(findIdentity(user, get<string | null>('group', null)), (message) =>
+    complain(user === null ? 'group' : 'user', message),
+  );
+  const owner = get<string | null>('socketOwner', null);
+  const socketOwner = owner === null ? identity : take(findOwner(owner), (message) => complain('socketOwner', message));
+  const envFile = fileOf(get<string | null>('envFile', null), cwd);
+  const fromFile = envFile === null ? {} : readEnvFile(envFile, (message) => complain('envFile', message));
+  const workerEnv = environmentOf(env, { ...fromFile, ...get<Record<string, string>>('env', {}) }, bind, identity);
 
   const pidPath = pidfile === null ? null : resolve(cwd, pidfile);
 
@@ -123,12 +134,13 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
     accessLogFormat: get('accessLogFormat', defaultAccessLogFormat),
     errorLog: get('errorLog', '-') === '-' ? null : fileOf(get('errorLog', '-'), cwd),
     captureOutput: get('captureOutput', false),
-    user: get<string | null>('user', null),
+    user,
     group: get<string | null>('group', null),
-    umask: get<number | null>('umask', null),
-    socketOwner: get<string | null>('socketOwner', null),
+    identity,
+    umask: get('umask', draft.umask),
+    socketOwner,
     daemon: get('daemon', false),
-    envFile: fileOf(get<string | null>('envFile', null), cwd),
+    envFile,
     upgradeTimeout: get('upgradeTimeout', 60_000),
     logLevel: get('logLevel', 'info'),
     logFormat: get('logFormat', 'auto'),
@@ -187,6 +199,12 @@ function statsdOf(given: string | null, complain: (message: string) => void): Se
   return null;
 }
 
+function take<T extends Identity | Owner | null>(found: Found<T>, complain: (message: string) => void): T | null {
+  if ('value' in found) return found.value;
+  complain(found.problem);
+  return null;
+}
+
 function nameOf(app: AppSpec): string {
   return basename(app.path, extname(app.path)) || 'app';
 }
@@ -195,12 +213,17 @@ function environmentOf(
   env: LoadRequest['env'],
   own: Readonly<Record<string, string>>,
   bind: readonly Address[],
+  identity: Identity | null,
 ): Record<string, string> {
   const result: Record<string, string> = {};
   for (const [name, value] of Object.entries(env))
     if (value !== undefined && !withheld.test(name)) result[name] = value;
   const tcp = bind.find((address) => address.kind === 'tcp');
   if (tcp?.kind === 'tcp') result.PORT = String(tcp.port);
+  // As login, su and systemd do it for another user.
+  if (identity !== null && identity.name !== null) {
+    Object.assign(result, { USER: identity.name, LOGNAME: identity.name, HOME: identity.home ?? '/' });
+  }
   return { ...result, ...own };
 }
 

@@ -1,5 +1,6 @@
 /** The configuration after all sources are merged, checked and put into one unit: what the rest of prefork reads. */
 import type { Address } from './address.ts';
+import type { Identity, Owner } from './identity.ts';
 
 export interface AppSpec {
   /** As it was given, for messages. */
@@ -84,9 +85,11 @@ export interface Settings {
   readonly captureOutput: boolean;
   readonly user: string | null;
   readonly group: string | null;
-  readonly umask: number | null;
-  /** `user`, `user:group` or `:group`. */
-  readonly socketOwner: string | null;
+  /** Who the workers, the release command and the hooks run as; `null` is whoever runs the master. */
+  readonly identity: Identity | null;
+  /** File mode mask of the workers. */
+  readonly umask: number;
+  readonly socketOwner: Owner | null;
   readonly daemon: boolean;
   /** Already in `env`; kept for what shows the configuration. */
   readonly envFile: string | null;
@@ -109,6 +112,8 @@ export interface LoadRequest {
   readonly configFile: string | null;
   /** The environment as the master was started with. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** The caller's file mode mask; the master has one of its own. */
+  readonly umask?: number;
   /** The working directory as the shell names it (symlinks kept), so that a moved `current` link is seen. */
   readonly cwd: string;
 }

@@ -360,7 +360,7 @@ export const settings = {
   },
   socketOwner: {
     kind: { type: 'text' },
-    default: "the master's",
+    default: "the workers' user",
     group: 'Process',
     doc: 'Owner of unix sockets: user, user:group or :group',
   },

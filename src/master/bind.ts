@@ -1,11 +1,12 @@
 /** Binds addresses: one handle per queue, none of them accepting. */
 import { lookup } from 'node:dns/promises';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, lchownSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import type { Address } from '../config/address.ts';
+import type { Owner } from '../config/identity.ts';
 import { BindError, messageOf } from '../errors.ts';
 import { bindHandle, type Handle, handleAddress, UV_TCP_REUSEPORT } from '../ipc/node-internals.ts';
 import { clearStaleSocket } from './unix-socket.ts';
@@ -18,6 +19,7 @@ export interface BindOptions {
   readonly queues: number;
   /** Permission bits of a unix socket. */
   readonly socketMode: number;
+  readonly socketOwner: Owner | null;
 }
 
 /** What to bind, in the terms of node:net; host names are resolved. */
@@ -57,7 +59,7 @@ export function tcpLabel(host: string | null, port: number): string {
  */
 export async function bindTarget(target: Target, options: BindOptions): Promise<Handle[]> {
   if (target.fd !== null) return [wrapInherited(target, target.fd)];
-  if (target.addressType === -1) return [await bindUnix(target, options.socketMode)];
+  if (target.addressType === -1) return [await bindUnix(target, options)];
   return options.queues > 1 ? bindQueues(target, options.queues) : [bindTcp(target, target.port, 0)];
 }
 
@@ -86,20 +88,35 @@ function bindQueues(target: Target, queues: number): Handle[] {
   }
 }
 
-async function bindUnix(target: Target, mode: number): Promise<Handle> {
+async function bindUnix(target: Target, { socketMode, socketOwner }: BindOptions): Promise<Handle> {
   const path = target.host ?? '';
   // libuv cuts a longer one, and binds somewhere else.
   if (Buffer.byteLength(path) > maxUnixPath) throw bindError(target.label, -constants.errno.ENAMETOOLONG);
   await clearStaleSocket(path);
   // The umask gives the mode at the moment of creation: a chmod after it would leave a moment in which anybody connects.
-  const umask = process.umask(0o777 & ~mode);
+  const umask = process.umask(0o777 & ~socketMode);
   try {
     const handle = bindHandle(path, -1, -1, null, 0);
-    if (typeof handle !== 'number') return handle;
+    if (typeof handle !== 'number') {
+      if (socketOwner !== null) giveAway(path, socketOwner, handle);
+      return handle;
+    }
     // libuv says EACCES where the system said ENOENT.
     throw bindError(target.label, existsSync(dirname(path)) ? handle : -constants.errno.ENOENT);
   } finally {
     process.umask(umask);
+  }
+}
+
+function giveAway(path: string, { uid, gid }: Owner, handle: Handle): void {
+  try {
+    lchownSync(path, uid, gid);
+  } catch (error) {
+    handle.close();
+    const advice = 'only root can give a socket away; leave socketOwner out, or name a group of your own';
+    throw new BindError(`unix:${path}`, 'EPERM', `cannot give unix:${path} to its owner: ${advice} (EPERM)`, {
+      cause: error,
+    });
   }
 }
 

@@ -9,6 +9,7 @@ import {
   openSync,
   readFileSync,
   readSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
@@ -39,6 +40,7 @@ export class Pidfile {
 
   /** Writes our pid. Throws as {@link check} does, and FileError where it cannot be written. */
   write(): void {
+    this.#checkFolder();
     const temporary = join(dirname(this.path), `.${basename(this.path)}.${randomBytes(6).toString('hex')}`);
     try {
       const fd = openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644);
@@ -57,6 +59,17 @@ export class Pidfile {
       removeQuietly(temporary);
     }
     this.#written = true;
+  }
+
+  /** Where everybody can move files about, root's file can be replaced by anybody's. */
+  #checkFolder(): void {
+    if (process.geteuid?.() !== 0) return;
+    const folder = dirname(this.path);
+    const mode = statSync(folder, { throwIfNoEntry: false })?.mode ?? 0;
+    if ((mode & 0o002) === 0 || (mode & 0o1000) !== 0) return;
+    throw new FileError(
+      `cannot write the pidfile ${this.path}: ${folder} is writable by everybody; as root choose another, or chmod +t it`,
+    );
   }
 
   /** A link fails where the name is taken, so of two masters that start together one is refused. */

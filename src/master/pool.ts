@@ -1,6 +1,7 @@
 /** The processes: forks workers through node:cluster, carries messages, and reports what becomes of them as events. */
 import cluster, { type ClusterSettings, type Worker as ClusterWorker } from 'node:cluster';
 import { fileURLToPath } from 'node:url';
+import { launchAs } from '../config/identity.ts';
 import type { Settings } from '../config/resolved.ts';
 import type { Event } from '../core/events.ts';
 import type { Limits } from '../core/model.ts';
@@ -62,8 +63,7 @@ export class Pool {
     const { id, settings } = order;
     let worker: ClusterWorker;
     try {
-      cluster.setupPrimary(clusterSettings(settings));
-      worker = cluster.fork(environment(order));
+      worker = fork(settings, environment(order));
     } catch (error) {
       this.#listener.onEvent({ type: 'spawnFailed', id, reason: messageOf(error), jitter: Math.random() });
       return;
@@ -145,6 +145,25 @@ export class Pool {
     entry.tokens = Math.min(maxRate * 4, entry.tokens + ((now - entry.refilledAt) * maxRate) / 1_000) - 1;
     entry.refilledAt = now;
     return entry.tokens < 0;
+  }
+}
+
+/**
+ * cluster.fork() starts process.execPath, and asks nobody: where another program has to come first, it is named there for
+ * the moment. The worker's mask is set for the same moment, and inherited.
+ */
+function fork(settings: Settings, env: NodeJS.ProcessEnv): ClusterWorker {
+  const { execPath } = process;
+  const { execArgv = [], ...rest } = clusterSettings(settings);
+  const { command, args, ids } = launchAs(settings.identity, execPath, execArgv);
+  cluster.setupPrimary({ ...rest, ...ids, execArgv: [...args] });
+  const umask = process.umask(settings.umask);
+  try {
+    process.execPath = command;
+    return cluster.fork(env);
+  } finally {
+    process.execPath = execPath;
+    process.umask(umask);
   }
 }
 

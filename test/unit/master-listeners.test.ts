@@ -9,7 +9,7 @@ import { supportsReusePort } from '../../src/ipc/node-internals.ts';
 import { errnoOf, Listeners } from '../../src/master/listeners.ts';
 
 function open(t: TestContext, options: { queues?: number; socketMode?: number } = {}): Listeners {
-  const listeners = new Listeners({ queues: 1, socketMode: 0o660, ...options });
+  const listeners = new Listeners({ queues: 1, socketMode: 0o660, socketOwner: null, ...options });
   t.after(() => listeners.closeAll());
   return listeners;
 }

@@ -1,0 +1,67 @@
+/**
+ * What a worker may have bound. The master binds for its workers, and may have more rights than they: what they could
+ * not bind themselves it binds only where the configuration names it (as Apache's CVE-2019-0211 and php-fpm's
+ * CVE-2021-21703 teach: children are not to be trusted by a parent that is root).
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import type { Address } from '../config/address.ts';
+import type { Settings } from '../config/resolved.ts';
+import type { ListenQuery } from '../ipc/messages.ts';
+
+/** Addresses that apps named themselves, over all workers: no app has so many, and each costs a file descriptor. */
+export const maxAppListeners = 256;
+
+/** Sockets that were there before prefork opened its first file: a service manager's, or a shell's. */
+export function inheritedSockets(): ReadonlySet<number> {
+  try {
+    return new Set(
+      readdirSync('/proc/self/fd')
+        .map(Number)
+        .filter((fd) => fd > 2 && isSocket(fd)),
+    );
+  } catch {
+    return new Set();
+  }
+}
+
+function isSocket(fd: number): boolean {
+  try {
+    return statSync(`/proc/self/fd/${fd}`).isSocket();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Whether the master has to refuse what an app's own `listen()` names.
+ *
+ * @returns the system's name for the error that the worker would have got by itself
+ */
+export function refusalFor(
+  query: ListenQuery,
+  { bind, identity }: Pick<Settings, 'bind' | 'identity'>,
+  inherited: ReadonlySet<number>,
+): 'EBADF' | 'EACCES' | null {
+  if (query.fd !== null && query.fd >= 0) return inherited.has(query.fd) || names(bind, query) ? null : 'EBADF';
+  if (identity === null || identity.uid === 0 || names(bind, query)) return null;
+  if (query.addressType === -1) return 'EACCES';
+  const port = query.port ?? 0;
+  return port > 0 && port < firstUnprivilegedPort() ? 'EACCES' : null;
+}
+
+function names(bind: readonly Address[], { address, port, fd, addressType }: ListenQuery): boolean {
+  return bind.some((each) => {
+    if (each.kind === 'fd') return each.fd === fd;
+    if (each.kind === 'unix') return addressType === -1 && each.path === address;
+    return addressType !== -1 && each.port === port;
+  });
+}
+
+/** See ip_unprivileged_port_start in ip-sysctl of the Linux kernel. */
+function firstUnprivilegedPort(): number {
+  try {
+    return Number(readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8'));
+  } catch {
+    return 1_024;
+  }
+}

@@ -1,0 +1,266 @@
+/** Users, groups, masks and what a worker may have of the master's rights. As root; elsewhere these skip. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { stopClean } from '../support/invariants.ts';
+import { bin, fixture } from '../support/paths.ts';
+import { freePort, requestJson } from '../support/request.ts';
+import { type Supervisor, type SupervisorOptions, startSupervisor } from '../support/supervisor.ts';
+import { until } from '../support/until.ts';
+
+const isRoot = process.geteuid?.() === 0 && process.platform === 'linux';
+const skip = isRoot ? false : 'needs root on Linux';
+const app = fixture('privileges/app.cjs');
+/** Users that every Debian has: one with no other group, and one that nobody logs in as. */
+const nobody = { uid: 65_534, gid: 65_534 };
+
+/** The folder of a run is its owner's alone; the workers of these tests are somebody else. */
+async function start(t: TestContext, options: SupervisorOptions): Promise<Supervisor> {
+  const s = await startSupervisor(t, { app, workers: 1, ...options });
+  return await s.waitReady();
+}
+
+/** Runs a supervisor that is expected to refuse. */
+function refused(args: readonly string[], ids: { uid?: number; gid?: number } = {}, cwd = '/') {
+  const { status, stderr } = spawnSync(process.execPath, [bin, ...args], {
+    ...ids,
+    cwd,
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+  return { status, lines: stderr.trimEnd().split('\n') };
+}
+
+describe('user and group', { skip }, () => {
+  it('SEC-06: the workers are that user, with no way back; so is the release command, and a reload keeps it', async (t) => {
+    const s = await start(t, {
+      args: ['-u', 'nobody', '--umask', '027'],
+      config: { release: 'echo "release as $(id -u):$(id -g)"' },
+    });
+    const self = await requestJson(s.target, '/self');
+    assert.deepEqual([self.uid, self.gid, self.groups], [nobody.uid, nobody.gid, [nobody.gid]]);
+    assert.equal(self.umask, 0o027);
+    assert.match(String(self.capabilities), /^0+$/);
+    const { USER, LOGNAME, HOME } = self.env as Record<string, string>;
+    assert.deepEqual([USER, LOGNAME, HOME], ['nobody', 'nobody', '/nonexistent']);
+    assert.deepEqual(await requestJson(s.target, '/regain'), {
+      setuid: 'EPERM',
+      setgid: 'EPERM',
+      setgroups: 'EPERM',
+      shadow: 'EACCES',
+    });
+    const { msg } = await s.reload();
+    assert.match(msg, /done/);
+    assert.ok(s.log.some((line) => line.msg === 'release: release as 65534:65534'));
+    assert.equal((await requestJson(s.target, '/self')).uid, nobody.uid);
+    await stopClean(s);
+  });
+
+  it('SEC-06: a user of several groups has them all, and a group that is given is the only one', async (t) => {
+    // Of a system that has none, one is made of what is there: the groups are the kernel's business, not the name's.
+    const several = execFileSync('sh', [
+      '-c',
+      'getent passwd | cut -d: -f1 | while read u; do [ "$(id -u $u)" = 0 ] || [ $(id -G $u | wc -w) -lt 2 ] || { echo $u; break; }; done',
+    ])
+      .toString()
+      .trim();
+    if (several === '') return t.skip('no user of this system has more groups than one');
+    const groups = execFileSync('id', ['-G', several]).toString().trim().split(' ').map(Number);
+    const s = await start(t, { args: ['-u', several] });
+    const self = await requestJson(s.target, '/self');
+    assert.deepEqual(
+      self.groups,
+      [...groups].sort((a, b) => a - b),
+    );
+    assert.deepEqual(self.execArgv, []);
+    assert.match(String(self.title), /^prefork: worker 0/);
+    await stopClean(s);
+    const one = await start(t, { args: ['-u', several, '-g', 'nogroup'] });
+    assert.deepEqual((await requestJson(one.target, '/self')).groups, [nobody.gid]);
+    await stopClean(one);
+  });
+
+  it('SEC-06: an unknown user or group is an error before anything runs', () => {
+    for (const [flag, name, expected] of [
+      ['--user', 'no-such-user', /^prefork: command line: user: there is no user no-such-user$/],
+      ['--group', 'no-such-group', /^prefork: command line: group: there is no group no-such-group$/],
+      ['--user', '$(id)', /^prefork: command line: user: there is no user \$\(id\)$/],
+      ['--user', '4242', /^prefork: command line: user: user 4242 has no entry; set group too$/],
+      ['--socket-owner', 'nobody:no-such-group', /socketOwner: there is no group no-such-group$/],
+    ] as const) {
+      const { status, lines } = refused([app, flag, name]);
+      assert.deepEqual([status, lines.length], [2, 1], lines.join('\n'));
+      assert.match(lines[0] ?? '', expected);
+    }
+  });
+
+  it('SEC-06: who is not root cannot have another user, and is told so', () => {
+    const { status, lines } = refused([app, '-u', 'daemon'], nobody);
+    assert.equal(status, 2);
+    assert.match(lines[0] ?? '', /^prefork: command line: user: only root can change users, .* uid 65534; /);
+    assert.equal(lines.length, 1);
+  });
+
+  it('a unix socket belongs to the workers, or to whom socketOwner says', async (t) => {
+    const s = await start(t, { unix: true, args: ['-u', 'nobody'], env: { PORT: '0' } });
+    const path = join(s.dir, 'app.sock');
+    const { uid, gid, mode } = statSync(path);
+    assert.deepEqual([uid, gid, mode & 0o777], [nobody.uid, nobody.gid, 0o660]);
+    await stopClean(s, { gone: [path] });
+    const other = await start(t, { unix: true, args: ['-u', 'nobody', '--socket-owner', 'root:daemon'] });
+    const owned = statSync(join(other.dir, 'app.sock'));
+    assert.deepEqual([owned.uid, owned.gid], [0, 1]);
+    await stopClean(other);
+  });
+
+  it('a port below 1024 is bound as root and served as the user', async (t) => {
+    const s = await startSupervisor(t, { app, workers: 1, bind: ['127.0.0.1:983'], args: ['-u', 'nobody'] });
+    await s.waitReady();
+    assert.equal((await requestJson({ port: 983 }, '/self')).uid, nobody.uid);
+    assert.match((await s.reload()).msg, /done/);
+    assert.equal((await requestJson({ port: 983 }, '/self')).uid, nobody.uid);
+    await stopClean(s, { ports: [983] });
+  });
+});
+
+describe('what a worker may have of the master', { skip }, () => {
+  it('SEC-07: a worker that is less than root gets no port, path or descriptor that it could not have by itself', async (t) => {
+    const s = await start(t, { args: ['-u', 'nobody'] });
+    const free = await freePort();
+    const result = async (query: string) => (await requestJson(s.target, `/listen?${query}`)).result;
+    assert.equal(await result('port=81'), 'EACCES');
+    assert.equal(await result('path=/etc/prefork-test.sock'), 'EACCES');
+    assert.equal(existsSync('/etc/prefork-test.sock'), false);
+    for (const fd of [3, 5, 10, 20]) assert.match(String(await result(`fd=${fd}`)), /EBADF|EINVAL|ENOTSOCK/);
+    assert.equal(await result(`port=${free}`), 'listens');
+    await requestJson(s.target, '/raw?port=81');
+    assert.match((await requestJson(s.target, '/regain')).setuid as string, /EPERM/);
+    assert.equal(
+      spawnSync('sh', ['-c', 'cat /proc/net/tcp | grep -c " 0100007F:0051 \\| 00000000:0051 "'])
+        .stdout.toString()
+        .trim(),
+      '0',
+    );
+    await stopClean(s, { allow: /the app asks for/ });
+  });
+
+  it('a worker inherits what it serves, its channel and its output, and nothing else', async (t) => {
+    const s = await start(t, { args: ['-u', 'nobody', '-p', 'app.pid'] });
+    const fds = (await requestJson(s.target, '/fds')) as Record<string, string>;
+    const named = Object.values(fds).filter((what) => what.startsWith('/') && what !== '/dev/null');
+    assert.deepEqual(
+      named.filter((what) => !what.includes('pipe')),
+      [],
+    );
+    const output = [fds['1'], fds['2']];
+    const sockets = Object.values(fds).filter((what) => what.startsWith('socket:') && !output.includes(what));
+    // Its channel, the queue it accepts from, and the connection of this very request.
+    assert.equal(new Set(sockets).size, 3, JSON.stringify(fds));
+    await stopClean(s);
+  });
+
+  it('SEC-14: what is only the master’s is not in its environment', async (t) => {
+    const s = await start(t, {
+      env: { PREFORK_SECRET: 'x', WATCHDOG_USEC: '60000000', WATCHDOG_PID: '1', LISTEN_FDNAMES: 'x', KEPT: 'yes' },
+      config: { env: { OWN: '2' } },
+    });
+    const env = (await requestJson(s.target, '/self')).env as Record<string, string>;
+    assert.deepEqual([env.KEPT, env.OWN], ['yes', '2']);
+    assert.deepEqual(
+      Object.keys(env).filter((name) => /^(PREFORK|LISTEN|WATCHDOG|NOTIFY|NODE_UNIQUE)_/.test(name)),
+      [],
+    );
+    await stopClean(s);
+  });
+
+  it('a file of envFile that is not there is one line', async (t) => {
+    const s = await startSupervisor(t, { app, workers: 1, config: { envFile: 'no-such.env' } });
+    assert.equal((await s.waitExit()).code, 2);
+    assert.match(s.stderr.text, /^prefork: .*: envFile: cannot read .*no-such\.env: [^\n]*\n$/);
+  });
+
+  it('envFile is read at each start and reload; the environment is under it, env over it', async (t) => {
+    const dir = join('/tmp', `prefork-env-${process.pid}`);
+    mkdirSync(dir);
+    t.after(() => execFileSync('rm', ['-r', dir]));
+    const file = join(dir, 'app.env');
+    writeFileSync(file, '# a comment\nONE=file\nTWO="in quotes"\nexport THREE=3\nPREFORK_X=kept\n');
+    const s = await start(t, {
+      args: ['--env-file', file, '-e', 'FOUR=flag'],
+      env: { ONE: 'outside', FIVE: 'outside', PREFORK_SECRET: 'x' },
+    });
+    const env = (await requestJson(s.target, '/self')).env as Record<string, string>;
+    assert.deepEqual([env.ONE, env.TWO, env.THREE, env.FOUR, env.FIVE], ['file', 'in quotes', '3', 'flag', 'outside']);
+    assert.equal(env.PREFORK_SECRET, undefined);
+    writeFileSync(file, 'ONE=again\n');
+    assert.match((await s.reload()).msg, /done/);
+    await until('the new value', async () => {
+      const now = (await requestJson(s.target, '/self')).env as Record<string, string>;
+      return now.ONE === 'again' && now.TWO === undefined;
+    });
+    writeFileSync(file, 'ONE=again\nwhat is this\n');
+    assert.match((await s.reload()).msg, /failed.*app\.env:2: expected NAME=value/);
+    await stopClean(s);
+  });
+});
+
+describe('files of a master that is root', { skip }, () => {
+  it('SEC-05: a pidfile that is a link, or lies where everybody writes, is refused, and what it leads to is untouched', (t) => {
+    const dir = join('/tmp', `prefork-open-${process.pid}`);
+    mkdirSync(dir);
+    t.after(() => execFileSync('rm', ['-r', dir]));
+    const victim = join(dir, 'victim');
+    writeFileSync(victim, 'precious');
+    symlinkSync(victim, join(dir, 'link.pid'));
+    const linked = refused([app, '-p', join(dir, 'link.pid')]);
+    assert.equal(linked.status, 1);
+    assert.match(linked.lines.join('\n'), /not a regular file/);
+    chmodSync(dir, 0o777);
+    const open = refused([app, '-b', '127.0.0.1:0', '-p', join(dir, 'a.pid')]);
+    assert.equal(open.status, 1);
+    assert.match(open.lines.join('\n'), /writable by everybody/);
+    assert.equal(readFileSync(victim, 'utf8'), 'precious');
+  });
+
+  it('a configuration that everybody can write is not run as root', (t) => {
+    const dir = join('/tmp', `prefork-config-${process.pid}`);
+    mkdirSync(dir);
+    t.after(() => execFileSync('rm', ['-r', dir]));
+    const file = join(dir, 'supervisor.config.mjs');
+    writeFileSync(file, `import { writeFileSync } from 'node:fs'; writeFileSync('${dir}/ran', ''); export default {};`);
+    chmodSync(file, 0o666);
+    const { status, lines } = refused([app, '-c', file]);
+    assert.equal(status, 2);
+    assert.match(lines[0] ?? '', /writable by everybody/);
+    assert.equal(existsSync(join(dir, 'ran')), false);
+  });
+
+  it('SEC-13: the modes of its files do not depend on the umask of who starts it; the workers get that one', async (t) => {
+    for (const umask of [0o000, 0o077]) {
+      const s = await start(t, { umask, args: ['-p', 'app.pid'] });
+      assert.equal(statSync(join(s.dir, 'app.pid')).mode & 0o777, 0o644);
+      assert.equal((await requestJson(s.target, '/self')).umask, umask);
+      await stopClean(s);
+    }
+  });
+
+  it('SEC-12: names, arguments and paths with quotes, blanks and $() reach nobody’s shell', async (t) => {
+    const dir = join('/tmp', `prefork it's $(touch pwned) ${process.pid}`);
+    mkdirSync(dir);
+    t.after(() => execFileSync('rm', ['-r', dir]));
+    const copy = join(dir, `app '; touch pwned; '.cjs`);
+    writeFileSync(copy, readFileSync(app));
+    const s = await start(t, {
+      app: copy,
+      cwd: dir,
+      args: ['-n', `$(touch pwned)'; "x`, '-e', 'A=$(touch pwned)', '-u', 'nobody', '--', '--$(touch pwned)'],
+    });
+    const self = await requestJson(s.target, '/self');
+    assert.deepEqual((self.argv as string[]).slice(1), [copy, '--$(touch pwned)']);
+    assert.equal((self.env as Record<string, string>).A, '$(touch pwned)');
+    assert.equal(existsSync(join(dir, 'pwned')) || existsSync(join(s.dir, 'pwned')), false);
+    await stopClean(s);
+  });
+});
