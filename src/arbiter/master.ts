@@ -27,6 +27,8 @@ export interface MasterOptions {
   readonly queueCount: number;
   /** Sockets that were open when the master started. */
   readonly inherited: ReadonlySet<number>;
+  /** The first worker is ready, and the pidfile is written. */
+  readonly onReady: () => void;
 }
 
 export class Master {
@@ -38,10 +40,12 @@ export class Master {
   readonly #arbiter: Arbiter;
   readonly #failures: Failures;
   readonly #stuck: Stuck;
+  readonly #onReady: () => void;
   readonly #sentinel = new Sentinel();
   #pidfile: Pidfile | null = null;
 
-  constructor({ request, settings, log, listeners, queueCount, inherited }: MasterOptions) {
+  constructor({ request, settings, log, listeners, queueCount, inherited, onReady }: MasterOptions) {
+    this.#onReady = onReady;
     const logger = () => log.logger;
     this.#log = log;
     this.#listeners = listeners;
@@ -126,6 +130,7 @@ export class Master {
         return;
       case 'announce':
         this.#announce();
+        this.#onReady();
         return;
       case 'unlisten':
         this.#handover.end();

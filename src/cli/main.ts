@@ -3,6 +3,7 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import type { LoadRequest } from '../config/resolved.ts';
 import { ConfigError, exitStatus, PreforkError, type Problem } from '../errors.ts';
+import { Caller } from '../master/daemon.ts';
 import type { Flags } from './flags.ts';
 import { splitWords } from './words.ts';
 
@@ -10,11 +11,13 @@ import { splitWords } from './words.ts';
 export async function main(argv: readonly string[]): Promise<void> {
   // `prefork --help | head -1` must not end in a stack trace.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  const caller = Caller.take(process.env);
   try {
-    await run(argv);
+    await run(argv, caller);
   } catch (error) {
     if (error instanceof PreforkError) {
       for (const line of error.message.split('\n')) console.error(`prefork: ${line}`);
+      caller.tell(error.message);
       process.exitCode = error.exitStatus;
     } else {
       console.error('prefork: this is a bug in prefork, please report it:');
@@ -24,7 +27,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-async function run(argv: readonly string[]): Promise<void> {
+async function run(argv: readonly string[], caller: Caller): Promise<void> {
   const options = argv.slice(0, [...argv, '--'].indexOf('--'));
   if (options.includes('--version') || options.includes('-v')) return console.log(version());
   const { helpText, parseWords } = await import('./parse.ts');
@@ -47,7 +50,7 @@ async function run(argv: readonly string[]): Promise<void> {
   if (problems.length > 0) throw new ConfigError([...problems, ...(await problemsOf(request))]);
   if (isCheck) return check(request);
   const { start } = await import('../arbiter/start.ts');
-  await start(request);
+  await start(request, caller);
 }
 
 /** Says what a start would say of the configuration, and starts nothing. */

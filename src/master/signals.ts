@@ -30,14 +30,17 @@ const ignored: readonly NodeJS.Signals[] = [
  * Listens from now on.
  *
  * @param onSignal is given the signal and the event it stands for
+ * @returns ends it
  */
-export function listenToSignals(onSignal: (signal: NodeJS.Signals, event: Event) => void): void {
-  for (const [signal, event] of Object.entries(table) as [NodeJS.Signals, Event][]) {
-    process.on(signal, () => {
+export function listenToSignals(onSignal: (signal: NodeJS.Signals, event: Event) => void): () => void {
+  const listeners = (Object.entries(table) as [NodeJS.Signals, Event][]).map(([signal, event]) => {
+    const listener = () => {
       // A terminal sends WINCH for every change of its window's size, to whatever runs in it.
       if (signal !== 'SIGWINCH' || !process.stdin.isTTY) onSignal(signal, event);
-    });
-  }
+    };
+    process.on(signal, listener);
+    return () => process.removeListener(signal, listener);
+  });
   for (const signal of ignored) {
     try {
       process.on(signal, () => {});
@@ -45,4 +48,7 @@ export function listenToSignals(onSignal: (signal: NodeJS.Signals, event: Event)
       // This platform does not have it.
     }
   }
+  return () => {
+    for (const stop of listeners) stop();
+  };
 }

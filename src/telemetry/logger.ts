@@ -14,6 +14,8 @@ export interface LogOptions {
   readonly name: string;
   readonly level: string;
   readonly format: 'auto' | 'pretty' | 'json';
+  /** Is given each line as well, as JSON. */
+  readonly tee?: ((line: string) => void) | null;
 }
 
 const stderr = 2;
@@ -29,7 +31,13 @@ export async function openLog(options: LogOptions): Promise<Log> {
   destination.on('drop', () => {});
   const pretty = options.format === 'pretty' || (options.format === 'auto' && isatty(stderr));
   // Only `write`: pino would flush synchronously after a fatal line, past what is still on its way.
-  const stream = pretty ? await prettyPrinter(destination) : { write: (text: string) => void destination.write(text) };
+  const sink = pretty ? await prettyPrinter(destination) : { write: (text: string) => void destination.write(text) };
+  const { tee = null } = options;
+  const write = (line: string) => {
+    tee?.(line);
+    sink.write(line);
+  };
+  const stream = tee === null ? sink : { write };
   const logger = pino(
     {
       name: options.name,
