@@ -1,5 +1,4 @@
 /** From the configuration to what the core needs of it, and the dice that are thrown at a worker's birth. */
-import { availableParallelism } from 'node:os';
 import type { Settings } from '../config/resolved.ts';
 import type { Limits, Policy } from '../core/model.ts';
 import { heartbeat } from '../master/pool.ts';
@@ -9,7 +8,7 @@ export function policyFrom(settings: Settings): Policy {
     workers: settings.workers,
     maxWorkers: settings.maxWorkers,
     maxSurge: settings.maxSurge,
-    maxBooting: Math.max(1, availableParallelism()),
+    maxBooting: settings.cores,
     bootTimeout: settings.bootTimeout,
     timeout: settings.timeout,
     // The last heartbeat may be as old as the time between two when the loop blocks.

@@ -1,6 +1,7 @@
 /** Reads all sources and gives the settings of one generation. */
 import { availableParallelism } from 'node:os';
 import { ConfigError } from '../errors.ts';
+import { containerLimits } from './cgroup.ts';
 import { findConfigFile, readConfigFile } from './file.ts';
 import { type Layer, merge } from './merge.ts';
 import { type Draft, resolveSettings } from './resolve.ts';
@@ -24,6 +25,8 @@ export async function loadSettings(request: LoadRequest): Promise<Settings> {
     { source: 'command line', values: request.flags, isText: true },
   ];
   const { values, problems } = merge(layers, cwd);
+  const cores = availableParallelism();
+  const limits = containerLimits();
   const draft: Draft = {
     values,
     problems,
@@ -31,7 +34,8 @@ export async function loadSettings(request: LoadRequest): Promise<Settings> {
     cwd,
     configFile,
     hooks: Object.keys(fileValues).filter((name) => fileValues[name] === functionMarker),
-    cores: availableParallelism(),
+    cores: limits.cpus === null ? cores : Math.max(1, Math.min(cores, Math.floor(limits.cpus))),
+    memory: limits.memory,
     umask: request.umask ?? 0o022,
   };
   const resolved = resolveSettings(draft);

@@ -20,6 +20,8 @@ export interface Draft {
   readonly configFile: string | null;
   readonly hooks: readonly string[];
   readonly cores: number;
+  /** Bytes that all of this may use together, where there is a limit. */
+  readonly memory: number | null;
   readonly umask: number;
 }
 
@@ -50,6 +52,7 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
   if (drainLinger > gracefulTimeout && !isRefused('gracefulTimeout'))
     complain('drainLinger', 'expected at most gracefulTimeout');
   const surge = get<number | { readonly share: number }>('maxSurge', 1);
+  const maxSurge = typeof surge === 'number' ? surge : Math.max(1, Math.ceil(surge.share * workers));
   const maxRequests = get('maxRequests', 0);
   const maxRequestsJitter = get('maxRequestsJitter', 0);
   if (maxRequests > 0 && maxRequestsJitter > maxRequests * 10)
@@ -92,6 +95,7 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
     socketMode: get('socketMode', 0o660),
     workers,
     maxWorkers,
+    cores,
     chdir: chdir ?? cwd,
     env: workerEnv,
     args: get('args', []),
@@ -105,10 +109,10 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
     minReadySeconds: get('minReadySeconds', 0),
     progressDeadline: get('progressDeadline', 600_000),
     rollbackWindow: get('rollbackWindow', 30_000),
-    maxSurge: typeof surge === 'number' ? surge : Math.max(1, Math.ceil(surge.share * workers)),
+    maxSurge,
     maxRequests,
     maxRequestsJitter,
-    maxMemory: get('maxMemory', 0),
+    maxMemory: get('maxMemory', shareOf(draft.memory, workers + maxSurge)),
     maxLifetime: get('maxLifetime', 0),
     maxLifetimeJitter: get('maxLifetimeJitter', 0),
     maxBootFailures: get('maxBootFailures', 0),
@@ -159,6 +163,18 @@ function resolveFolder(given: string, cwd: string, complain: (message: string) =
     complain(`expected a directory that exists, got ${shorten(resolve(cwd, given), 300)}`);
   }
   return null;
+}
+
+/** What the master itself needs, and what is left free. */
+const masterMemory = 96 * 2 ** 20;
+const memoryShare = 0.9;
+/** A smaller share would recycle healthy workers all the time: a bare Node needs half of it. */
+const smallestShare = 96 * 2 ** 20;
+
+/** A worker's share of the memory there is, 0 where there is no limit or where it is too small to act on. */
+function shareOf(memory: number | null, workers: number): number {
+  const share = memory === null ? 0 : Math.floor(((memory - masterMemory) * memoryShare) / workers);
+  return share < smallestShare ? 0 : share;
 }
 
 /** As Gunicorn's `access_log_format`. */

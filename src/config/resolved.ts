@@ -34,6 +34,8 @@ export interface Settings {
   readonly socketMode: number;
   readonly workers: number;
   readonly maxWorkers: number;
+  /** Cores that may be used: the machine's, or the container's. */
+  readonly cores: number;
   /** The working directory of workers, symlinks resolved. */
   readonly chdir: string;
   /** The complete environment of workers, `PORT` included. */

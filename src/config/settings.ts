@@ -199,7 +199,7 @@ export const settings = {
   },
   maxMemory: {
     kind: { type: 'size' },
-    default: '0 (off)',
+    default: "off; in a container, a worker's share of its memory",
     group: 'Recycling',
     doc: 'Replace a worker whose resident memory exceeds this; 0 is off',
   },
