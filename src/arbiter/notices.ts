@@ -3,6 +3,9 @@
 import type { Settings } from '../config/resolved.ts';
 import { supportsReusePort } from '../ipc/node-internals.ts';
 
+/** Milliseconds: what `docker stop` waits unless told otherwise. */
+const dockerStop = 10_000;
+
 export function noticesFor(settings: Settings): string[] {
   const notices: string[] = [];
   if (settings.queues === 'per-worker' && !supportsReusePort()) {
@@ -19,5 +22,15 @@ export function noticesFor(settings: Settings): string[] {
   }
   if (settings.timeout > 0 && settings.blockedWarning > settings.timeout)
     notices.push('blockedWarning has no effect above timeout');
+  if (process.pid === 1) {
+    notices.push(
+      'prefork is PID 1, and Node cannot reap what the app’s own child processes leave behind; if it starts any, use an init (docker run --init)',
+    );
+    const budget = settings.gracefulTimeout + settings.drainDelay;
+    if (budget >= dockerStop)
+      notices.push(
+        `a stop may take ${budget / 1_000} s, but docker stop kills after 10 s; set --stop-timeout (stop_grace_period), or a shorter gracefulTimeout`,
+      );
+  }
   return notices;
 }
