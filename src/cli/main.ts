@@ -4,11 +4,13 @@ import { isAbsolute } from 'node:path';
 import type { LoadRequest } from '../config/resolved.ts';
 import { ConfigError, exitStatus, PreforkError, type Problem } from '../errors.ts';
 import { Caller } from '../master/daemon.ts';
+import { guardInspector } from '../master/inspector-guard.ts';
 import type { Flags } from './flags.ts';
 import { splitWords } from './words.ts';
 
 /** Runs the command line; the process ends when it is done. Errors are printed, not thrown. */
 export async function main(argv: readonly string[]): Promise<void> {
+  guardInspector();
   // `prefork --help | head -1` must not end in a stack trace.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const caller = Caller.take(process.env);

@@ -1,5 +1,6 @@
 /** What the master looks at from outside when this worker's event loop is blocked. */
 import inspector from 'node:inspector';
+import { asksForInspector } from '../ipc/inspector-option.ts';
 import { inFlightKey } from '../ipc/messages.ts';
 import type { Traffic } from './requests.ts';
 
@@ -19,7 +20,7 @@ export function leaveEvidence(traffic: Traffic): void {
  *   need it. One that was asked for on the command line stays.
  */
 export function inspectorCloser(): () => void {
-  const isWanted = inspector.url() !== undefined;
+  const isWanted = asksForInspector();
   return () => {
     if (!isWanted && inspector.url() !== undefined) inspector.close();
   };
