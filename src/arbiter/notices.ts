@@ -22,6 +22,11 @@ export function noticesFor(settings: Settings): string[] {
   }
   if (settings.timeout > 0 && settings.blockedWarning > settings.timeout)
     notices.push('blockedWarning has no effect above timeout');
+  const { PORT } = settings.env;
+  if (settings.bind.length === 0 && PORT !== undefined && !/^\d{1,5}$/.test(PORT))
+    notices.push(
+      `PORT is ${JSON.stringify(PORT.slice(0, 60))}, which is no port; a handler is served on 127.0.0.1:8000`,
+    );
   if (process.pid === 1) {
     notices.push(
       'prefork is PID 1, and Node cannot reap what the app’s own child processes leave behind; if it starts any, use an init (docker run --init)',
