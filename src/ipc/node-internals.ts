@@ -2,6 +2,7 @@
  * Everything in prefork that leans on parts of Node without a documented contract, and nothing else. Each function
  * says what it relies on; `test/integration/node-internals.test.ts` holds them against every supported version.
  */
+import type { ChildProcess } from 'node:child_process';
 import cluster, { type Worker } from 'node:cluster';
 import type { ServerResponse } from 'node:http';
 import net, { type Server, type Socket } from 'node:net';
@@ -138,6 +139,61 @@ export function filterClusterMessages(worker: Worker): void {
   });
 }
 
+/** Characters of one message that have arrived, before its end has. */
+const maxUnfinished = 8 * 1024 * 1024;
+
+interface ChannelHandle {
+  onread: (buffer: unknown) => void;
+}
+
+/**
+ * Keeps what a worker writes to its channel from throwing in Node's own code here, where it would end the master: bytes
+ * that are no JSON, messages without an end, and Node's own words where they make no sense.
+ *
+ * Relies on the channel's handle under the child's 'kChannelHandle', on its `onread`, on what has arrived of a message
+ * being its 'kJSONBuffer', on Node's own listener being the first for 'internalMessage' and on `child._handleQueue` being
+ * an array exactly while an acknowledgement is due.
+ *
+ * @param onOffence is told what it did, once
+ */
+export function guardChannel(worker: Worker, onOffence: (reason: string) => void): void {
+  const child = worker.process as unknown as ChildProcess & Record<symbol, ChannelHandle | undefined>;
+  const channel = child[symbolOf(child, 'kChannelHandle') ?? Symbol()];
+  if (channel === undefined && child.pid === undefined) return;
+  if (typeof channel?.onread !== 'function') throw unsupported("a child's channel is not where it was");
+  let isOver = false;
+  const offend = (reason: string): void => {
+    if (!isOver) onOffence(reason);
+    isOver = true;
+  };
+  const { onread } = channel;
+  channel.onread = (buffer) => {
+    // Only its end is still of interest.
+    if (isOver && buffer) return;
+    try {
+      Reflect.apply(onread, channel, [buffer]);
+    } catch {
+      offend('what it wrote to its channel is no JSON');
+    }
+    const unfinished = (channel as unknown as Record<symbol, unknown>)[symbolOf(channel, 'kJSONBuffer') ?? Symbol()];
+    if (typeof unfinished === 'string' && unfinished.length > maxUnfinished) offend('a message without an end');
+  };
+  const [own] = child.listeners('internalMessage' as 'message');
+  if (own === undefined) throw unsupported("a child's own message listener is not where it was");
+  child.removeListener('internalMessage', own as () => void);
+  child.prependListener('internalMessage' as 'message', (raw: unknown, handle: unknown) => {
+    const { cmd, type } = (raw ?? {}) as { cmd?: unknown; type?: unknown };
+    const isAcknowledgement = cmd === 'NODE_HANDLE_ACK' || cmd === 'NODE_HANDLE_NACK';
+    const isExpected = Array.isArray((child as unknown as { _handleQueue?: unknown })._handleQueue);
+    if (isAcknowledgement && !isExpected) offend('it acknowledges what it was not sent');
+    else if (cmd === 'NODE_HANDLE' && !handleTypes.has(String(type))) offend('it sends a handle of an unknown kind');
+    else if (!isOver) Reflect.apply(own, child, [raw, handle]);
+  });
+}
+
+/** Kinds of handles that Node sends over a channel. */
+const handleTypes = new Set(['net.Native', 'net.Server', 'net.Socket', 'dgram.Native', 'dgram.Socket']);
+
 /** Answers one `listen()`: with a handle, or with libuv's negative error number. */
 export type ListenAnswer = (answer: Handle | number) => void;
 
@@ -227,7 +283,11 @@ export function promoteHandle(server: Server, handle: Handle): void {
 }
 
 function ownerSymbol(handle: object): symbol | undefined {
-  return Object.getOwnPropertySymbols(handle).find((symbol) => symbol.description === 'owner_symbol');
+  return symbolOf(handle, 'owner_symbol');
+}
+
+function symbolOf(object: object, description: string): symbol | undefined {
+  return Object.getOwnPropertySymbols(object).find((symbol) => symbol.description === description);
 }
 
 /** Gives `server.address()` something to say for a unix socket. Relies on `server._pipeName`. */

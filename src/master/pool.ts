@@ -8,7 +8,7 @@ import type { Limits } from '../core/model.ts';
 import { messageOf } from '../errors.ts';
 import { type Checked, checkWorkerMessage } from '../ipc/check.ts';
 import { type BootInfo, bootVariable, type MasterMessage, type WorkerMessage, wrap } from '../ipc/messages.ts';
-import { filterClusterMessages, type Handle } from '../ipc/node-internals.ts';
+import { filterClusterMessages, guardChannel, type Handle } from '../ipc/node-internals.ts';
 import { wantsTsx } from './typescript.ts';
 
 export interface SpawnOrder {
@@ -77,6 +77,7 @@ export class Pool {
     };
     this.#processes.set(id, entry);
     filterClusterMessages(worker);
+    guardChannel(worker, (reason) => this.#condemn(id, entry, reason));
     this.#watch(id, entry);
     const { pid } = worker.process;
     if (pid !== undefined) this.#listener.onEvent({ type: 'spawned', id, pid, limits: order.limits });
@@ -99,7 +100,11 @@ export class Pool {
   #watch(id: number, entry: Process): void {
     const { worker } = entry;
     const child = worker.process;
-    child.on('message', (raw) => this.#receive(id, entry, raw));
+    child.on('message', (raw, handle) => {
+      // Nobody here has a use for it.
+      closeReceived(handle);
+      this.#receive(id, entry, raw);
+    });
     child.on('error', (error) => {
       // EMFILE and the like: there is no process and there will be no exit.
       if (child.pid === undefined)
@@ -133,10 +138,13 @@ export class Pool {
       ? { kind: 'malformed', reason: 'too many messages' }
       : checkWorkerMessage(raw);
     if (checked.kind === 'message') this.#listener.onMessage(id, checked.message);
-    else if (checked.kind === 'malformed') {
-      entry.condemned = true;
-      this.#listener.onEvent({ type: 'misbehaved', id, reason: checked.reason });
-    }
+    else if (checked.kind === 'malformed') this.#condemn(id, entry, checked.reason);
+  }
+
+  #condemn(id: number, entry: Process, reason: string): void {
+    if (entry.gone || entry.condemned) return;
+    entry.condemned = true;
+    this.#listener.onEvent({ type: 'misbehaved', id, reason });
   }
 
   /** A token bucket: bursts are fine, a flood is not. */
@@ -146,6 +154,12 @@ export class Pool {
     entry.refilledAt = now;
     return entry.tokens < 0;
   }
+}
+
+function closeReceived(handle: unknown): void {
+  const { destroy, close } = (handle ?? {}) as { destroy?: unknown; close?: unknown };
+  const end = typeof destroy === 'function' ? destroy : close;
+  if (typeof end === 'function') Reflect.apply(end, handle, []);
 }
 
 /**
