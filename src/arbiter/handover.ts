@@ -24,6 +24,8 @@ export interface HandoverOptions {
   readonly logger: () => Logger;
   /** Whether an address in use is worth another try: a predecessor may be on its way out. */
   readonly isStarting: () => boolean;
+  /** The worker was given sockets. */
+  readonly onGiven: (id: number) => void;
   /** An address that prefork itself chose cannot be bound. */
   readonly onBindError: (error: BindError) => void;
 }
@@ -61,6 +63,7 @@ export class Handover {
         heldOf(holding, key).add(queue);
         pool.send(id, { type: 'handle', seq: message.seq, listener: key, queue, count: given.length, backlog }, handle);
       }
+      if (given.length > 0) this.#options.onGiven(id);
     } catch (error) {
       if (this.#isOver) return;
       if (message.bound && error instanceof BindError) this.#options.onBindError(error);

@@ -72,6 +72,7 @@ export class Master {
       inherited,
       logger,
       isStarting: () => this.#arbiter.fleet.start === 'starting',
+      onGiven: (id) => this.post({ type: 'listened', id }),
       onBindError: (error) => this.#onBindError(error),
     });
   }

@@ -6,6 +6,8 @@ export type Event =
   | { readonly type: 'spawned'; readonly id: number; readonly pid: number; readonly limits: Limits }
   /** Fork failed: there is no process, and no `exited` will follow. `jitter` is uniform in [0, 1). */
   | { readonly type: 'spawnFailed'; readonly id: number; readonly reason: string; readonly jitter: number }
+  /** The worker was given a listening socket. */
+  | { readonly type: 'listened'; readonly id: number }
   /** The worker listens and its app says it can serve. */
   | { readonly type: 'readied'; readonly id: number }
   | { readonly type: 'beaten'; readonly id: number; readonly figures: Figures }

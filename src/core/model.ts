@@ -71,6 +71,8 @@ export interface Worker {
   readonly spent: { readonly reason: RetireReason; readonly from: number } | null;
   /** The last time its stack was asked for; `fatal` where it is to be killed after it. */
   readonly capture: { readonly since: number; readonly fatal: boolean; readonly done: boolean } | null;
+  /** It was given listening sockets: clients may be with it, even where it has not said that it is ready. */
+  readonly listening: boolean;
   /** What it did against the protocol; it is killed for it. */
   readonly offence: string | null;
   /** Indexes of the queues it accepts from, sorted. */

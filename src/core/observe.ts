@@ -19,6 +19,8 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
   switch (event.type) {
     case 'spawned':
       return withWorker(fleet, event.id, { pid: event.pid, limits: event.limits, beatAt: now });
+    case 'listened':
+      return withWorker(fleet, event.id, { listening: true });
     case 'readied':
       return observeReady(fleet, event.id, now);
     case 'beaten':

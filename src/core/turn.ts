@@ -49,6 +49,13 @@ export class Turn {
     this.do({ type: 'drain', id: worker.id, reason, quick, within: deadline - this.now });
   }
 
+  /** Sends away a worker that is not ready and not wanted any more; not at once where it may have clients already. */
+  dismiss(worker: Worker, reasons: readonly [KillReason, RetireReason], deadline: number, quick = false): void {
+    const [reason, retireReason] = reasons;
+    if (worker.listening) this.drain(worker, retireReason, deadline, quick);
+    else this.kill(worker, reason, 'SIGKILL');
+  }
+
   kill(worker: Worker, reason: KillReason, signal: 'SIGABRT' | 'SIGKILL'): void {
     this.fleet = withWorker(this.fleet, worker.id, { phase: { name: 'killed', since: this.now, reason, signal } });
     this.do({ type: 'kill', id: worker.id, reason, signal });

@@ -42,6 +42,7 @@ function worker(change: Partial<Worker> & { readonly id: number }): Worker {
     spent: null,
     capture: null,
     offence: null,
+    listening: false,
     queues: [],
     ...change,
   };

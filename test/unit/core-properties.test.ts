@@ -6,6 +6,7 @@ import { observe } from '../../src/core/observe.ts';
 import { factAbout, holds, turmoil } from '../support/core/histories.ts';
 import {
   atomicity,
+  clients,
   crowds,
   deadlines,
   fates,
@@ -27,6 +28,7 @@ function always(title: string, make: () => Watcher): void {
 
 always('decide is idempotent, and wakes in the future', () => idempotence);
 always('invariant 1: nothing the master chooses takes those who serve below the wanted number', () => strength);
+always('invariant 2: a worker that boots and listens already is drained, not killed', () => clients);
 always('RLD-03 every spawn has its reason, and stays within maxSurge and maxBooting', () => spawns);
 always('RLD-09 a vacancy is filled at once, or there is a time at which it will be', () => vacancies);
 always('HB-01 no deadline passes unseen', () => deadlines);

@@ -89,7 +89,8 @@ function removeRejected(turn: Turn): void {
   if (turn.fleet.reload.state === 'canary') return;
   for (const worker of turn.fleet.workers) {
     if (!isCandidate(turn.fleet, worker)) continue;
-    if (worker.phase.name === 'booting') turn.kill(worker, 'reload-rejected', 'SIGKILL');
-    if (worker.phase.name === 'ready') turn.drain(worker, 'reload', turn.now + turn.fleet.policy.gracefulTimeout);
+    const deadline = turn.now + turn.fleet.policy.gracefulTimeout;
+    if (worker.phase.name === 'booting') turn.dismiss(worker, ['reload-rejected', 'reload'], deadline);
+    if (worker.phase.name === 'ready') turn.drain(worker, 'reload', deadline);
   }
 }

@@ -34,7 +34,7 @@ function endStaleBoots(turn: Turn, keep: Worker): void {
   if (isStale(turn.fleet, keep)) return;
   for (const worker of turn.fleet.workers) {
     const isUseless = worker.slot === keep.slot && worker.phase.name === 'booting' && isStale(turn.fleet, worker);
-    if (isUseless) turn.kill(worker, 'shutdown', 'SIGKILL');
+    if (isUseless) turn.dismiss(worker, ['shutdown', 'reload'], turn.now + turn.fleet.policy.gracefulTimeout);
   }
 }
 

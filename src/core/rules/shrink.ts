@@ -7,11 +7,12 @@ export function shrink(turn: Turn): void {
   const beyond = turn.fleet.workers
     .filter((worker) => worker.slot >= size && !isCandidate(turn.fleet, worker))
     .sort((a, b) => b.slot - a.slot);
+  const deadline = turn.now + turn.fleet.policy.gracefulTimeout;
   for (const worker of beyond) {
-    if (worker.phase.name === 'booting') turn.kill(worker, 'shutdown', 'SIGKILL');
+    if (worker.phase.name === 'booting') turn.dismiss(worker, ['shutdown', 'scale'], deadline);
     // Not before the others can do without it.
     else if (worker.phase.name === 'ready' && servingCount(turn.fleet) > size) {
-      turn.drain(worker, 'scale', turn.now + turn.fleet.policy.gracefulTimeout);
+      turn.drain(worker, 'scale', deadline);
     }
   }
 }

@@ -11,9 +11,10 @@ export function shutdown(turn: Turn): void {
   }
   for (const worker of turn.fleet.workers) {
     const { phase } = worker;
-    if (phase.name === 'booting') turn.kill(worker, 'shutdown', 'SIGKILL');
-    else if (phase.name === 'ready') turn.drain(worker, 'shutdown', stopping.deadline, stopping.kind === 'quick');
-    else if (phase.name === 'draining' && stopping.kind === 'quick' && !phase.quick) {
+    const isQuick = stopping.kind === 'quick';
+    if (phase.name === 'booting') turn.dismiss(worker, ['shutdown', 'shutdown'], stopping.deadline, isQuick);
+    else if (phase.name === 'ready') turn.drain(worker, 'shutdown', stopping.deadline, isQuick);
+    else if (phase.name === 'draining' && isQuick && !phase.quick) {
       turn.drain(worker, phase.reason, Math.min(phase.deadline, stopping.deadline), true);
     } else if (phase.name === 'draining' && phase.deadline > stopping.deadline) {
       turn.drain(worker, phase.reason, stopping.deadline, phase.quick);

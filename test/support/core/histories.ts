@@ -36,6 +36,7 @@ function mostly<T>(times: number, good: T, ...others: readonly T[]): fc.Arbitrar
 
 const behaviour: fc.Arbitrary<Behaviour> = fc.record({
   boot: mostly<number | null>(3, 100, 0, 20, 800, null),
+  listensAfter: mostly<number | null>(1, null, 0, 15, 90),
   failsWith: mostly<number | null>(12, null, 0, 1, 3, 4),
   failsBy: fc.constantFrom(null, 'load', 'boot'),
   forkFails: mostly(8, false, true),
@@ -57,6 +58,7 @@ const behaviour: fc.Arbitrary<Behaviour> = fc.record({
 export function factAbout(id: number): fc.Arbitrary<Event> {
   return fc.oneof(
     fc.constantFrom<Event>(
+      { type: 'listened', id },
       { type: 'readied', id },
       { type: 'asked', id },
       { type: 'captured', id },

@@ -6,6 +6,8 @@ import type { FailureKind, Figures, Limits } from '../../../src/core/model.ts';
 export interface Behaviour {
   /** From its spawn to `readied`; `null` hangs. */
   readonly boot: number | null;
+  /** From its spawn to its listening sockets; `null` is unknown to the master before it is ready. */
+  readonly listensAfter: number | null;
   /** It exits with this code instead of becoming ready. */
   readonly failsWith: number | null;
   /** What it says of its failure before it exits; `null` says nothing. */
@@ -33,6 +35,7 @@ export interface Behaviour {
 
 export const wellBehaved: Behaviour = {
   boot: 100,
+  listensAfter: null,
   failsWith: null,
   failsBy: null,
   forkFails: false,
@@ -87,7 +90,7 @@ export class SimulatedProcess {
   }
 
   start(): void {
-    const { boot, forkFails, limits, misbehavesAfter } = this.#behaviour;
+    const { boot, forkFails, limits, listensAfter, misbehavesAfter } = this.#behaviour;
     if (forkFails) {
       this.alive = false;
       this.#world.at(this.#world.now, () =>
@@ -96,6 +99,7 @@ export class SimulatedProcess {
       return;
     }
     this.#after(0, () => this.#world.post({ type: 'spawned', id: this.#id, pid: 1000 + this.#id, limits }));
+    if (listensAfter !== null) this.#after(listensAfter, () => this.#world.post({ type: 'listened', id: this.#id }));
     if (boot !== null) this.#after(boot, () => this.#endBoot());
     if (misbehavesAfter !== null) this.#after(misbehavesAfter, () => this.#misbehave());
   }

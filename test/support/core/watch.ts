@@ -44,6 +44,18 @@ export const strength: Watcher = ({ before, after, actions }) => {
   }
 };
 
+/** Who may have clients is not killed because nobody wants it any more. */
+export const clients: Watcher = ({ before, actions }) => {
+  for (const action of actions) {
+    if (action.type !== 'kill' || (action.reason !== 'shutdown' && action.reason !== 'reload-rejected')) continue;
+    const worker = before.workers.find(({ id }) => id === action.id);
+    assert.ok(
+      worker?.listening !== true || worker.phase.name === 'killed',
+      `${renderAction(action)}: it may have clients`,
+    );
+  }
+};
+
 /** Every spawn is for somebody: the canary, a vacancy, or the successor of one who is to go; within the limits. */
 export const spawns: Watcher = ({ before, after, actions, now }) => {
   // What was live, and of which generation, when the action was taken.
