@@ -107,7 +107,7 @@ export class Master {
       }
       case 'kill':
         this.#pool.signal(action.id, action.signal);
-        if (action.reason === 'stuck') void this.#stuck.aborted(action.id);
+        if (action.reason === 'stuck') void this.#stuck.aborted(action.id, fleet);
         return;
       case 'capture':
         void this.#stuck.capture(action.id, action.fatal, fleet);

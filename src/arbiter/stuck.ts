@@ -4,7 +4,7 @@ import { callHook } from '../config/file.ts';
 import type { Settings } from '../config/resolved.ts';
 import type { WorkerAbort } from '../config/user-config.ts';
 import { findWorker } from '../core/fleet.ts';
-import type { Fleet } from '../core/model.ts';
+import type { Fleet, Worker } from '../core/model.ts';
 import type { Pool } from '../master/pool.ts';
 import type { Capture } from '../master/stack/capture.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -54,10 +54,13 @@ export class Stuck {
   }
 
   /** The worker is killed: the config's hook is told what was found. */
-  async aborted(id: number): Promise<void> {
-    const found = this.#found.get(id);
+  async aborted(id: number, fleet: Fleet): Promise<void> {
+    const worker = findWorker(fleet, id);
+    if (worker === undefined) return;
+    // The core does not wait for ever: the kill can come before the stack.
+    await this.#taking.get(id);
+    const found = this.#found.get(id) ?? withoutStack(worker);
     this.#found.delete(id);
-    if (found === undefined) return;
     const settings = this.#options.settingsOf(found.generation);
     const { configFile, chdir: cwd, env, hooks, identity } = settings;
     if (configFile === null || !hooks.includes('onWorkerAbort')) return;
@@ -91,6 +94,11 @@ export class Stuck {
       .logger()
       [fatal ? 'error' : 'warn']({ ...fields, blockedMs: silentMs, stack: frames, requests }, message);
   }
+}
+
+function withoutStack({ slot, id, generation, pid, phase, beatAt }: Worker): WorkerAbort {
+  const blockedMs = Math.round(phase.since - beatAt);
+  return { slot, worker: id, generation, pid: pid ?? 0, blockedMs, stack: [], requests: [] };
 }
 
 /** A stopped process answers nobody; asking would only cost time. */

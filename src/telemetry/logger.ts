@@ -1,4 +1,5 @@
 /** The master's log: pino, to stderr; pretty on a terminal, JSON lines otherwise. It never stops the service. */
+import { constants, fstatSync, openSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import pino from 'pino';
 
@@ -6,7 +7,7 @@ export type Logger = pino.Logger;
 
 export interface Log {
   readonly logger: Logger;
-  /** Gives what is still buffered a moment to be written; never hangs on a reader that does not read. */
+  /** Gives what is still buffered a moment to be written, and ends the log; never hangs on a reader that does not read. */
   flush(): Promise<void>;
 }
 
@@ -23,9 +24,25 @@ const stderr = 2;
 const maxBuffered = 4 * 1024 * 1024;
 const flushDeadline = 1_000;
 
+/**
+ * A write to a pipe that nobody reads would block a thread of the pool for ever, and with it the exit of the process. The
+ * pipe is opened anew: whether it blocks is then our own business, and not that of all who share it.
+ */
+function openStderr(): number {
+  try {
+    const stat = fstatSync(stderr);
+    if (stat.isFIFO()) return openSync(`/proc/self/fd/${stderr}`, constants.O_WRONLY | constants.O_NONBLOCK);
+    // libuv makes a socket non-blocking when it opens it, and this is how it does.
+    if (stat.isSocket()) void process.stderr;
+  } catch {
+    // It is closed, or somebody else's: what is written there may be lost.
+  }
+  return stderr;
+}
+
 export async function openLog(options: LogOptions): Promise<Log> {
   // minLength 1: with 0 it does not wait in flush(). Asynchronous, so that a reader that does not read blocks a thread of the pool and not the master.
-  const destination = pino.destination({ dest: stderr, sync: false, minLength: 1, maxLength: maxBuffered });
+  const destination = pino.destination({ dest: openStderr(), sync: false, minLength: 1, maxLength: maxBuffered });
   // EPIPE, ENOSPC, EIO: the line is lost, the service is not.
   destination.on('error', () => {});
   destination.on('drop', () => {});
@@ -50,6 +67,8 @@ export async function openLog(options: LogOptions): Promise<Log> {
   const flush = async (): Promise<void> => {
     const deadline = new Promise<void>((resolve) => setTimeout(resolve, flushDeadline).unref());
     await Promise.race([new Promise<void>((resolve) => destination.flush(() => resolve())), deadline]);
+    // pino writes what is left when the process exits, and tries for ever where it cannot.
+    destination.destroy();
   };
   return { logger, flush };
 }

@@ -143,6 +143,31 @@ describe('stuck workers', { concurrency: 4 }, () => {
     await stopClean(s);
   });
 
+  it('HB-09: where the stack cannot be had, the hook is called all the same', async (t) => {
+    const s = await start(t, {
+      config: `
+        import { writeFileSync, renameSync } from 'node:fs';
+        export default {
+          timeout: 2,
+          onWorkerAbort(abort) {
+            writeFileSync('abort.new', JSON.stringify(abort));
+            renameSync('abort.new', 'abort.json');
+          },
+        };`,
+    });
+    const [victim] = s.workers();
+    assert.ok(victim !== undefined);
+    process.kill(victim, 'SIGSTOP');
+    const told = await until(
+      'the hook to be called',
+      () => JSON.parse(readFileSync(join(s.dir, 'abort.json'), 'utf8')) as Record<string, unknown>,
+      { within: 30_000 },
+    );
+    assert.deepEqual([told.pid, told.stack], [victim, []]);
+    await s.waitWorkers(2, 30_000);
+    await stopClean(s);
+  });
+
   it('HB-09: a hook that throws is one line; the worker is replaced all the same', async (t) => {
     const s = await start(t, {
       config: `export default { timeout: 2, onWorkerAbort() { throw new Error('the pager is down'); } };`,
