@@ -1,10 +1,20 @@
 /**
- * What a config file imports.
+ * What a config file imports, and what an app may.
  *
  * @packageDocumentation
  */
 import type { UserConfig } from './config/user-config.ts';
 
+export {
+  type CheckOptions,
+  type CheckResult,
+  health,
+  onDrain,
+  onShutdown,
+  onStart,
+  waitUntil,
+  worker,
+} from './app/api.ts';
 export type { UserConfig, WorkerAbort } from './config/user-config.ts';
 export {
   AlreadyRunningError,

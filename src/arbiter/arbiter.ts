@@ -16,6 +16,8 @@ export interface ArbiterOptions {
   readonly logger: () => Logger;
   /** Carries out an action. Must not wait for anything; what comes of it is posted as an event. */
   readonly act: (action: Action, fleet: Fleet) => void;
+  /** Is shown the outcome of each turn. */
+  readonly onTurn?: (fleet: Fleet) => void;
   readonly clock?: RunningClock;
 }
 
@@ -84,6 +86,7 @@ export class Arbiter {
       this.#log(narrateAction(action, this.#fleet));
       this.#options.act(action, this.#fleet);
     }
+    this.#options.onTurn?.(this.#fleet);
     this.#sleepUntil(decision.wakeAt);
   }
 

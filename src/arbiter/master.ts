@@ -16,6 +16,7 @@ import { Arbiter } from './arbiter.ts';
 import { Failures } from './failures.ts';
 import { Generations } from './generations.ts';
 import { Handover } from './handover.ts';
+import { ServiceHealth } from './health.ts';
 import { drawLimits, policyFrom } from './policy.ts';
 import { Stuck } from './stuck.ts';
 
@@ -40,6 +41,7 @@ export class Master {
   readonly #arbiter: Arbiter;
   readonly #failures: Failures;
   readonly #stuck: Stuck;
+  readonly #health: ServiceHealth;
   readonly #onReady: () => void;
   readonly #sentinel = new Sentinel();
   #pidfile: Pidfile | null = null;
@@ -55,11 +57,13 @@ export class Master {
       fleet: initialFleet(policyFrom(settings), queueCount),
       logger,
       act: (action, fleet) => this.#act(action, fleet),
+      onTurn: (fleet) => this.#health.spread(fleet),
     });
     this.#pool = new Pool({
       onEvent: (event) => this.#onPoolEvent(event),
       onMessage: (id, message) => this.#onMessage(id, message),
     });
+    this.#health = new ServiceHealth({ pool: this.#pool, settings: () => this.#generations.current });
     this.#stuck = new Stuck({
       pool: this.#pool,
       logger,
@@ -101,8 +105,10 @@ export class Master {
         return;
       }
       case 'drain': {
-        const { drainLinger } = this.#generations.of(findWorker(fleet, action.id)?.generation ?? fleet.generation);
-        this.#pool.send(action.id, { type: 'drain', within: action.within, linger: drainLinger, quick: action.quick });
+        const settings = this.#generations.of(findWorker(fleet, action.id)?.generation ?? fleet.generation);
+        const { drainLinger: linger, rejectWhileDraining } = settings;
+        const reject = rejectWhileDraining && action.reason === 'shutdown';
+        this.#pool.send(action.id, { type: 'drain', within: action.within, linger, quick: action.quick, reject });
         return;
       }
       case 'kill':
@@ -187,6 +193,7 @@ export class Master {
       const pid = findWorker(this.fleet, event.id)?.pid;
       if (pid !== undefined && pid !== null) this.#sentinel.delete(pid);
       this.#handover.forget(event.id);
+      this.#health.forget(event.id);
     }
     this.post(event);
   }
@@ -213,6 +220,12 @@ export class Master {
         this.#failures.report(worker, message.error);
         this.post({ type: 'failed', id, kind: message.kind, reason: firstLine(message.error) });
         return;
+      case 'health': {
+        const reason = this.#health.onChecks(id, message.checks);
+        if (reason !== worker.hindrance) this.post({ type: 'hindered', id, reason });
+        else this.#health.spread(this.fleet);
+        return;
+      }
       case 'asked':
         this.post({ type: 'asked', id });
         return;

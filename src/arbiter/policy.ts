@@ -14,6 +14,7 @@ export function policyFrom(settings: Settings): Policy {
     // The last heartbeat may be as old as the time between two when the loop blocks.
     blockedWarning: settings.blockedWarning > 0 ? settings.blockedWarning + heartbeat : 0,
     gracefulTimeout: settings.gracefulTimeout,
+    drainDelay: settings.drainDelay,
     minReady: settings.minReadySeconds,
     progressDeadline: settings.progressDeadline,
     rollbackWindow: settings.rollbackWindow,

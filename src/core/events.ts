@@ -8,6 +8,8 @@ export type Event =
   | { readonly type: 'spawnFailed'; readonly id: number; readonly reason: string; readonly jitter: number }
   /** The worker was given a listening socket. */
   | { readonly type: 'listened'; readonly id: number }
+  /** The worker cannot become ready: an app's own check fails, for example. */
+  | { readonly type: 'hindered'; readonly id: number; readonly reason: string | null }
   /** The worker listens and its app says it can serve. */
   | { readonly type: 'readied'; readonly id: number }
   | { readonly type: 'beaten'; readonly id: number; readonly figures: Figures }

@@ -71,6 +71,8 @@ export interface Worker {
   readonly spent: { readonly reason: RetireReason; readonly from: number } | null;
   /** The last time its stack was asked for; `fatal` where it is to be killed after it. */
   readonly capture: { readonly since: number; readonly fatal: boolean; readonly done: boolean } | null;
+  /** Why it is not ready yet, as it says itself. */
+  readonly hindrance: string | null;
   /** It was given listening sockets: clients may be with it, even where it has not said that it is ready. */
   readonly listening: boolean;
   /** What it did against the protocol; it is killed for it. */
@@ -104,6 +106,8 @@ export interface Policy {
   /** Heartbeats missing this long are worth a warning that says where the worker is; 0 is off. */
   readonly blockedWarning: number;
   readonly gracefulTimeout: number;
+  /** From the order to stop gracefully to the moment nobody new is accepted. */
+  readonly drainDelay: number;
   readonly minReady: number;
   readonly progressDeadline: number;
   /** How long after a rollout a crash loop of the new generation brings the old one back; 0 is off. */
@@ -186,6 +190,8 @@ export interface Fleet {
     readonly kind: 'graceful' | 'quick';
     readonly deadline: number;
     readonly listening: boolean;
+    /** Until then everything goes on as before, but for readiness: whoever sends clients here is to notice. */
+    readonly acceptUntil: number;
     readonly status: number;
   } | null;
   readonly exited: boolean;

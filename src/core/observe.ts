@@ -21,6 +21,8 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
       return withWorker(fleet, event.id, { pid: event.pid, limits: event.limits, beatAt: now });
     case 'listened':
       return withWorker(fleet, event.id, { listening: true });
+    case 'hindered':
+      return withWorker(fleet, event.id, { hindrance: event.reason });
     case 'readied':
       return observeReady(fleet, event.id, now);
     case 'beaten':
@@ -199,13 +201,13 @@ function observeStop(fleet: Fleet, kind: 'graceful' | 'quick', status: number, n
   const { stopping } = fleet;
   if (stopping === null) {
     const within = kind === 'quick' ? quickStop(fleet) : fleet.policy.gracefulTimeout;
-    return { ...fleet, reloadPending: false, stopping: { kind, deadline: now + within, listening: true, status } };
+    const acceptUntil = kind === 'quick' || fleet.workers.length === 0 ? now : now + fleet.policy.drainDelay;
+    const deadline = acceptUntil + within;
+    return { ...fleet, reloadPending: false, stopping: { kind, deadline, listening: true, acceptUntil, status } };
   }
   if (stopping.kind === 'quick') return fleet;
-  return {
-    ...fleet,
-    stopping: { ...stopping, kind: 'quick', deadline: Math.min(stopping.deadline, now + quickStop(fleet)) },
-  };
+  const deadline = Math.min(stopping.deadline, now + quickStop(fleet));
+  return { ...fleet, stopping: { ...stopping, kind: 'quick', acceptUntil: now, deadline } };
 }
 
 function quickStop(fleet: Fleet): number {

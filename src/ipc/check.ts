@@ -44,6 +44,8 @@ function checkFields(m: Fields): WorkerMessage | null {
       if (error === null || (m.kind !== 'load' && m.kind !== 'boot')) return null;
       return { type: 'failed', kind: m.kind, error };
     }
+    case 'health':
+      return checkHealth(m);
     case 'draining':
       return checkDraining(m);
     case 'drained':
@@ -92,6 +94,17 @@ function checkDraining(m: Fields): WorkerMessage | null {
     return [{ method: raw.method.slice(0, 20), url: raw.url.slice(0, 500), age: raw.age }];
   });
   return { type: 'draining', requests, inFlight: m.inFlight, connections: m.connections, upgraded: m.upgraded };
+}
+
+function checkHealth(m: Fields): WorkerMessage | null {
+  if (!Array.isArray(m.checks) || m.checks.length > 50) return null;
+  const checks = m.checks.flatMap((raw: unknown) => {
+    if (!isFields(raw) || typeof raw.name !== 'string') return [];
+    if (typeof raw.ok !== 'boolean' || typeof raw.critical !== 'boolean') return [];
+    const error = typeof raw.error === 'string' ? raw.error.slice(0, 300) : null;
+    return [{ name: raw.name.slice(0, 100), ok: raw.ok, critical: raw.critical, error }];
+  });
+  return checks.length === m.checks.length ? { type: 'health', checks } : null;
 }
 
 function isFields(value: unknown): value is Fields {

@@ -35,6 +35,28 @@ export interface BootInfo {
   readonly heartbeat: number;
   readonly drainLinger: number;
   readonly gracefulTimeout: number;
+  /** Idle time of keep-alive connections where the app has Node's default; 0 leaves it. */
+  readonly keepAlive: number;
+  /** Paths answered ahead of the app. */
+  readonly health: { readonly live: string; readonly ready: string } | null;
+}
+
+/** What the master says of the whole service. */
+export interface HealthReport {
+  readonly status: 'healthy' | 'degraded' | 'not_ready' | 'draining';
+  /** Workers that can serve, and that there should be. */
+  readonly ready: number;
+  readonly wanted: number;
+  /** The app's version, of its package.json. */
+  readonly version: string | null;
+}
+
+/** The outcome of one of the app's health checks. */
+export interface CheckReport {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly critical: boolean;
+  readonly error: string | null;
 }
 
 /** What the app asked for in `listen()`, as node:net words it (`cluster._getServer`'s query). */
@@ -73,6 +95,8 @@ export type WorkerMessage =
   | { readonly type: 'ready' }
   | { readonly type: 'beat'; readonly figures: Figures }
   | { readonly type: 'failed'; readonly kind: FailureKind; readonly error: ErrorReport }
+  /** The app's health checks; sent when an outcome changes. */
+  | { readonly type: 'health'; readonly checks: readonly CheckReport[] }
   /** The worker itself got a TERM. */
   | { readonly type: 'asked' }
   /** Why the drain is not over yet; sent now and then while it lasts. */
@@ -101,8 +125,16 @@ export type MasterMessage =
   /** Accept from a further queue of a listener (the handle travels beside the message), or stop to. */
   | { readonly type: 'assign'; readonly listener: string; readonly queue: number; readonly backlog: number }
   | { readonly type: 'unassign'; readonly listener: string; readonly queue: number }
-  /** Leave within this many milliseconds; a second one may shorten the first. */
-  | { readonly type: 'drain'; readonly within: number; readonly linger: number; readonly quick: boolean }
+  /** The state of the service; sent when it changes, where the worker answers health checks. */
+  | { readonly type: 'service'; readonly report: HealthReport }
+  /** Leave within this many milliseconds; a second one may shorten the first. `reject` answers new requests with 503. */
+  | {
+      readonly type: 'drain';
+      readonly within: number;
+      readonly linger: number;
+      readonly quick: boolean;
+      readonly reject: boolean;
+    }
   | { readonly type: 'reopen' };
 
 /** Wraps a message for the channel. */

@@ -217,6 +217,8 @@ function environment({ id, slot, generation, settings }: SpawnOrder): NodeJS.Pro
     heartbeat,
     drainLinger: settings.drainLinger,
     gracefulTimeout: settings.gracefulTimeout,
+    keepAlive: settings.keepAlive,
+    health: settings.health,
   };
   const removed = Object.keys(process.env).filter((name) => !Object.hasOwn(settings.env, name));
   return {

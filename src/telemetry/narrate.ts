@@ -25,7 +25,7 @@ const retireReasons: Readonly<Record<RetireReason, string>> = {
 };
 
 const killReasons: Readonly<Record<KillReason, string>> = {
-  'boot-timeout': 'boot timeout: the app did not listen within bootTimeout',
+  'boot-timeout': 'boot timeout: the app did not listen within bootTimeout, or its health checks do not pass',
   stuck: 'stuck: no heartbeat within timeout',
   'drain-timeout': 'it did not leave within gracefulTimeout',
   shutdown: 'not needed any more',
@@ -48,6 +48,12 @@ export function narrateEvent(event: Event, before: Fleet, now: number): Line | n
     }
     case 'exited':
       return narrateExit(event, before, now);
+    case 'hindered': {
+      const worker = findWorker(before, event.id);
+      if (worker === undefined || event.reason === null) return null;
+      const what = worker.phase.name === 'booting' ? 'worker is not ready yet' : 'worker is not well';
+      return workerLine('warn', `${what}: ${event.reason}`, before, event.id, {});
+    }
     case 'asked':
       // The master was told as well: the whole group was signalled.
       if (before.stopping !== null) return null;
@@ -65,11 +71,17 @@ export function narrateEvent(event: Event, before: Fleet, now: number): Line | n
     case 'dismissed':
       return line('info', 'all workers retire, the sockets stay (HUP brings workers back)', {});
     case 'stopRequested':
-      if (before.stopping === null) return line('info', `stopping (${event.kind})`, { workers: before.workers.length });
+      if (before.stopping === null) return narrateStop(event.kind, before);
       return before.stopping.kind === 'graceful' ? line('warn', 'stopping now (asked a second time)', {}) : null;
     default:
       return null;
   }
+}
+
+function narrateStop(kind: 'graceful' | 'quick', { policy, workers }: Fleet): Line {
+  const isDelayed = kind === 'graceful' && policy.drainDelay > 0 && workers.length > 0;
+  const delay = isDelayed ? `; readiness says 503, and accepting goes on for ${seconds(policy.drainDelay)}` : '';
+  return line('info', `stopping (${kind})${delay}`, { workers: workers.length });
 }
 
 function narrateResize(event: Extract<Event, { type: 'scaled' | 'resized' }>, before: Fleet): Line | null {

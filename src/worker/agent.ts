@@ -6,6 +6,7 @@
  */
 import { realpathSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
+import { registry } from '../app/registry.ts';
 import { type BootInfo, bootVariable, type MasterMessage } from '../ipc/messages.ts';
 import type { Handle } from '../ipc/node-internals.ts';
 import { App } from './app.ts';
@@ -14,9 +15,11 @@ import { Drain } from './drain.ts';
 import { leaveEvidence } from './evidence.ts';
 import { FailureWatch } from './failure.ts';
 import { sayFarewell } from './farewell.ts';
+import { HealthEndpoint } from './health-endpoint.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Listens } from './listen.ts';
 import { EventFilter } from './process-events.ts';
+import { Readiness } from './readiness.ts';
 import { Traffic } from './requests.ts';
 import { holdSignals } from './signals.ts';
 
@@ -30,6 +33,8 @@ class Agent {
   readonly #failures = new FailureWatch(this.#channel);
   readonly #heartbeat = new Heartbeat(this.#channel, this.#traffic);
   readonly #drain = new Drain(this.#channel, this.#traffic, (deadline) => this.#leave(deadline));
+  readonly #readiness = new Readiness(this.#channel, this.#failures);
+  readonly #health: HealthEndpoint | null;
   readonly #app: App;
   readonly #listens: Listens;
   #isLeaving = false;
@@ -42,11 +47,17 @@ class Agent {
       this.#failures,
       () => this.#ready(),
     );
+    this.#health = boot.health === null ? null : new HealthEndpoint(boot.health, this.#readiness);
+    this.#traffic.health = this.#health;
+    this.#traffic.keepAlive = boot.keepAlive;
+    const { slot, id, generation, name } = boot;
+    registry().worker = { slot, id, generation, name };
     const [bound] = boot.bind;
     this.#listens = new Listens(this.#channel, {
       wantsBound: (server) => this.#app.wantsBound(server),
       yields: (server) => this.#app.yields(server),
       boundPath: bound?.kind === 'unix' ? bound.path : null,
+      whenWell: (proceed) => this.#readiness.whenWell(proceed),
       onServer: (server) => this.#traffic.track(server),
       onSettled: (server) => this.#app.onSettled(server),
     });
@@ -67,10 +78,14 @@ class Agent {
   }
 
   #ready(): void {
-    if (this.#failures.hasFailed) return;
-    this.#failures.ready();
-    this.#channel.send({ type: 'ready' });
-    this.#heartbeat.beat();
+    // Again: what the app registered after it had begun to listen counts as well.
+    this.#readiness.whenWell(() => {
+      if (this.#failures.hasFailed) return;
+      this.#failures.ready();
+      this.#channel.send({ type: 'ready' });
+      this.#heartbeat.beat();
+      this.#readiness.watch();
+    });
   }
 
   #receive(message: MasterMessage, handle: Handle | null): void {
@@ -88,7 +103,11 @@ class Agent {
         this.#listens.onUnassign(message);
         break;
       case 'drain':
+        this.#traffic.rejecting = message.reject;
         this.#drain.order(message);
+        break;
+      case 'service':
+        this.#health?.onService(message.report);
         break;
       case 'reopen':
         // No log files of its own: what the app writes goes to the descriptors it got from the master.

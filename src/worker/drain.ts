@@ -4,6 +4,7 @@
  */
 import net, { type Server } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import { registry } from '../app/registry.ts';
 import { hasHttpParser, isReceiving } from '../ipc/node-internals.ts';
 import type { Channel } from './channel.ts';
 import { Http1Drain } from './drain-http1.ts';
@@ -89,6 +90,7 @@ export class Drain {
       onClosed: () => setImmediate(() => this.#endIfEmpty()),
     };
     for (const connection of this.#traffic.connections) this.#http1.announceCurrent(connection);
+    for (const run of registry().drains) Promise.resolve().then(run).catch(complain);
     this.#mendClose();
     this.#emptyQueue(performance.now() + Math.min(acceptTime, within / 4), 0, this.#traffic.accepted);
   }
@@ -164,7 +166,8 @@ export class Drain {
   }
 
   #endIfEmpty(): void {
-    if (this.#traffic.connections.size === 0 && this.#isStopped()) this.#end(0, 0);
+    // Background work that the app told of is as good as a request.
+    if (this.#traffic.connections.size === 0 && this.#isStopped() && registry().pending.size === 0) this.#end(0, 0);
   }
 
   #isStopped(): boolean {
@@ -217,4 +220,8 @@ function goodbyeAt({ startedAt, deadline }: Plan): number {
 /** Neither HTTP/1 nor HTTP/2: only its own peers know when it is done. */
 function isLongLived(connection: Connection): boolean {
   return connection.session === null && !hasHttpParser(connection.socket) && !isReceiving(connection.socket);
+}
+
+function complain(error: unknown): void {
+  console.error(error);
 }

@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { registry } from '../app/registry.ts';
 import { appListeners } from './signals.ts';
 
 /** Milliseconds between two looks at whether the app is done. */
@@ -18,6 +19,8 @@ export async function sayFarewell(deadline: number): Promise<void> {
   const before = countResources();
   const signal = appListeners('SIGTERM').length > 0 ? 'SIGTERM' : 'SIGINT';
   const listeners = appListeners(signal);
+  const shutdowns = registry().shutdowns.map((run) => Promise.resolve().then(run).catch(complain));
+  if (shutdowns.length > 0) await settled(shutdowns, deadline);
   if (listeners.length === 0) return;
   const results = listeners.map((listener) => call(listener, signal));
   const promises = results.filter((result) => result !== null);

@@ -44,6 +44,8 @@ export interface ListenOptions {
   readonly yields: (server: Server) => boolean;
   /** What `server.address()` is to say where the socket that was given is a unix socket. */
   readonly boundPath: string | null;
+  /** Calls back when the app may have connections. */
+  readonly whenWell: (proceed: () => void) => void;
   /** Called for every server before it can have connections. */
   readonly onServer: (server: Server) => void;
   /** Called when a `listen()` was answered. */
@@ -141,7 +143,11 @@ export class Listens {
     const listening: Listening = { server, query, seq: this.#seq, bound, ordinal, queues: [], answer };
     this.#open.set(listening.seq, listening);
     this.#channel.hold();
-    this.#channel.send({ type: 'listen', seq: listening.seq, bound, query, ordinal });
+    // Not before it can serve: until then its clients wait for somebody else.
+    this.#options.whenWell(() => {
+      if (this.#open.has(listening.seq))
+        this.#channel.send({ type: 'listen', seq: listening.seq, bound, query, ordinal });
+    });
   }
 
   #serve(listening: Listening): void {

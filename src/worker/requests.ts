@@ -46,6 +46,17 @@ export interface TrafficListener {
   onClosed(): void;
 }
 
+/** Answers requests that are not the app's. */
+export interface Interceptor {
+  /** @param begin is called before anything is written */
+  answer(request: IncomingMessage, response: ServerResponse, begin: () => void): boolean;
+  answerStream(stream: ServerHttp2Stream, headers: Readonly<Record<string, unknown>>): boolean;
+}
+
+/** What Node gives a server that says nothing, in milliseconds. */
+const nodesKeepAlive = 5_000;
+const retryAfter = '5';
+
 const connectionKey = Symbol('prefork.connection');
 
 interface Tracked {
@@ -61,6 +72,11 @@ export class Traffic {
   readonly connections = new Set<Connection>();
   /** Set while draining; costs one comparison a request until then. */
   listener: TrafficListener | null = null;
+  health: Interceptor | null = null;
+  /** Milliseconds that idle connections are kept, where the app does not say; 0 leaves Node's. */
+  keepAlive = 0;
+  /** New requests are turned away. */
+  rejecting = false;
   /** The connection a server is being told of. A session that begins meanwhile is its. */
   #arriving: Connection | null = null;
 
@@ -68,9 +84,13 @@ export class Traffic {
   track(server: Server): void {
     if (this.servers.has(server)) return;
     this.servers.add(server);
+    this.#keepAlive(server);
     const emit = server.emit as (this: Server, name: string | symbol, ...args: unknown[]) => boolean;
     const see = this.#see.bind(this);
+    const intercept = this.#intercept.bind(this);
     function watchedEmit(this: Server, name: string | symbol, first?: unknown, second?: unknown): boolean {
+      if ((name === 'request' || name === 'stream' || name === 'checkContinue') && intercept(name, first, second))
+        return true;
       see(server, name, first, second);
       // biome-ignore lint/complexity/noArguments: the fastest way to hand on any number of them
       return Reflect.apply(emit, this, arguments);
@@ -102,6 +122,43 @@ export class Traffic {
       count += connection.streams?.size ?? 0;
     }
     return count;
+  }
+
+  #keepAlive(server: Server): void {
+    const { keepAliveTimeout } = server as { keepAliveTimeout?: unknown };
+    if (this.keepAlive > 0 && keepAliveTimeout === nodesKeepAlive) {
+      (server as { keepAliveTimeout?: number }).keepAliveTimeout = this.keepAlive;
+    }
+  }
+
+  /** @returns whether the app is not to see this request */
+  #intercept(name: string, first: unknown, second: unknown): boolean {
+    if (this.health === null && !this.rejecting) return false;
+    if (name === 'stream') {
+      const stream = first as ServerHttp2Stream;
+      if (this.health?.answerStream(stream, second as Record<string, unknown>) === true) return true;
+      if (!this.rejecting) return false;
+      stream.respond({ ':status': 503, 'retry-after': retryAfter }, { endStream: true });
+      return true;
+    }
+    const request = first as IncomingMessage;
+    const response = second as ServerResponse;
+    if (request.httpVersionMajor !== 1) return false;
+    if (this.health?.answer(request, response, () => this.#announce(request, response)) === true) return true;
+    if (!this.rejecting) return false;
+    const body = 'The service is stopping.\n';
+    response.writeHead(503, { connection: 'close', 'retry-after': retryAfter, 'content-length': body.length });
+    response.end(body);
+    request.resume();
+    return true;
+  }
+
+  /** A drain has to know of answers of our own as well. */
+  #announce(request: IncomingMessage, response: ServerResponse): void {
+    const connection = (request.socket as Tracked | null)?.[connectionKey];
+    if (this.listener === null || connection === undefined) return;
+    connection.newest = response;
+    this.listener.onRequest(connection, response);
   }
 
   #see(server: Server, name: string | symbol, first: unknown, second: unknown): void {

@@ -73,6 +73,8 @@ export class WorkerUnderTest {
       defaultBind: options.defaultBind ?? loopback,
       heartbeat: 100,
       drainLinger: options.linger ?? 400,
+      keepAlive: 0,
+      health: null,
       gracefulTimeout: options.gracefulTimeout ?? 3_000,
     };
     cluster.setupPrimary({
@@ -168,7 +170,7 @@ export class WorkerUnderTest {
 
   drain(order: Partial<{ within: number; linger: number; quick: boolean }> = {}): void {
     const { linger = 400, gracefulTimeout = 3_000 } = this.#options;
-    this.send({ type: 'drain', within: gracefulTimeout, linger, quick: false, ...order });
+    this.send({ type: 'drain', within: gracefulTimeout, linger, quick: false, ...order, reject: false });
   }
 
   /** A message of the app's own. */

@@ -42,6 +42,7 @@ function worker(change: Partial<Worker> & { readonly id: number }): Worker {
     spent: null,
     capture: null,
     offence: null,
+    hindrance: null,
     listening: false,
     queues: [],
     ...change,
@@ -89,7 +90,7 @@ test('core: a worker is replaced for its generation first, then for reasons of i
 test('core: the target is nobody while dormant or stopping', () => {
   assert.equal(target(fleet([])), 3);
   assert.equal(target(fleet([], { dormant: true })), 0);
-  const stopping = { kind: 'graceful', deadline: 1, listening: true, status: 0 } as const;
+  const stopping = { kind: 'graceful', deadline: 1, listening: true, acceptUntil: 0, status: 0 } as const;
   assert.equal(target(fleet([], { stopping })), 0);
 });
 

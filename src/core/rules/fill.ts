@@ -91,6 +91,7 @@ function spawn(turn: Turn, slot: number, generation: number): void {
         overMemory: 0,
         spent: null,
         capture: null,
+        hindrance: null,
         listening: false,
         offence: null,
         queues: [],

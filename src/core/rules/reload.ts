@@ -3,7 +3,7 @@
  * nothing.
  */
 import { isCandidate } from '../fleet.ts';
-import { type Fleet, fixed, type Reload } from '../model.ts';
+import { fixed, type Reload, type Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
 export function reload(turn: Turn): void {
@@ -40,7 +40,7 @@ function crashLoop({ fleet, now }: Turn): string | null {
 
 function judgeCanary(turn: Turn, state: Extract<Reload, { state: 'canary' }>): void {
   const canary = turn.fleet.workers.find((worker) => isCandidate(turn.fleet, worker));
-  const failure = state.failure ?? overdueReason(canary?.phase);
+  const failure = state.failure ?? overdueReason(canary);
   if (failure !== null) {
     const duration = turn.now - state.since;
     turn.change({
@@ -77,11 +77,11 @@ function judgeCanary(turn: Turn, state: Extract<Reload, { state: 'canary' }>): v
   turn.do({ type: 'promote', reload: state.reload, generation: state.generation });
 }
 
-function overdueReason(phase: Fleet['workers'][number]['phase'] | undefined): string | null {
-  if (phase?.name !== 'killed') return null;
-  return phase.reason === 'boot-timeout'
-    ? 'the first new worker was not ready within bootTimeout'
-    : `the first new worker was killed (${phase.reason})`;
+function overdueReason(canary: Worker | undefined): string | null {
+  if (canary?.phase.name !== 'killed') return null;
+  if (canary.phase.reason !== 'boot-timeout') return `the first new worker was killed (${canary.phase.reason})`;
+  const why = canary.hindrance === null ? '' : `: ${canary.hindrance}`;
+  return `the first new worker was not ready within bootTimeout${why}`;
 }
 
 /** What was started for a reload that was rejected leaves again. */

@@ -3,6 +3,8 @@ import { isCandidate, servingCount, target } from '../fleet.ts';
 import type { Turn } from '../turn.ts';
 
 export function shrink(turn: Turn): void {
+  // A stop is not a smaller pool: it has its own times.
+  if (turn.fleet.stopping !== null) return;
   const size = target(turn.fleet);
   const beyond = turn.fleet.workers
     .filter((worker) => worker.slot >= size && !isCandidate(turn.fleet, worker))

@@ -5,6 +5,8 @@ export function shutdown(turn: Turn): void {
   const { stopping, exited } = turn.fleet;
   if (stopping === null || exited) return;
   endReload(turn);
+  // Nobody left to serve is no reason to wait.
+  if (turn.fleet.workers.length > 0 && !turn.due(stopping.acceptUntil)) return;
   if (stopping.listening) {
     turn.change({ stopping: { ...stopping, listening: false } });
     turn.do({ type: 'unlisten' });

@@ -12,7 +12,10 @@ export function start(turn: Turn): void {
       turn.do({ type: 'announce' });
     } else if (isHopeless(turn)) {
       const status = fleet.bootFailures.load > 0 ? exitStatus.appLoad : exitStatus.workerBoot;
-      turn.change({ stopping: { kind: 'quick', deadline: turn.now, listening: false, status }, exited: true });
+      turn.change({
+        stopping: { kind: 'quick', deadline: turn.now, listening: false, acceptUntil: turn.now, status },
+        exited: true,
+      });
       turn.do({ type: 'exit', status, reason: 'no worker could boot' });
       return;
     }
@@ -44,6 +47,12 @@ function giveUp(turn: Turn): void {
   if (maxBootFailures === 0 || fleet.bootFailures.count < maxBootFailures || readyCount(fleet) > 0) return;
   const within = fleet.policy.gracefulTimeout;
   turn.change({
-    stopping: { kind: 'graceful', deadline: turn.now + within, listening: true, status: exitStatus.workerBoot },
+    stopping: {
+      kind: 'graceful',
+      deadline: turn.now + within,
+      listening: true,
+      acceptUntil: turn.now,
+      status: exitStatus.workerBoot,
+    },
   });
 }

@@ -22,6 +22,7 @@ const policy: fc.Arbitrary<Partial<Policy>> = fc.record({
   timeout: fc.constantFrom(0, 2_000),
   blockedWarning: fc.constantFrom(0, 1_500),
   gracefulTimeout: fc.constantFrom(1_000, 4_000),
+  drainDelay: fc.constantFrom(0, 0, 700),
   minReady: fc.constantFrom(0, 0, 500),
   progressDeadline: fc.constantFrom(5_000, 60_000),
   rollbackWindow: fc.constantFrom(0, 5_000),

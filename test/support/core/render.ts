@@ -12,6 +12,8 @@ export function renderEvent(event: Event): string | null {
       return null;
     case 'spawnFailed':
       return `worker ${event.id} cannot be forked: ${event.reason}`;
+    case 'hindered':
+      return `worker ${event.id} is not ready: ${event.reason}`;
     case 'listened':
       return `worker ${event.id} listens`;
     case 'readied':

@@ -15,6 +15,7 @@ export const defaultPolicy: Policy = {
   timeout: 30_000,
   blockedWarning: 0,
   gracefulTimeout: 30_000,
+  drainDelay: 0,
   minReady: 0,
   progressDeadline: 600_000,
   rollbackWindow: 30_000,

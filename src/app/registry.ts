@@ -1,0 +1,45 @@
+/**
+ * What an app has told prefork. The app may have a copy of this package of its own, or one of another version: both find
+ * the same object, and without prefork it is there all the same.
+ */
+
+/** A number that changes when the meaning of a field does. */
+const contract = 1;
+const key = Symbol.for(`prefork.app.${contract}`);
+
+export interface Check {
+  readonly name: string;
+  readonly run: () => unknown;
+  /** Milliseconds. */
+  readonly timeout: number;
+  /** Whether the worker can serve without it. */
+  readonly critical: boolean;
+}
+
+/** What a worker may know of itself. */
+export interface WorkerFacts {
+  readonly slot: number;
+  readonly id: number;
+  readonly generation: number;
+  readonly name: string;
+}
+
+export interface Registry {
+  readonly checks: Map<string, Check>;
+  readonly starts: (() => unknown)[];
+  readonly drains: (() => unknown)[];
+  readonly shutdowns: (() => unknown)[];
+  /** Background work that a drain awaits. */
+  readonly pending: Set<Promise<unknown>>;
+  /** `null` where nobody supervises this process. */
+  worker: WorkerFacts | null;
+}
+
+export function registry(): Registry {
+  const global = globalThis as unknown as Record<symbol, Registry | undefined>;
+  const known = global[key];
+  if (known !== undefined) return known;
+  const made: Registry = { checks: new Map(), starts: [], drains: [], shutdowns: [], pending: new Set(), worker: null };
+  Object.defineProperty(globalThis, key, { value: made, enumerable: false });
+  return made;
+}

@@ -1,0 +1,74 @@
+/** When a worker is ready: its startup work is done, and its critical checks pass. Afterwards they are run now and then. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type CheckResult, runChecks } from '../app/checks.ts';
+import { registry } from '../app/registry.ts';
+import type { Channel } from './channel.ts';
+import type { FailureWatch } from './failure.ts';
+
+/** Milliseconds between two rounds of checks: while they fail at the start, and later. */
+const retryEvery = 500;
+const checkEvery = 5_000;
+
+export class Readiness {
+  readonly #channel: Channel;
+  readonly #failures: FailureWatch;
+  #started = 0;
+  #told = '';
+  /** The newest round. */
+  results: readonly CheckResult[] = [];
+
+  constructor(channel: Channel, failures: FailureWatch) {
+    this.#channel = channel;
+    this.#failures = failures;
+  }
+
+  get isWell(): boolean {
+    return this.results.every(({ ok, critical }) => ok || !critical);
+  }
+
+  /** Calls back when the worker may serve: at once where the app has nothing to say about it. */
+  whenWell(proceed: () => void): void {
+    const { starts, checks } = registry();
+    if (this.#started === starts.length && checks.size === 0) {
+      proceed();
+      return;
+    }
+    // The app may have nothing else that keeps it alive yet.
+    this.#channel.hold();
+    this.#become()
+      .then(proceed, (error: unknown) => this.#failures.fail(error))
+      .finally(() => this.#channel.release());
+  }
+
+  /** Begins to look after itself; called when the worker is ready. */
+  watch(): void {
+    setInterval(() => {
+      if (registry().checks.size > 0) void this.#check();
+    }, checkEvery).unref();
+  }
+
+  async #become(): Promise<void> {
+    const { starts } = registry();
+    while (this.#started < starts.length) {
+      const next = starts[this.#started];
+      this.#started += 1;
+      await next?.();
+    }
+    await this.#check();
+    while (!this.isWell) {
+      await sleep(retryEvery);
+      await this.#check();
+    }
+    // What was added meanwhile counts as well.
+    if (this.#started < starts.length) await this.#become();
+  }
+
+  async #check(): Promise<void> {
+    this.results = await runChecks();
+    const checks = this.results.slice(0, 50).map(({ name, ok, critical, error }) => ({ name, ok, critical, error }));
+    const text = JSON.stringify(checks);
+    // Only changes are news.
+    if (text !== this.#told) this.#channel.send({ type: 'health', checks });
+    this.#told = text;
+  }
+}
