@@ -255,7 +255,7 @@ describe('fetch handlers', () => {
     const answer = await request(target, '/x', { method: 'HEAD' });
     assert.equal(answer.status, 200);
     assert.equal((await request(target, '/throw')).status, 500);
-    assert.match(worker.output, /thrown in fetch/);
+    await until('the error in the output', () => /thrown in fetch/.test(worker.output));
   });
 
   test('a client that leaves aborts the request', async () => {
