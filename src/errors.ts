@@ -89,6 +89,11 @@ export class ReleaseError extends PreforkError {
   readonly code = 'PREFORK_RELEASE';
 }
 
+/** A running service cannot be reached, or refuses what it is asked. */
+export class ControlError extends PreforkError {
+  readonly code = 'PREFORK_CONTROL';
+}
+
 /** The message of anything thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

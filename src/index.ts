@@ -20,6 +20,7 @@ export {
   AlreadyRunningError,
   BindError,
   ConfigError,
+  ControlError,
   FileError,
   PreforkError,
   type Problem,

@@ -1,9 +1,10 @@
 /** The master: ties the arbiter to its adapters. Owns no decision of its own. */
 import type { LoadRequest, Settings } from '../config/resolved.ts';
+import type { Status } from '../control/status.ts';
 import type { Action } from '../core/actions.ts';
 import type { Event } from '../core/events.ts';
 import { findWorker } from '../core/fleet.ts';
-import { type Fleet, initialFleet } from '../core/model.ts';
+import { type Fleet, initialFleet, type ReloadOutcome } from '../core/model.ts';
 import { type BindError, exitStatus, messageOf, PreforkError } from '../errors.ts';
 import type { WorkerMessage } from '../ipc/messages.ts';
 import type { Listeners } from '../master/listeners.ts';
@@ -12,13 +13,21 @@ import { Pool } from '../master/pool.ts';
 import { Sentinel } from '../master/sentinel.ts';
 import { masterTitle } from '../master/title.ts';
 import type { Log } from '../telemetry/logger.ts';
+import { Admin } from './admin.ts';
 import { Arbiter } from './arbiter.ts';
+import { Control } from './control.ts';
 import { Failures } from './failures.ts';
 import { Generations } from './generations.ts';
 import { Handover } from './handover.ts';
 import { ServiceHealth } from './health.ts';
+import { Outcomes } from './outcomes.ts';
 import { drawLimits, policyFrom } from './policy.ts';
+import { Rates } from './rates.ts';
+import { statusOf } from './status.ts';
 import { Stuck } from './stuck.ts';
+
+/** Milliseconds between two looks at the control socket's file. */
+const controlEvery = 5_000;
 
 export interface MasterOptions {
   readonly request: LoadRequest;
@@ -42,6 +51,10 @@ export class Master {
   readonly #failures: Failures;
   readonly #stuck: Stuck;
   readonly #health: ServiceHealth;
+  readonly #control: Control;
+  readonly #admin: Admin;
+  readonly #outcomes = new Outcomes();
+  readonly #rates = new Rates();
   readonly #onReady: () => void;
   readonly #sentinel = new Sentinel();
   #pidfile: Pidfile | null = null;
@@ -57,13 +70,31 @@ export class Master {
       fleet: initialFleet(policyFrom(settings), queueCount),
       logger,
       act: (action, fleet) => this.#act(action, fleet),
-      onTurn: (fleet) => this.#health.spread(fleet),
+      onTurn: (fleet) => {
+        this.#health.spread(fleet);
+        this.#outcomes.onTurn(fleet);
+      },
     });
     this.#pool = new Pool({
       onEvent: (event) => this.#onPoolEvent(event),
       onMessage: (id, message) => this.#onMessage(id, message),
     });
     this.#health = new ServiceHealth({ pool: this.#pool, settings: () => this.#generations.current });
+    this.#admin = new Admin({
+      status: () => this.status(),
+      health: () => ({ report: this.#health.report(this.fleet), components: this.#health.components() }),
+      logger,
+    });
+    this.#control = new Control(
+      {
+        status: () => this.status(),
+        settings: () => this.#generations.current,
+        post: (event) => this.post(event),
+        reload: () => this.#reload(),
+        logger,
+      },
+      request.env,
+    );
     this.#stuck = new Stuck({
       pool: this.#pool,
       logger,
@@ -81,11 +112,27 @@ export class Master {
     });
   }
 
+  status(): Status {
+    const { fleet } = this;
+    return statusOf({
+      fleet,
+      now: this.#arbiter.now(),
+      settings: this.#generations.current,
+      listeners: this.#listeners.all(),
+      health: this.#health.report(fleet),
+      rates: this.#rates,
+    });
+  }
+
   get fleet(): Fleet {
     return this.#arbiter.fleet;
   }
 
-  start(): void {
+  /** @throws BindError where the admin address or the control socket that was configured cannot be used */
+  async start(): Promise<void> {
+    await this.#admin.ensure(this.#generations.current.admin);
+    await this.#control.ensure();
+    setInterval(() => void this.#ensureControl(), controlEvery).unref();
     process.on('uncaughtException', (error) => this.#crash(error));
     this.#sentinel.start();
     this.#sentinel.setGrace(this.#generations.current.gracefulTimeout);
@@ -95,6 +142,17 @@ export class Master {
 
   post(event: Event): void {
     this.#arbiter.post(event);
+  }
+
+  #reload(): Promise<ReloadOutcome | null> {
+    const outcome = this.#outcomes.ofNext(this.fleet);
+    this.post({ type: 'reloadRequested' });
+    return outcome;
+  }
+
+  async #ensureControl(): Promise<void> {
+    if (this.fleet.stopping !== null) return;
+    await this.#control.ensure().catch((error: unknown) => this.#log.logger.error(messageOf(error)));
   }
 
   #act(action: Action, fleet: Fleet): void {
@@ -168,6 +226,8 @@ export class Master {
     this.#log.logger.level = settings.logLevel;
     process.title = masterTitle(settings.name);
     this.#sentinel.setGrace(settings.gracefulTimeout);
+    void this.#ensureControl();
+    this.#admin.ensure(settings.admin).catch((error: unknown) => this.#log.logger.error(messageOf(error)));
     if (settings.pidfile === (this.#pidfile?.path ?? null) || this.fleet.start === 'starting') return;
     this.#pidfile?.remove();
     this.#pidfile = null;
@@ -194,6 +254,7 @@ export class Master {
       if (pid !== undefined && pid !== null) this.#sentinel.delete(pid);
       this.#handover.forget(event.id);
       this.#health.forget(event.id);
+      this.#rates.forget(event.id);
     }
     this.post(event);
   }
@@ -214,6 +275,7 @@ export class Master {
         this.post({ type: 'readied', id });
         return;
       case 'beat':
+        this.#rates.onBeat(id, message.figures.requests, performance.now());
         this.post({ type: 'beaten', id, figures: message.figures });
         return;
       case 'failed':
@@ -260,6 +322,8 @@ export class Master {
     this.#arbiter.end();
     this.#sentinel.stop();
     this.#listeners.closeAll();
+    this.#control.close();
+    this.#admin.close();
     this.#pidfile?.remove();
     await this.#log.flush();
     process.exit(status);
@@ -274,6 +338,8 @@ export class Master {
     this.#log.logger.fatal({ err: error }, 'the master failed, this is a bug in prefork; the workers drain and exit');
     this.#arbiter.end();
     this.#listeners.closeAll();
+    this.#control.close();
+    this.#admin.close();
     this.#pidfile?.remove();
     void this.#log.flush().then(() => process.exit(exitStatus.failure));
   }

@@ -67,7 +67,7 @@ export async function start(request: LoadRequest, caller: Caller): Promise<void>
       `prefork starts ${settings.workers} workers for ${settings.app.given}${bindText(listeners)}`,
     );
     master = new Master({ request, settings, log, listeners, queueCount, inherited, onReady: () => caller.release() });
-    master.start();
+    await master.start();
   } catch (error) {
     listeners?.closeAll();
     if (!(error instanceof PreforkError)) throw error;

@@ -5,6 +5,7 @@ import type { LoadRequest } from '../config/resolved.ts';
 import { ConfigError, exitStatus, PreforkError, type Problem } from '../errors.ts';
 import { Caller } from '../master/daemon.ts';
 import { guardInspector } from '../master/inspector-guard.ts';
+import { commandNames } from './control/names.ts';
 import type { Flags } from './flags.ts';
 import { splitWords } from './words.ts';
 
@@ -30,6 +31,10 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 async function run(argv: readonly string[], caller: Caller): Promise<void> {
+  if (commandNames.has(argv[0] ?? '')) {
+    const { runCommand } = await import('./control/main.ts');
+    return runCommand(argv, logicalCwd());
+  }
   const options = argv.slice(0, [...argv, '--'].indexOf('--'));
   if (options.includes('--version') || options.includes('-v')) return console.log(version());
   const { helpText, parseWords } = await import('./parse.ts');

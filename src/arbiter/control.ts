@@ -1,0 +1,215 @@
+/** The control interface of a running service: its socket, and what its routes do. */
+import { lstatSync, unlinkSync } from 'node:fs';
+import type { Settings } from '../config/resolved.ts';
+import { type Call, ControlHttp, type Reply, type Route, refuse } from '../control/http.ts';
+import { claimFolder, listPlaces, runtimeFolder, socketPath } from '../control/place.ts';
+import type { Status } from '../control/status.ts';
+import type { Event } from '../core/events.ts';
+import type { ReloadOutcome } from '../core/model.ts';
+import { BindError, messageOf } from '../errors.ts';
+import { clearStaleSocket } from '../master/unix-socket.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+/** What the routes need of the master. */
+export interface Steering {
+  readonly status: () => Status;
+  readonly settings: () => Settings;
+  readonly post: (event: Event) => void;
+  /** Asks for a reload and waits for its outcome; `null` where the service stopped first. */
+  readonly reload: () => Promise<ReloadOutcome | null>;
+  readonly logger: () => Logger;
+}
+
+export class Control {
+  readonly #steering: Steering;
+  readonly #env: Readonly<Record<string, string | undefined>>;
+  #http: ControlHttp | null = null;
+  #path: string | null = null;
+  #inode: number | null = null;
+
+  constructor(steering: Steering, env: Readonly<Record<string, string | undefined>>) {
+    this.#steering = steering;
+    this.#env = env;
+  }
+
+  /**
+   * Listens where the settings say, or goes on to; to be called after each change of them, and now and then: a socket file
+   * that somebody removed is made anew.
+   *
+   * @throws BindError where a path that was configured cannot be used
+   */
+  async ensure(): Promise<void> {
+    const settings = this.#steering.settings();
+    const path = socketPath(settings, this.#env, process.pid);
+    if (path === this.#path && (path === null || inodeOf(path) === this.#inode)) return;
+    const isLost = path !== null && path === this.#path;
+    this.close();
+    if (path === null) return;
+    const { controlSocket } = settings;
+    try {
+      if (controlSocket.kind === 'runtime') this.#claimRuntime();
+      await this.#listen(path);
+      if (isLost)
+        this.#steering.logger().warn({ path }, 'the control socket was removed by somebody; it is there again');
+    } catch (error) {
+      if (controlSocket.kind === 'path' && !controlSocket.isDefault) throw error;
+      const level = controlSocket.kind === 'runtime' ? 'info' : 'warn';
+      this.#steering
+        .logger()
+        [level](`no control socket, prefork status and the like will not work: ${messageOf(error)}`);
+    }
+  }
+
+  close(): void {
+    this.#http?.close();
+    // Not one that took its place.
+    if (this.#path !== null && this.#inode !== null && inodeOf(this.#path) === this.#inode) unlinkSync(this.#path);
+    this.#http = null;
+    this.#path = null;
+    this.#inode = null;
+  }
+
+  #claimRuntime(): void {
+    const folder = runtimeFolder(this.#env);
+    const problem = claimFolder(folder);
+    if (problem !== null) throw new BindError(folder, 'EACCES', problem);
+    for (const { path, pid } of listPlaces(folder)) if (!isAlive(pid)) unlinkQuietly(path);
+  }
+
+  async #listen(path: string): Promise<void> {
+    if (Buffer.byteLength(path) > 107)
+      throw new BindError(
+        `unix:${path}`,
+        'ENAMETOOLONG',
+        `controlSocket: ${path} is longer than the 107 bytes of a unix socket`,
+      );
+    await clearStaleSocket(path);
+    const http = new ControlHttp({
+      routes: routesFor(this.#steering),
+      reach: 'local',
+      onError: (error) => this.#steering.logger().error({ err: error }, 'control: a request failed, this is a bug'),
+    });
+    await new Promise<void>((resolve, reject) => {
+      http.server.once('error', reject);
+      http.server.once('listening', resolve);
+      // From its first moment on only its owner may connect.
+      const umask = process.umask(0o177);
+      try {
+        http.server.listen(path);
+      } finally {
+        process.umask(umask);
+      }
+    }).catch((error: unknown) => {
+      const { code = 'EIO' } = error as NodeJS.ErrnoException;
+      throw new BindError(`unix:${path}`, code, `controlSocket: cannot listen on ${path}: ${messageOf(error)}`);
+    });
+    this.#http = http;
+    this.#path = path;
+    this.#inode = inodeOf(path);
+  }
+}
+
+function routesFor({ status, settings, post, reload }: Steering): Route[] {
+  const ok = (body: unknown): Reply => ({ status: 200, body });
+  const taken = (body: object = {}): Reply => ({ status: 202, body: { accepted: true, ...body } });
+  const isStopping = (): boolean => status().state === 'stopping';
+  const stopping = (): Reply => refuse(409, 'stopping', 'the service is stopping');
+  return [
+    { method: 'GET', path: '/status', handle: () => ok(status()) },
+    { method: 'GET', path: '/workers', handle: () => ok(status().workers) },
+    { method: 'GET', path: '/listeners', handle: () => ok(status().listeners) },
+    { method: 'GET', path: '/config', handle: () => ok(redacted(settings())) },
+    {
+      method: 'POST',
+      path: '/reload',
+      handle: async ({ body }) => {
+        if (isStopping()) return stopping();
+        const { wait = false } = body;
+        if (typeof wait !== 'boolean') return refuse(400, 'bad_request', 'wait: expected true or false');
+        const outcome = reload();
+        if (!wait) return taken();
+        const result = await outcome;
+        return result === null ? stopping() : ok({ ...result, duration: result.duration / 1_000 });
+      },
+    },
+    {
+      method: 'POST',
+      path: '/scale',
+      handle: (call) => (isStopping() ? stopping() : scale(call, status(), settings(), post)),
+    },
+    {
+      method: 'POST',
+      path: '/stop',
+      handle: ({ body }) => {
+        const { now = false } = body;
+        if (typeof now !== 'boolean') return refuse(400, 'bad_request', 'now: expected true or false');
+        post({ type: 'stopRequested', kind: now ? 'quick' : 'graceful' });
+        return taken();
+      },
+    },
+    {
+      method: 'POST',
+      path: '/recycle',
+      handle: ({ body }) => {
+        const { slot = null } = body;
+        if (isStopping()) return stopping();
+        if (slot !== null && !status().workers.some((worker) => worker.slot === slot))
+          return refuse(400, 'no_slot', `slot: expected one of ${slotsOf(status())}, or none for all`);
+        post({ type: 'recycleRequested', slot: slot as number | null });
+        return taken();
+      },
+    },
+    {
+      method: 'POST',
+      path: '/reopen',
+      handle: () => {
+        post({ type: 'reopenRequested' });
+        return taken();
+      },
+    },
+  ];
+}
+
+function scale({ body }: Call, status: Status, { maxWorkers }: Settings, post: (event: Event) => void): Reply {
+  const { to, by } = body;
+  const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isInteger(value);
+  if (isNumber(to) === isNumber(by))
+    return refuse(400, 'bad_request', 'expected {"to": N} or {"by": N}, a whole number');
+  const wanted = isNumber(to) ? to : status.wanted + Number(by);
+  if (wanted < 1 || wanted > maxWorkers)
+    return refuse(400, 'out_of_range', `expected from 1 to ${maxWorkers} workers (maxWorkers), got ${wanted}`);
+  post({ type: 'resized', to: wanted });
+  return { status: 202, body: { accepted: true, workers: wanted } };
+}
+
+function slotsOf({ workers }: Status): string {
+  return [...new Set(workers.map(({ slot }) => slot))].sort((a, b) => a - b).join(', ');
+}
+
+/** Names of environment variables are of use to an operator; their values are secrets as often as not. */
+function redacted(settings: Settings): Record<string, unknown> {
+  const hide = (record: Readonly<Record<string, string>>) =>
+    Object.fromEntries(Object.keys(record).map((name) => [name, '***']));
+  return { ...settings, env: hide(settings.env), args: settings.args.map(() => '***') };
+}
+
+function inodeOf(path: string): number | null {
+  return lstatSync(path, { throwIfNoEntry: false })?.ino ?? null;
+}
+
+function unlinkQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Gone already.
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

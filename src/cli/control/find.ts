@@ -1,0 +1,84 @@
+/** Finds the running service that a command is for. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { findConfigFile } from '../../config/file.ts';
+import { loadSettings } from '../../config/load.ts';
+import type { LoadRequest } from '../../config/resolved.ts';
+import { call } from '../../control/client.ts';
+import { beside, listPlaces, type Place, runtimeFolder } from '../../control/place.ts';
+import { ControlError, messageOf } from '../../errors.ts';
+
+export interface Target {
+  readonly pid: string | null;
+  readonly socket: string | null;
+  readonly name: string | null;
+  readonly config: string | null;
+}
+
+/**
+ * By what was given; else by the configuration in the working directory; else the only one there is.
+ *
+ * @returns the path of its control socket
+ * @throws ControlError where there is none, or more than one
+ */
+export async function findSocket(target: Target, cwd: string): Promise<string> {
+  const places = listPlaces(runtimeFolder(process.env));
+  if (target.socket !== null) return resolve(cwd, target.socket);
+  if (target.pid !== null) return byPidfile(resolve(cwd, target.pid), places);
+  if (target.name !== null)
+    return only(await live(places.filter(({ name }) => name === target.name)), `named ${target.name}`);
+  const configured = await byConfig(target.config, cwd, places);
+  if (configured !== null) return configured;
+  return only(await live(places), 'of this user');
+}
+
+async function byPidfile(path: string, places: readonly Place[]): Promise<string> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new ControlError(`not running: there is no ${path}`);
+    throw new ControlError(`cannot read ${path}: ${messageOf(error)}`);
+  }
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new ControlError(`${path} holds no pid`);
+  const besides = beside(path);
+  if (await answers(besides)) return besides;
+  const [place] = await live(places.filter(({ pid }) => pid === Number(text)));
+  if (place !== undefined) return place.path;
+  throw new ControlError(
+    `not running: nobody answers for pid ${text} of ${path}, on ${besides}; is controlSocket elsewhere? (--socket)`,
+  );
+}
+
+async function byConfig(given: string | null, cwd: string, places: readonly Place[]): Promise<string | null> {
+  if (findConfigFile(given, cwd) === null) return null;
+  const request: LoadRequest = { flags: {}, cmdArgs: {}, configFile: given, env: { ...process.env }, cwd };
+  const settings = await loadSettings(request);
+  const { controlSocket, name } = settings;
+  if (controlSocket.kind === 'none') throw new ControlError('the configuration has controlSocket: none');
+  if (controlSocket.kind === 'path') {
+    if (await answers(controlSocket.path)) return controlSocket.path;
+    throw new ControlError(`not running: nobody listens on ${controlSocket.path}`);
+  }
+  return only(await live(places.filter((place) => place.name === name)), `named ${name}`);
+}
+
+async function live(places: readonly Place[]): Promise<readonly Place[]> {
+  const alive = await Promise.all(places.map(({ path }) => answers(path)));
+  return places.filter((_, index) => alive[index]);
+}
+
+function only(places: readonly Place[], which: string): string {
+  const [place, ...others] = places;
+  if (place === undefined) throw new ControlError(`not running: there is no service ${which}`);
+  if (others.length === 0) return place.path;
+  const list = places.map(({ name, pid }) => `${name} (pid ${pid})`).join(', ');
+  throw new ControlError(`there are several services ${which}: ${list}; say which by --pid or --socket`);
+}
+
+async function answers(path: string): Promise<boolean> {
+  return await call(path, 'GET', '/status').then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,69 @@
+/** `prefork init`: a first configuration, for the app that is there. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import { ControlError } from '../../errors.ts';
+
+const file = 'supervisor.config.ts';
+const candidates = ['server', 'app', 'index', 'main'].flatMap((name) =>
+  ['', 'src/', 'dist/'].flatMap((folder) => ['ts', 'mjs', 'js', 'cjs'].map((ext) => `./${folder}${name}.${ext}`)),
+);
+
+/** @throws ControlError where there is a configuration already */
+export async function init(cwd: string, yes: boolean): Promise<void> {
+  const path = join(cwd, file);
+  if (existsSync(path)) throw new ControlError(`${path} exists already; it is left as it is`);
+  const found = findEntry(cwd);
+  const app = yes || !process.stdin.isTTY ? found : await ask('App', found);
+  writeFileSync(path, textFor(app ?? './server.js'), { flag: 'wx' });
+  console.log(`wrote ${path}${app === null ? '; set app in it' : ` for ${app}`}`);
+  console.log('check it with: npx prefork check');
+  console.log('serve with:    npx prefork');
+}
+
+async function ask(what: string, suggestion: string | null): Promise<string | null> {
+  const lines = createInterface({ input: process.stdin, output: process.stdout });
+  const answer = (await lines.question(`${what} [${suggestion ?? './server.js'}]: `)).trim();
+  lines.close();
+  return answer === '' ? suggestion : answer;
+}
+
+/** What `npm start` runs, the package's main file, or a file with a usual name. */
+function findEntry(cwd: string): string | null {
+  const { scripts, main } = manifestIn(cwd);
+  const started = /(?:^|\s)(?:node|tsx)\s+(?:-\S+\s+)*([\w./-]+\.[cm]?[jt]s)\b/.exec(scripts?.start ?? '')?.[1];
+  const named = [started, main].flatMap((name) => (typeof name === 'string' ? [`./${name.replace(/^\.\//, '')}`] : []));
+  return [...named, ...candidates].find((name) => existsSync(join(cwd, name))) ?? null;
+}
+
+function manifestIn(cwd: string): { readonly scripts?: { readonly start?: string }; readonly main?: unknown } {
+  try {
+    return JSON.parse(readFileSync(join(cwd, 'package.json'), 'utf8')) as Record<string, never>;
+  } catch {
+    return {};
+  }
+}
+
+function textFor(app: string): string {
+  return `import { defineConfig } from 'prefork';
+
+// All settings: docs/settings.md of prefork, or an editor's completion.
+export default defineConfig({
+  app: ${JSON.stringify(app)},
+  // Where to serve; without it the app's own listen() decides.
+  // bind: '127.0.0.1:8000',
+  // 2 x cores + 1 unless told.
+  // workers: 5,
+  // Time for requests in flight to finish at a reload or stop.
+  gracefulTimeout: '30s',
+  // A worker whose event loop blocks this long is killed and replaced; the log says where it was stuck.
+  timeout: '30s',
+  // For prefork reload, status and the like.
+  pidfile: './prefork.pid',
+  // Answers /health/live and /health/ready on the service's own port.
+  // health: true,
+  // Once per reload, before any new worker.
+  // release: 'npm run migrate',
+});
+`;
+}

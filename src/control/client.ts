@@ -1,0 +1,64 @@
+/** Talks to a master's control socket. */
+import { request } from 'node:http';
+import { ControlError } from '../errors.ts';
+
+/** One call. `T` is what the route answers with; see docs/control.md. */
+export async function call<T>(
+  socketPath: string,
+  method: 'GET' | 'POST',
+  path: string,
+  body?: Readonly<Record<string, unknown>>,
+): Promise<T> {
+  const { status, text } = await send(socketPath, method, path, body);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new ControlError(`${socketPath} answers, but not as prefork does`);
+  }
+  if (status < 400) return value as T;
+  const { error } = value as { error?: { message?: unknown } };
+  throw new ControlError(typeof error?.message === 'string' ? error.message : `refused with status ${status}`);
+}
+
+function send(
+  socketPath: string,
+  method: string,
+  path: string,
+  body: Readonly<Record<string, unknown>> | undefined,
+): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const text = body === undefined ? '' : JSON.stringify(body);
+    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
+    const asked = request({ socketPath, method, path, headers, agent: false });
+    asked.on('error', (error: NodeJS.ErrnoException) =>
+      reject(new ControlError(reasonOf(error, socketPath), { cause: error })),
+    );
+    asked.on('response', (response) => {
+      let answer = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        answer += chunk;
+      });
+      response.on('error', reject);
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text: answer }));
+    });
+    asked.end(text);
+  });
+}
+
+function reasonOf({ code, message }: NodeJS.ErrnoException, path: string): string {
+  switch (code) {
+    case 'ENOENT':
+    case 'ECONNREFUSED':
+      return `no prefork listens on ${path}`;
+    case 'EACCES':
+    case 'EPERM':
+      return `${path} belongs to another user`;
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return `the master went away before it answered`;
+    default:
+      return `cannot reach ${path}: ${message}`;
+  }
+}

@@ -1,0 +1,25 @@
+/**
+ * What keeps a web page from using its visitor's browser against us: a name that is made to point to this machine (DNS
+ * rebinding), and requests across origins. See CVE-2018-7160 for how this was found out.
+ */
+import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
+import type { Reply } from './http.ts';
+
+/** @returns why the request is not answered, or `null` */
+export function refusalOf({ headers, method, url = '' }: IncomingMessage): Reply | null {
+  const { host = '', origin } = headers;
+  const no = (status: number, code: string, message: string): Reply => ({ status, body: { error: { code, message } } });
+  if (!url.startsWith('/')) return no(400, 'bad_request', 'expected a path');
+  if (!isOurName(host)) return no(421, 'wrong_host', 'ask by IP address or as localhost');
+  if (origin !== undefined && origin !== `http://${host}`) return no(403, 'wrong_origin', 'not for other sites');
+  if (method !== 'GET' && method !== 'HEAD')
+    return no(405, 'read_only', 'this address is read-only; use the control socket');
+  return null;
+}
+
+/** A name can be made to point anywhere by whoever owns it; an address cannot. */
+function isOurName(host: string): boolean {
+  const name = host.replace(/:\d{1,5}$/, '');
+  return name === 'localhost' || isIP(name) === 4 || (/^\[.*\]$/.test(name) && isIP(name.slice(1, -1)) === 6);
+}

@@ -1,0 +1,172 @@
+/**
+ * A small HTTP server for operators: a fixed table of routes, JSON in and out, tight limits. Serves the control socket,
+ * and read-only the admin address. Nothing that is sent to it can block or end the master.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { refusalOf } from './guard.ts';
+
+/** What a route is given. */
+export interface Call {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  /** The parsed JSON of a POST; `{}` where there was none. */
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly headers: IncomingMessage['headers'];
+}
+
+export interface Reply {
+  readonly status: number;
+  /** Sent as JSON, unless `type` says what text it is. */
+  readonly body: unknown;
+  readonly type?: string;
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly handle: (call: Call) => Reply | Promise<Reply>;
+}
+
+export interface ControlHttpOptions {
+  readonly routes: readonly Route[];
+  /** `local` is a unix socket, whose permissions say who may call; `network` is read-only, and looks at Host and Origin. */
+  readonly reach: 'local' | 'network';
+  /** A route threw: a bug of ours. */
+  readonly onError: (error: unknown) => void;
+}
+
+const maxBody = 64 * 1024;
+const maxConnections = 64;
+
+/** A refusal, as the client sees it. */
+export function refuse(status: number, code: string, message: string): Reply {
+  return { status, body: { error: { code, message } } };
+}
+
+export class ControlHttp {
+  readonly #options: ControlHttpOptions;
+  readonly server: Server;
+
+  constructor(options: ControlHttpOptions) {
+    this.#options = options;
+    this.server = createServer(
+      {
+        maxHeaderSize: 8 * 1024,
+        headersTimeout: 5_000,
+        requestTimeout: 10_000,
+        keepAliveTimeout: 5_000,
+        connectionsCheckingInterval: 1_000,
+      },
+      (request, response) => {
+        this.#serve(request, response).catch((error: unknown) => {
+          options.onError(error);
+          response.destroy();
+        });
+      },
+    );
+    this.server.maxConnections = maxConnections;
+    this.server.on('error', () => {});
+    this.server.on('clientError', (_error, socket) => socket.destroy());
+    // Whoever asks to switch protocols stays with this one.
+    this.server.on('upgrade', (_request, socket) => socket.destroy());
+    this.server.on('checkExpectation', (_request, response: ServerResponse) => response.writeHead(417).end());
+  }
+
+  get address(): AddressInfo | string | null {
+    return this.server.address();
+  }
+
+  close(): void {
+    this.server.close();
+    this.server.closeAllConnections();
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    request.on('error', () => {});
+    response.on('error', () => {});
+    const reply = await this.#reply(request);
+    if (response.destroyed) return;
+    const isText = reply.type !== undefined;
+    const text = isText ? String(reply.body) : `${JSON.stringify(reply.body)}\n`;
+    response.writeHead(reply.status, {
+      'content-type': reply.type ?? 'application/json; charset=utf-8',
+      'content-length': Buffer.byteLength(text),
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      ...(reply.status === 405 ? { allow: this.#allowed(pathOf(request)).join(', ') } : {}),
+      // What is left of a body that was refused is not read.
+      ...(request.complete ? {} : { connection: 'close' }),
+    });
+    response.end(request.method === 'HEAD' ? undefined : text);
+  }
+
+  async #reply(request: IncomingMessage): Promise<Reply> {
+    const { routes, reach } = this.#options;
+    if (reach === 'network') {
+      const refusal = refusalOf(request);
+      if (refusal !== null) return refusal;
+    }
+    const path = pathOf(request);
+    const method = request.method === 'HEAD' ? 'GET' : request.method;
+    const route = routes.find((each) => each.path === path && each.method === method);
+    if (route === undefined) {
+      return this.#allowed(path).length > 0
+        ? refuse(405, 'method_not_allowed', `${path} takes ${this.#allowed(path).join(', ')}`)
+        : refuse(404, 'not_found', `there is no such path; GET /status, for example`);
+    }
+    const body: Body = route.method === 'POST' ? await readBody(request) : { kind: 'object', value: {} };
+    if (body.kind === 'refused') return body.reply;
+    try {
+      return await route.handle({ method: route.method, path, body: body.value, headers: request.headers });
+    } catch (error) {
+      this.#options.onError(error);
+      return refuse(500, 'internal', 'this is a bug in prefork; its log says more');
+    }
+  }
+
+  #allowed(path: string): string[] {
+    const methods = this.#options.routes.filter((each) => each.path === path).map(({ method }) => method);
+    return methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
+  }
+}
+
+function pathOf({ url = '' }: IncomingMessage): string {
+  return url.split('?', 1)[0] ?? '';
+}
+
+type Body =
+  | { readonly kind: 'object'; readonly value: Readonly<Record<string, unknown>> }
+  | { readonly kind: 'refused'; readonly reply: Reply };
+
+/** @returns the object that was sent, or a reply that says why it cannot be used */
+function readBody(request: IncomingMessage): Promise<Body> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const answer = (reply: Reply): void => {
+      request.removeAllListeners('data');
+      request.pause();
+      resolve({ kind: 'refused', reply });
+    };
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > maxBody) answer(refuse(413, 'too_large', `a body may have ${maxBody} bytes`));
+      else chunks.push(chunk);
+    });
+    request.on('close', () => answer(refuse(400, 'incomplete', 'the body did not arrive')));
+    request.on('end', () => {
+      const text = Buffer.concat(chunks).toString();
+      if (text.trim() === '') return resolve({ kind: 'object', value: {} });
+      if (!/^application\/json\b/i.test(request.headers['content-type'] ?? ''))
+        return answer(refuse(415, 'not_json', 'expected content-type: application/json'));
+      try {
+        const value: unknown = JSON.parse(text);
+        if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('no object');
+        resolve({ kind: 'object', value: value as Record<string, unknown> });
+      } catch {
+        answer(refuse(400, 'bad_json', 'expected a JSON object'));
+      }
+    });
+  });
+}

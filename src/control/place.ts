@@ -1,0 +1,62 @@
+/** Where control sockets are. */
+import { lstatSync, mkdirSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Settings } from '../config/resolved.ts';
+
+/** A service's socket in the runtime directory tells its name and its master's pid. */
+export interface Place {
+  readonly path: string;
+  readonly name: string;
+  readonly pid: number;
+}
+
+export function runtimeFolder(env: Readonly<Record<string, string | undefined>>): string {
+  const { XDG_RUNTIME_DIR } = env;
+  if (XDG_RUNTIME_DIR?.startsWith('/') === true) return join(XDG_RUNTIME_DIR, 'prefork');
+  return join(tmpdir(), `prefork-${process.geteuid?.() ?? 0}`);
+}
+
+/**
+ * Makes the directory, or finds that it is there and ours alone: in a shared one such as /tmp anybody could have made it.
+ *
+ * @returns why it cannot be used, or `null`
+ */
+export function claimFolder(path: string): string | null {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return `cannot make ${path}: ${(error as Error).message}`;
+  }
+  const stat = lstatSync(path);
+  if (!stat.isDirectory()) return `${path} is not a directory`;
+  if (stat.uid !== process.geteuid?.()) return `${path} belongs to somebody else`;
+  return (stat.mode & 0o077) === 0 ? null : `${path} is open to others`;
+}
+
+/** @returns the path of a service's socket, `null` where it has none */
+export function socketPath(
+  { controlSocket, name }: Pick<Settings, 'controlSocket' | 'name'>,
+  env: Readonly<Record<string, string | undefined>>,
+  pid: number,
+): string | null {
+  if (controlSocket.kind === 'none') return null;
+  if (controlSocket.kind === 'path') return controlSocket.path;
+  return join(runtimeFolder(env), `${name.replace(/[^\w.-]/g, '_').slice(0, 40)}-${pid}.ctl`);
+}
+
+/** The control socket that goes with a pidfile. */
+export function beside(pidfile: string): string {
+  return `${pidfile.replace(/\.pid$/, '')}.ctl`;
+}
+
+export function listPlaces(folder: string): Place[] {
+  try {
+    return readdirSync(folder).flatMap((file) => {
+      const [, name, pid] = /^(.+)-(\d+)\.ctl$/.exec(file) ?? [];
+      return name === undefined ? [] : [{ path: join(folder, file), name, pid: Number(pid) }];
+    });
+  } catch {
+    return [];
+  }
+}
