@@ -58,9 +58,11 @@ export class Master {
   readonly #onReady: () => void;
   readonly #sentinel = new Sentinel();
   #pidfile: Pidfile | null = null;
+  #errorLog: string | null;
 
   constructor({ request, settings, log, listeners, queueCount, inherited, onReady }: MasterOptions) {
     this.#onReady = onReady;
+    this.#errorLog = settings.errorLog;
     const logger = () => log.logger;
     this.#log = log;
     this.#listeners = listeners;
@@ -204,9 +206,11 @@ export class Master {
       case 'exit':
         void this.#exit(action.status);
         return;
+      case 'reopen':
+        this.#log.reopen();
+        return;
       case 'halt':
       case 'started':
-      case 'reopen':
         return;
     }
   }
@@ -224,6 +228,8 @@ export class Master {
   /** Takes a new generation's settings for the master itself into force. */
   #apply(settings: Settings): void {
     this.#log.logger.level = settings.logLevel;
+    if (settings.errorLog !== this.#errorLog) this.#log.reopen(settings.errorLog);
+    this.#errorLog = settings.errorLog;
     process.title = masterTitle(settings.name);
     this.#sentinel.setGrace(settings.gracefulTimeout);
     void this.#ensureControl();

@@ -47,6 +47,7 @@ export async function start(request: LoadRequest, caller: Caller): Promise<void>
     name: settings.name,
     level: settings.logLevel,
     format: settings.logFormat,
+    file: settings.errorLog,
     tee: caller.waits ? (line) => tellErrors(caller, line) : null,
   });
   const { logger } = log;

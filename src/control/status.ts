@@ -67,7 +67,7 @@ export interface WorkerStatus {
   readonly requests: number;
   /** Over the last few heartbeats. */
   readonly requestsPerSecond: number;
-  /** Milliseconds, over the last few heartbeats; `null` where no request ended, or metrics are off. */
+  /** Milliseconds, over the last few heartbeats; `null` where no request ended, or it is not measured. */
   readonly latencyP50: number | null;
   readonly latencyP99: number | null;
   readonly inFlight: number;
