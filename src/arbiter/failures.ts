@@ -6,6 +6,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { workerFields } from '../telemetry/narrate.ts';
 
 type Draining = Extract<WorkerMessage, { type: 'draining' }>;
+type Short = Extract<WorkerMessage, { type: 'short' }>;
 type Drained = Extract<WorkerMessage, { type: 'drained' }>;
 
 /** Milliseconds before the same error is printed in full again. */
@@ -42,6 +43,15 @@ export class Failures {
     this.#logger().debug(
       { ...workerFields(worker), requests, inFlight, connections, upgraded },
       `worker drains: ${inFlight} requests and ${connections} connections left`,
+    );
+  }
+
+  /** Once in a while: it lasts, and it is the same for all workers. */
+  reportShortage(worker: Worker, { connections }: Short): void {
+    if (this.#isRepeated('short of file descriptors')) return;
+    this.#logger().warn(
+      { ...workerFields(worker), connections },
+      `worker runs out of file descriptors, with ${connections} connections: further connections are closed; raise ulimit -n (LimitNOFILE= in systemd)`,
     );
   }
 

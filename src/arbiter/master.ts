@@ -294,6 +294,9 @@ export class Master {
         else this.#health.spread(this.fleet);
         return;
       }
+      case 'short':
+        this.#failures.reportShortage(worker, message);
+        return;
       case 'asked':
         this.post({ type: 'asked', id });
         return;

@@ -46,6 +46,8 @@ function checkFields(m: Fields): WorkerMessage | null {
     }
     case 'health':
       return checkHealth(m);
+    case 'short':
+      return isCount(m.connections) ? { type: 'short', connections: m.connections } : null;
     case 'draining':
       return checkDraining(m);
     case 'drained':

@@ -97,6 +97,8 @@ export type WorkerMessage =
   | { readonly type: 'failed'; readonly kind: FailureKind; readonly error: ErrorReport }
   /** The app's health checks; sent when an outcome changes. */
   | { readonly type: 'health'; readonly checks: readonly CheckReport[] }
+  /** It runs out of file descriptors. */
+  | { readonly type: 'short'; readonly connections: number }
   /** The worker itself got a TERM. */
   | { readonly type: 'asked' }
   /** Why the drain is not over yet; sent now and then while it lasts. */

@@ -2,11 +2,13 @@
 import { type EventLoopUtilization, type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { Figures } from '../core/model.ts';
 import type { Channel } from './channel.ts';
+import { shortage } from './descriptors.ts';
 import { inspectorCloser } from './evidence.ts';
 import type { Traffic } from './requests.ts';
 
 /** Milliseconds between two looks at the clock; what the histogram records begins there. */
 const resolution = 20;
+const shortageEvery = 1_000;
 
 export class Heartbeat {
   readonly #channel: Channel;
@@ -14,6 +16,7 @@ export class Heartbeat {
   readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution });
   #utilisation: EventLoopUtilization = performance.eventLoopUtilization();
   readonly #closeInspector = inspectorCloser();
+  #memory = { rss: 0, heapUsed: 0 };
   #sending = false;
 
   constructor(channel: Channel, traffic: Traffic) {
@@ -23,6 +26,7 @@ export class Heartbeat {
 
   start(interval: number): void {
     this.#delay.enable();
+    setInterval(() => this.#lookForShortage(), shortageEvery).unref();
     setInterval(() => {
       this.#closeInspector();
       this.beat();
@@ -38,8 +42,24 @@ export class Heartbeat {
     });
   }
 
+  #lookForShortage(): void {
+    const found = shortage(this.#traffic.connections.size);
+    if (found !== null) this.#channel.send({ type: 'short', ...found });
+  }
+
+  /** Without a file descriptor to spare it cannot be measured, and is what it was. */
+  #measureMemory(): { readonly rss: number; readonly heapUsed: number } {
+    try {
+      const { rss, heapUsed } = process.memoryUsage();
+      this.#memory = { rss, heapUsed };
+    } catch {
+      // EMFILE: it reads a file.
+    }
+    return this.#memory;
+  }
+
   #figures(): Figures {
-    const { rss, heapUsed } = process.memoryUsage();
+    const { rss, heapUsed } = this.#measureMemory();
     const utilisation = performance.eventLoopUtilization();
     const since = performance.eventLoopUtilization(utilisation, this.#utilisation);
     this.#utilisation = utilisation;

@@ -1,7 +1,7 @@
 /** Configurations that break at a HUP, and clients that misbehave, are slow, or are many. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -58,18 +58,19 @@ describe('CONN: clients that misbehave, or are many', () => {
     await stopClean(s);
   });
 
-  it('CONN: 3,000 idle keep-alive connections at a reload: none is reset, each ends in order', async (t) => {
+  it('CONN: 10,000 idle keep-alive connections at a reload: none is reset, each ends in order', async (t) => {
+    const most = Number(/^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]);
+    if (most < 12_000) return t.skip(`this process may have no more than ${most} files`);
     const s = await start(t);
     const sockets: RawSocket[] = [];
-    while (sockets.length < 3_000) {
+    while (sockets.length < 10_000) {
       const batch = await Promise.all(Array.from({ length: 100 }, () => RawSocket.connected(s.target)));
       for (const socket of batch) socket.write(head('/pid'));
       await until('the answers', () => batch.every(({ responses }) => responses === 1));
       sockets.push(...batch);
     }
-    // Node closes idle connections after 5 s by itself; that would be in order as well.
     assert.match((await s.reload()).msg, /done/);
-    await until('every connection to end', () => sockets.every(({ ending }) => ending !== 'open'), { within: 20_000 });
+    await until('every connection to end', () => sockets.every(({ ending }) => ending !== 'open'), { within: 40_000 });
     const resets = sockets.filter(({ ending }) => ending !== 'fin').length;
     assert.equal(resets, 0, `${resets} connections were reset`);
     assert.equal((await request(s.target, '/pid')).status, 200);

