@@ -87,6 +87,7 @@ describe('chaos', () => {
     await load.answered(50);
     const killed = new Set<number>();
     const stopped = new Set<number>();
+    const asked = new Set<number>();
     const toWorker = (signal: NodeJS.Signals, pid: number | undefined, kept: Set<number>): void => {
       if (pid === undefined) return;
       kept.add(pid);
@@ -100,10 +101,12 @@ describe('chaos', () => {
     let sent = 0;
     try {
       while (performance.now() < end) {
-        const choice = random.pick(['HUP', 'TTIN', 'TTOU', 'USR1', 'KILL', 'STOP', 'CONT', 'CONT'] as const);
+        const choice = random.pick(['HUP', 'TTIN', 'TTOU', 'USR1', 'KILL', 'STOP', 'CONT', 'CONT', 'TERM'] as const);
         if (choice === 'KILL') toWorker('SIGKILL', random.pick(s.workers()), killed);
         else if (choice === 'STOP') toWorker('SIGSTOP', random.pick(s.workers()), stopped);
         else if (choice === 'CONT') toWorker('SIGCONT', random.pick([...stopped].filter(isAlive)), stopped);
+        // A worker that is sent TERM is replaced first: nobody is to notice.
+        else if (choice === 'TERM') toWorker('SIGTERM', random.pick(s.workers()), asked);
         else s.signal(`SIG${choice ?? 'HUP'}`);
         sent++;
         assert.equal(s.exit, null, s.describe());

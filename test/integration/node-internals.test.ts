@@ -16,6 +16,7 @@ import {
   bindHandle,
   currentResponse,
   filterClusterMessages,
+  guardChannel,
   type Handle,
   handleAddress,
   hasHttpParser,
@@ -255,7 +256,11 @@ describe('what is known of an HTTP connection', () => {
 });
 
 describe('SEC-07: a worker that speaks to node:cluster behind our back', () => {
-  async function hostile(code: string): Promise<{ worker: Worker; output: () => string }> {
+  async function hostile(code: string): Promise<{
+    worker: Worker;
+    output: () => string;
+    offences: readonly string[];
+  }> {
     cluster.setupPrimary({
       exec: fixture('worker/hostile.cjs'),
       args: [],
@@ -264,6 +269,8 @@ describe('SEC-07: a worker that speaks to node:cluster behind our back', () => {
     });
     const worker = cluster.fork({ CODE: code, NODE_OPTIONS: '' });
     filterClusterMessages(worker);
+    const offences: string[] = [];
+    guardChannel(worker, (reason) => offences.push(reason));
     cleanups.push(async () => {
       if (!isAlive(worker.process.pid ?? 0)) return;
       const exited = once(worker.process, 'exit');
@@ -276,7 +283,7 @@ describe('SEC-07: a worker that speaks to node:cluster behind our back', () => {
     });
     worker.on('error', () => {});
     await until('the worker', () => output.includes('done'));
-    return { worker, output: () => output };
+    return { worker, output: () => output, offences };
   }
 
   test('binds no address, neither by listen() nor by a message', async () => {
@@ -305,6 +312,33 @@ describe('SEC-07: a worker that speaks to node:cluster behind our back', () => {
       }`);
     await until('an answer', () => output().includes('socket on 127.0.0.1'));
     await stays('no other', () => output().match(/socket on|refused/g)?.length === 1, 200);
+  });
+
+  for (const [what, code, expected] of [
+    ['bytes that are no JSON', `require('fs').writeSync(process.channel.fd, 'no json\\n');`, /no JSON/],
+    ['binary', `require('fs').writeSync(process.channel.fd, Buffer.from([0, 255, 10, 254, 10]));`, /no JSON/],
+    ['an acknowledgement of nothing', `process.send({ cmd: 'NODE_HANDLE_ACK' });`, /acknowledges/],
+    ['a refusal of nothing', `process.send({ cmd: 'NODE_HANDLE_NACK' });`, /acknowledges/],
+    ['a handle of an unknown kind', `process.send({ cmd: 'NODE_HANDLE', type: 'constructor' });`, /unknown kind/],
+  ] as const) {
+    test(`does not end the master by ${what}, and is told on`, async () => {
+      const { worker, offences } = await hostile(code);
+      await until('the offence', () => offences.length > 0);
+      assert.equal(offences.length, 1);
+      assert.match(offences[0] ?? '', expected);
+      // The end of the channel is still seen.
+      const gone = once(worker.process, 'disconnect');
+      worker.process.kill('SIGKILL');
+      await gone;
+    });
+  }
+
+  test('handles are still sent and acknowledged as ever', async () => {
+    const { worker, output, offences } = await hostile(`
+      process.on('message', (message, handle) => console.log(message + ' ' + typeof handle?.close));`);
+    for (const name of ['one', 'two']) worker.process.send?.(name, bind('127.0.0.1', 0) as never, {}, () => {});
+    await until('both', () => output().includes('one function') && output().includes('two function'));
+    assert.deepEqual(offences, []);
   });
 
   test('does not end the master by an act that is no act', async () => {

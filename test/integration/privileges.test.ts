@@ -18,7 +18,8 @@ const nobody = { uid: 65_534, gid: 65_534 };
 
 /** The folder of a run is its owner's alone; the workers of these tests are somebody else. */
 async function start(t: TestContext, options: SupervisorOptions): Promise<Supervisor> {
-  const s = await startSupervisor(t, { app, workers: 1, ...options });
+  const isDropped = options.args?.includes('-u') === true;
+  const s = await startSupervisor(t, { app, workers: 1, ...(isDropped ? { cwd: '/tmp' } : {}), ...options });
   return await s.waitReady();
 }
 
@@ -116,7 +117,7 @@ describe('user and group', { skip }, () => {
   });
 
   it('a port below 1024 is bound as root and served as the user', async (t) => {
-    const s = await startSupervisor(t, { app, workers: 1, bind: ['127.0.0.1:983'], args: ['-u', 'nobody'] });
+    const s = await startSupervisor(t, { app, workers: 1, bind: ['127.0.0.1:983'], args: ['-u', 'nobody'], cwd: '/tmp' });
     await s.waitReady();
     assert.equal((await requestJson({ port: 983 }, '/self')).uid, nobody.uid);
     assert.match((await s.reload()).msg, /done/);
@@ -147,7 +148,7 @@ describe('what a worker may have of the master', { skip }, () => {
   });
 
   it('a worker inherits what it serves, its channel and its output, and nothing else', async (t) => {
-    const s = await start(t, { args: ['-u', 'nobody', '-p', 'app.pid'] });
+    const s = await start(t, { args: ['-u', 'nobody', '-p', `/tmp/prefork-fds-${process.pid}.pid`] });
     const fds = (await requestJson(s.target, '/fds')) as Record<string, string>;
     const named = Object.values(fds).filter((what) => what.startsWith('/') && what !== '/dev/null');
     assert.deepEqual(
