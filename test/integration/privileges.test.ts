@@ -117,7 +117,13 @@ describe('user and group', { skip }, () => {
   });
 
   it('a port below 1024 is bound as root and served as the user', async (t) => {
-    const s = await startSupervisor(t, { app, workers: 1, bind: ['127.0.0.1:983'], args: ['-u', 'nobody'], cwd: '/tmp' });
+    const s = await startSupervisor(t, {
+      app,
+      workers: 1,
+      bind: ['127.0.0.1:983'],
+      args: ['-u', 'nobody'],
+      cwd: '/tmp',
+    });
     await s.waitReady();
     assert.equal((await requestJson({ port: 983 }, '/self')).uid, nobody.uid);
     assert.match((await s.reload()).msg, /done/);
