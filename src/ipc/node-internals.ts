@@ -182,17 +182,25 @@ export function guardChannel(worker: Worker, onOffence: (reason: string) => void
   if (own === undefined) throw unsupported("a child's own message listener is not where it was");
   child.removeListener('internalMessage', own as () => void);
   child.prependListener('internalMessage' as 'message', (raw: unknown, handle: unknown) => {
-    const { cmd, type } = (raw ?? {}) as { cmd?: unknown; type?: unknown };
+    closeSentAlong(handle);
+    const { cmd, msg } = (raw ?? {}) as { cmd?: unknown; msg?: unknown };
     const isAcknowledgement = cmd === 'NODE_HANDLE_ACK' || cmd === 'NODE_HANDLE_NACK';
     const isExpected = Array.isArray((child as unknown as { _handleQueue?: unknown })._handleQueue);
     if (isAcknowledgement && !isExpected) offend('it acknowledges what it was not sent');
-    else if (cmd === 'NODE_HANDLE' && !handleTypes.has(String(type))) offend('it sends a handle of an unknown kind');
-    else if (!isOver) Reflect.apply(own, child, [raw, handle]);
+    else if (cmd === 'NODE_HANDLE') {
+      // Node would make a server or a socket of it, as the worker says, listen on it, and throw where that cannot be.
+      if (isOver || !child.connected) return;
+      child.send({ cmd: 'NODE_HANDLE_ACK' }, undefined, {}, () => {});
+      process.nextTick(() => child.emit('message', msg, undefined));
+    } else if (!isOver) Reflect.apply(own, child, [raw, undefined]);
   });
 }
 
-/** Kinds of handles that Node sends over a channel. */
-const handleTypes = new Set(['net.Native', 'net.Server', 'net.Socket', 'dgram.Native', 'dgram.Socket']);
+/** The master has no use for what a worker sends along; its descriptor would stay open. */
+function closeSentAlong(handle: unknown): void {
+  const { close } = (handle ?? {}) as { close?: unknown };
+  if (typeof close === 'function') Reflect.apply(close, handle, []);
+}
 
 /** Answers one `listen()`: with a handle, or with libuv's negative error number. */
 export type ListenAnswer = (answer: Handle | number) => void;

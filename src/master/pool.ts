@@ -100,11 +100,7 @@ export class Pool {
   #watch(id: number, entry: Process): void {
     const { worker } = entry;
     const child = worker.process;
-    child.on('message', (raw, handle) => {
-      // Nobody here has a use for it.
-      closeReceived(handle);
-      this.#receive(id, entry, raw);
-    });
+    child.on('message', (raw) => this.#receive(id, entry, raw));
     child.on('error', (error) => {
       // EMFILE and the like: there is no process and there will be no exit.
       if (child.pid === undefined)
@@ -154,12 +150,6 @@ export class Pool {
     entry.refilledAt = now;
     return entry.tokens < 0;
   }
-}
-
-function closeReceived(handle: unknown): void {
-  const { destroy, close } = (handle ?? {}) as { destroy?: unknown; close?: unknown };
-  const end = typeof destroy === 'function' ? destroy : close;
-  if (typeof end === 'function') Reflect.apply(end, handle, []);
 }
 
 /**
