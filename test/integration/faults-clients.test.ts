@@ -11,7 +11,7 @@ import { isAlive } from '../support/proc.ts';
 import { head, RawSocket } from '../support/raw.ts';
 import { request, requestJson } from '../support/request.ts';
 import { writeConfig } from '../support/supervisor.ts';
-import { until } from '../support/until.ts';
+import { pause, until } from '../support/until.ts';
 
 describe('a config that is not what it was at a HUP', { concurrency: 3 }, () => {
   for (const [name, harm] of [
@@ -135,6 +135,37 @@ describe('CONN: clients that misbehave, or are many', () => {
     for (let count = 0; count < mib; count++) wanted.update(chunk);
     assert.equal(got.digest('hex'), wanted.digest('hex'));
     await until('the old workers to go', () => before.every((each) => !isAlive(each)));
+    await stopClean(s);
+  });
+
+  it('CONN-01 CONN-03: clients of a byte a second: what had begun is answered across a reload, where it began', async (t) => {
+    const s = await start(t, { app });
+    const before = s.workers();
+    const bytes = 8;
+    const clients = Array.from({ length: 20 }, () =>
+      RawSocket.open(s.target).write(head('/upload', { 'Content-Length': String(bytes), Connection: 'close' }, 'POST')),
+    );
+    const trickle = (async () => {
+      for (let sent = 0; sent < bytes; sent += 1) {
+        for (const client of clients) client.write('x');
+        await pause(1_000);
+      }
+    })();
+    await pause(1_500);
+    assert.match((await s.reload()).msg, /done/);
+    await trickle;
+    await until('every client to be answered', () => clients.every(({ responses }) => responses === 1), {
+      within: 20_000,
+    });
+    for (const { text } of clients) {
+      const { size, pid } = JSON.parse(text.slice(text.indexOf('{'), text.lastIndexOf('}') + 1)) as {
+        size: number;
+        pid: number;
+      };
+      assert.equal(size, bytes);
+      assert.ok(before.includes(pid));
+    }
+    await until('the old workers to go', () => before.every((each) => !isAlive(each)), { within: 40_000 });
     await stopClean(s);
   });
 

@@ -168,6 +168,23 @@ describe('stuck workers', { concurrency: 4 }, () => {
     await stopClean(s);
   });
 
+  it('HB-09: a worker that dies while its stack is taken ends nobody else', async (t) => {
+    const s = await start(t, { workers: 1, args: ['--timeout', '30', '--blocked-warning', '1'] });
+    // The heartbeat is half a second old at most, then the warning is due: the stack is taken around these times.
+    for (const delay of [1_450, 1_500, 1_550, 1_600, 1_700, 1_800]) {
+      const [victim] = await s.waitWorkers(1, 30_000);
+      assert.ok(victim !== undefined);
+      const since = s.log.length;
+      const socket = stick(s);
+      await pause(delay);
+      process.kill(victim, 'SIGKILL');
+      await socket.waitEnd();
+      await s.waitForLog(/^worker ready in/, { since, within: 30_000 });
+      assert.equal(s.exit, null);
+    }
+    await stopClean(s);
+  });
+
   it('HB-09: a hook that throws is one line; the worker is replaced all the same', async (t) => {
     const s = await start(t, {
       config: `export default { timeout: 2, onWorkerAbort() { throw new Error('the pager is down'); } };`,
