@@ -1,7 +1,17 @@
 /** The machine has no more: descriptors, room for the log, readers of it. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, constants, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -34,6 +44,28 @@ describe('RES: the machine has no more', { concurrency: 3 }, () => {
     assert.equal(s.exit, null);
     limit(`${soft}:`);
     await replaced(s, before.slice(0, 2));
+    assert.match((await s.reload()).msg, /done/);
+    await stopClean(s);
+  });
+
+  it('RES-03: the node binary is away for a while: the others serve on, the slot is filled when it is back', async (t) => {
+    const dir = mkdtempSync(join(tmpdir(), 'prefork-node-'));
+    t.after(() => rmSync(dir, { recursive: true, force: true }));
+    const node = join(dir, 'node');
+    copyFileSync(process.execPath, node);
+    const s = await start(t, { node });
+    const before = s.workers();
+    renameSync(node, `${node}.away`);
+    const since = s.log.length;
+    const [victim] = before;
+    assert.ok(victim !== undefined);
+    process.kill(victim, 'SIGKILL');
+    const line = await s.waitForLog(/^worker could not be spawned/, { since });
+    assert.match(line.msg, /ENOENT/);
+    assert.doesNotMatch((await s.reload()).msg, /done/);
+    assert.ok(before.slice(1).includes(Number((await requestJson(s.target, '/pid')).pid)));
+    renameSync(`${node}.away`, node);
+    await replaced(s, [victim]);
     assert.match((await s.reload()).msg, /done/);
     await stopClean(s);
   });
