@@ -2,6 +2,9 @@
 import { request } from 'node:http';
 import { ControlError } from '../errors.ts';
 
+/** Milliseconds. */
+const patience = 10_000;
+
 /** One call. `T` is what the route answers with; see docs/control.md. */
 export async function call<T>(
   socketPath: string,
@@ -34,13 +37,16 @@ function send(
     asked.on('error', (error: NodeJS.ErrnoException) =>
       reject(new ControlError(reasonOf(error, socketPath), { cause: error })),
     );
+    // A master that is stopped or hangs accepts, and says nothing. Only a reload may take its time.
+    if (body?.wait !== true)
+      asked.setTimeout(patience, () => asked.destroy(new Error(`no answer within ${patience / 1_000} s`)));
     asked.on('response', (response) => {
       let answer = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
         answer += chunk;
       });
-      response.on('error', reject);
+      response.on('error', (error: NodeJS.ErrnoException) => reject(new ControlError(reasonOf(error, socketPath))));
       response.on('end', () => resolve({ status: response.statusCode ?? 0, text: answer }));
     });
     asked.end(text);

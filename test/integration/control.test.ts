@@ -226,6 +226,15 @@ describe('the socket', () => {
     await stopClean(s);
   });
 
+  it('a master that is stopped is one line after a while, and not a command that hangs', async (t) => {
+    const s = await start(t);
+    process.kill(s.pid, 'SIGSTOP');
+    const { code, stderr } = await prefork(['status', '--socket', socketOf(s)]);
+    process.kill(s.pid, 'SIGCONT');
+    assert.deepEqual([code, /no answer within 10 s$/.test(stderr.trim())], [1, true], stderr);
+    await stopClean(s);
+  });
+
   it('CTL-02 CTL-03: it survives reloads, and comes back where somebody removes it', async (t) => {
     const s = await start(t);
     assert.match((await s.reload()).msg, /done/);
