@@ -3,6 +3,7 @@ import { unlinkSync } from 'node:fs';
 import type { Address } from '../config/address.ts';
 import { ControlHttp, type Reply, type Route } from '../control/http.ts';
 import type { Status } from '../control/status.ts';
+import { viewsOf } from '../control/views.ts';
 import { BindError, messageOf } from '../errors.ts';
 import type { HealthReport } from '../ipc/messages.ts';
 import { tcpLabel } from '../master/bind.ts';
@@ -69,20 +70,9 @@ export class Admin {
       reach: address.kind === 'unix' ? 'local' : 'network',
       onError: (error) => this.#sources.logger().error({ err: error }, 'admin: a request failed, this is a bug'),
     });
-    await new Promise<void>((resolve, reject) => {
-      http.server.once('error', reject);
-      http.server.once('listening', resolve);
-      const umask = process.umask(0o177);
-      try {
-        http.server.listen(
-          address.kind === 'unix'
-            ? { path: address.path }
-            : { host: address.host, port: address.port, exclusive: true },
-        );
-      } finally {
-        process.umask(umask);
-      }
-    }).catch((error: unknown) => {
+    const where =
+      address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port, exclusive: true };
+    await http.listen(where).catch((error: unknown) => {
       http.close();
       const { code = 'EIO' } = error as NodeJS.ErrnoException;
       throw new BindError(label, code, `admin: cannot listen on ${label}: ${messageOf(error)}`);
@@ -94,9 +84,7 @@ export class Admin {
 function routesFor({ status, health }: AdminSources): Route[] {
   const ok = (body: unknown): Reply => ({ status: 200, body });
   return [
-    { method: 'GET', path: '/status', handle: () => ok(status()) },
-    { method: 'GET', path: '/workers', handle: () => ok(status().workers) },
-    { method: 'GET', path: '/listeners', handle: () => ok(status().listeners) },
+    ...viewsOf(status),
     {
       method: 'GET',
       path: '/health/live',

@@ -4,9 +4,11 @@ import type { Settings } from '../config/resolved.ts';
 import { type Call, ControlHttp, type Reply, type Route, refuse } from '../control/http.ts';
 import { claimFolder, listPlaces, runtimeFolder, socketPath } from '../control/place.ts';
 import type { Status } from '../control/status.ts';
+import { viewsOf } from '../control/views.ts';
 import type { Event } from '../core/events.ts';
 import type { ReloadOutcome } from '../core/model.ts';
 import { BindError, messageOf } from '../errors.ts';
+import { maxUnixPath } from '../master/bind.ts';
 import { clearStaleSocket } from '../master/unix-socket.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
@@ -77,11 +79,11 @@ export class Control {
   }
 
   async #listen(path: string): Promise<void> {
-    if (Buffer.byteLength(path) > 107)
+    if (Buffer.byteLength(path) > maxUnixPath)
       throw new BindError(
         `unix:${path}`,
         'ENAMETOOLONG',
-        `controlSocket: ${path} is longer than the 107 bytes of a unix socket`,
+        `controlSocket: ${path} is longer than the ${maxUnixPath} bytes of a unix socket`,
       );
     await clearStaleSocket(path);
     const http = new ControlHttp({
@@ -89,17 +91,7 @@ export class Control {
       reach: 'local',
       onError: (error) => this.#steering.logger().error({ err: error }, 'control: a request failed, this is a bug'),
     });
-    await new Promise<void>((resolve, reject) => {
-      http.server.once('error', reject);
-      http.server.once('listening', resolve);
-      // From its first moment on only its owner may connect.
-      const umask = process.umask(0o177);
-      try {
-        http.server.listen(path);
-      } finally {
-        process.umask(umask);
-      }
-    }).catch((error: unknown) => {
+    await http.listen({ path }).catch((error: unknown) => {
       const { code = 'EIO' } = error as NodeJS.ErrnoException;
       throw new BindError(`unix:${path}`, code, `controlSocket: cannot listen on ${path}: ${messageOf(error)}`);
     });
@@ -115,9 +107,7 @@ function routesFor({ status, settings, post, reload }: Steering): Route[] {
   const isStopping = (): boolean => status().state === 'stopping';
   const stopping = (): Reply => refuse(409, 'stopping', 'the service is stopping');
   return [
-    { method: 'GET', path: '/status', handle: () => ok(status()) },
-    { method: 'GET', path: '/workers', handle: () => ok(status().workers) },
-    { method: 'GET', path: '/listeners', handle: () => ok(status().listeners) },
+    ...viewsOf(status),
     { method: 'GET', path: '/config', handle: () => ok(redacted(settings())) },
     {
       method: 'POST',

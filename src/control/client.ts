@@ -24,6 +24,14 @@ export async function call<T>(
   throw new ControlError(typeof error?.message === 'string' ? error.message : `refused with status ${status}`);
 }
 
+/** Whether a prefork is there. */
+export async function answers(socketPath: string): Promise<boolean> {
+  return await call(socketPath, 'GET', '/status').then(
+    () => true,
+    () => false,
+  );
+}
+
 function send(
   socketPath: string,
   method: string,

@@ -3,7 +3,7 @@
  * and read-only the admin address. Nothing that is sent to it can block or end the master.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { ListenOptions } from 'node:net';
 import { refusalOf } from './guard.ts';
 
 /** What a route is given. */
@@ -73,8 +73,22 @@ export class ControlHttp {
     this.server.on('checkExpectation', (_request, response: ServerResponse) => response.writeHead(417).end());
   }
 
-  get address(): AddressInfo | string | null {
-    return this.server.address();
+  /**
+   * A unix socket is its owner's alone from its first moment on.
+   *
+   * @throws what node:net says of an address that cannot be used
+   */
+  async listen(where: ListenOptions): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.server.once('error', reject);
+      this.server.once('listening', resolve);
+      const umask = process.umask(0o177);
+      try {
+        this.server.listen(where);
+      } finally {
+        process.umask(umask);
+      }
+    });
   }
 
   close(): void {

@@ -12,7 +12,7 @@ import { bindHandle, type Handle, handleAddress, UV_TCP_REUSEPORT } from '../ipc
 import { clearStaleSocket } from './unix-socket.ts';
 
 /** Bytes: sun_path less its end, see unix(7). */
-const maxUnixPath = 107;
+export const maxUnixPath = 107;
 
 export interface BindOptions {
   /** Kernel queues to make for a TCP address; above 1 they share it by SO_REUSEPORT. */

@@ -1,10 +1,11 @@
 /** How many connections wait to be accepted: of a listening TCP socket Linux tells it as its receive queue. */
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { socketInode } from './socket-inode.ts';
 
 /** @returns the sum over the sockets, `null` where the system does not say */
 export function waitingOf(fds: readonly number[]): number | null {
   if (process.platform !== 'linux') return null;
-  const inodes = new Set(fds.flatMap((fd) => inodeOf(fd) ?? []));
+  const inodes = new Set(fds.flatMap((fd) => socketInode(fd) ?? []));
   let sum: number | null = null;
   for (const table of ['/proc/self/net/tcp', '/proc/self/net/tcp6']) {
     for (const line of readLines(table)) {
@@ -18,14 +19,6 @@ export function waitingOf(fds: readonly number[]): number | null {
     }
   }
   return sum;
-}
-
-function inodeOf(fd: number): string | null {
-  try {
-    return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? null;
-  } catch {
-    return null;
-  }
 }
 
 function readLines(path: string): string[] {

@@ -6,9 +6,10 @@
  * each worker would cost megabytes apiece and does not run in a stopped process; one shell beside the master sees both.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { sentinelScript } from './sentinel-script.ts';
+import { socketInode } from './socket-inode.ts';
 
 export class Sentinel {
   #pipe: Writable | null = null;
@@ -42,7 +43,7 @@ export class Sentinel {
 
   /** Says which sockets nobody may go on holding. */
   setSockets(fds: readonly number[]): void {
-    const inodes = fds.flatMap((fd) => inodeOf(fd) ?? []).join(' ');
+    const inodes = fds.flatMap((fd) => socketInode(fd) ?? []).join(' ');
     if (inodes !== this.#sockets) this.#say(`sockets ${inodes}`);
     this.#sockets = inodes;
   }
@@ -68,14 +69,6 @@ export class Sentinel {
 
   #drop(): void {
     this.#pipe = null;
-  }
-}
-
-function inodeOf(fd: number): string | null {
-  try {
-    return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? null;
-  } catch {
-    return null;
   }
 }
 

@@ -1,6 +1,6 @@
 /** What each command asks of a running service, and prints. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { call } from '../../control/client.ts';
+import { answers, call } from '../../control/client.ts';
 import type { LastReload, Status } from '../../control/status.ts';
 import { ControlError } from '../../errors.ts';
 import { renderStatus, renderWorkers } from './render.ts';
@@ -75,16 +75,9 @@ async function showProgress(socket: string, signal: AbortSignal): Promise<void> 
 export async function stop(socket: string, now: boolean): Promise<void> {
   const { pid } = await call<Status>(socket, 'GET', '/status');
   await call(socket, 'POST', '/stop', { now });
-  while (await isThere(socket)) await sleep(pollEvery);
+  // The socket is the last thing that goes.
+  while (await answers(socket)) await sleep(pollEvery);
   console.log(`stopped (pid ${pid})`);
-}
-
-/** The socket is the last thing that goes. */
-async function isThere(socket: string): Promise<boolean> {
-  return await call(socket, 'GET', '/status').then(
-    () => true,
-    () => false,
-  );
 }
 
 /** @param amount `N`, `+N` or `-N` */

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { findConfigFile } from '../../config/file.ts';
 import { loadSettings } from '../../config/load.ts';
 import type { LoadRequest } from '../../config/resolved.ts';
-import { call } from '../../control/client.ts';
+import { answers } from '../../control/client.ts';
 import { beside, listPlaces, type Place, runtimeFolder } from '../../control/place.ts';
 import { ControlError, messageOf } from '../../errors.ts';
 
@@ -74,11 +74,4 @@ function only(places: readonly Place[], which: string): string {
   if (others.length === 0) return place.path;
   const list = places.map(({ name, pid }) => `${name} (pid ${pid})`).join(', ');
   throw new ControlError(`there are several services ${which}: ${list}; say which by --pid or --socket`);
-}
-
-async function answers(path: string): Promise<boolean> {
-  return await call(path, 'GET', '/status').then(
-    () => true,
-    () => false,
-  );
 }
