@@ -42,12 +42,15 @@ const done = new Map<string, number>();
 const killed = new Set<number>();
 /** Workers that the soak did not touch directly: whoever took a request that blocks. */
 const blocking: RawSocket[] = [];
-let wanted = 3;
+/** In the configuration: a reload brings it back. */
+const configured = 3;
+/** What the fleet was told to be, as near as it can be known: a reload takes effect some time after its signal. */
+let wanted = configured;
 
 type Deed = (s: Supervisor) => void;
 
 const deeds: readonly (readonly [name: string, weight: number, deed: Deed])[] = [
-  ['reload', 4, (s) => s.signal('SIGHUP')],
+  ['reload', 4, reload],
   ['kill', 2, (s) => strike(s, 'SIGKILL')],
   ['stop', 1, (s) => strike(s, 'SIGSTOP')],
   ['block for ever', 1, (s) => void blocking.push(RawSocket.open(s.target).write(head('/spin-forever')))],
@@ -71,6 +74,11 @@ function strike(s: Supervisor, signal: NodeJS.Signals): void {
 function abort(s: Supervisor): void {
   const socket = RawSocket.open(s.target).write(head('/slow?ms=1000'));
   setTimeout(() => socket.reset(), 200);
+}
+
+function reload(s: Supervisor): void {
+  wanted = configured;
+  s.signal('SIGHUP');
 }
 
 function scale(s: Supervisor, by: number): void {
@@ -129,7 +137,7 @@ const context = { after: (cleanup: () => unknown) => cleanups.push(cleanup) } as
 async function main(): Promise<boolean> {
   console.log(`soak: ${seconds} s, seed ${random.seed}`);
   const s = await startSupervisor(context, {
-    workers: wanted,
+    workers: configured,
     args: [
       ...['--timeout', '3', '--graceful-timeout', '8', '--max-workers', String(most)],
       ...['--max-requests', '1500', '--max-requests-jitter', '500', '--rollback-window', '0'],
@@ -163,7 +171,8 @@ async function main(): Promise<boolean> {
   await load.further(200);
   const report = await load.stop();
   // Only now: under load, workers reach maxRequests sooner than those before them have drained their WebSockets.
-  await s.waitWorkers(wanted, 60_000);
+  await s.reload(60_000);
+  await s.waitWorkers(configured, 60_000);
   await assertNoZombies(s);
   await s.stop();
   await assertClean(s);
