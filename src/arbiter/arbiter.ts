@@ -11,6 +11,16 @@ import { type Line, narrateAction, narrateEvent } from '../telemetry/narrate.ts'
 /** Longest sleep, milliseconds: how coarsely time in which the master was stopped can be told from time that passed. */
 const longestSleep = 1_000;
 
+/** Who keeps a record of what happened: metrics, the timeline. Sees everything, changes nothing. */
+export interface Witness {
+  /** A fact, with what was known before it. @param now milliseconds of the running clock */
+  event?(event: Event, before: Fleet, now: number): void;
+  /** A decision, with what was known when it was taken. */
+  action?(action: Action, fleet: Fleet, now: number): void;
+  /** What the log was told, in the same words. */
+  line?(line: Line): void;
+}
+
 export interface ArbiterOptions {
   readonly fleet: Fleet;
   readonly logger: () => Logger;
@@ -18,12 +28,14 @@ export interface ArbiterOptions {
   readonly act: (action: Action, fleet: Fleet) => void;
   /** Is shown the outcome of each turn. */
   readonly onTurn?: (fleet: Fleet) => void;
+  readonly witnesses?: readonly Witness[];
   readonly clock?: RunningClock;
 }
 
 export class Arbiter {
   readonly #options: ArbiterOptions;
   readonly #clock: RunningClock;
+  readonly #witnesses: readonly Witness[];
   readonly #queue: Event[] = [];
   #fleet: Fleet;
   #timer: NodeJS.Timeout | null = null;
@@ -32,6 +44,7 @@ export class Arbiter {
 
   constructor(options: ArbiterOptions) {
     this.#options = options;
+    this.#witnesses = options.witnesses ?? [];
     this.#fleet = options.fleet;
     this.#clock = options.clock ?? new RunningClock();
   }
@@ -78,12 +91,14 @@ export class Arbiter {
     const now = this.#clock.now();
     for (const event of this.#queue.splice(0)) {
       this.#log(narrateEvent(event, this.#fleet, now));
+      for (const witness of this.#witnesses) witness.event?.(event, this.#fleet, now);
       this.#fleet = observe(this.#fleet, event, now);
     }
     const decision = decide(this.#fleet, now);
     this.#fleet = decision.fleet;
     for (const action of decision.actions) {
       this.#log(narrateAction(action, this.#fleet));
+      for (const witness of this.#witnesses) witness.action?.(action, this.#fleet, now);
       this.#options.act(action, this.#fleet);
     }
     this.#options.onTurn?.(this.#fleet);
@@ -99,6 +114,8 @@ export class Arbiter {
   }
 
   #log(line: Line | null): void {
-    if (line !== null) this.#options.logger()[line.level](line.fields, line.message);
+    if (line === null) return;
+    this.#options.logger()[line.level](line.fields, line.message);
+    for (const witness of this.#witnesses) witness.line?.(line);
   }
 }
