@@ -70,7 +70,7 @@ export default defineConfig({
 
   // Unix socket for `prefork status`, `reload` and the like; it is beside the pidfile unless told, and 'none' is off.
   // controlSocket: '/run/shop.ctl',
-  // /status and /health, read-only, served by the master. Off unless told.
+  // The page, /metrics and /health, served by the master. Off unless told.
   // admin: '127.0.0.1:9090',
   // Health checks on the app's own port, ahead of the app.
   // health: true,
@@ -84,7 +84,19 @@ export default defineConfig({
   // Longer than the idle timeout of the proxy in front.
   // keepAlive: '75s',
 
+  // metrics: true,
+  // Runs in the workers; what Express, Fastify and Koa know needs none.
+  // routeLabel: (request) => request.url?.split('/')[1],
+  // statsd: '127.0.0.1:8125',
+  // statsdPrefix: 'shop',
+  // statsdTags: { env: 'production' },
+
+  // accessLog: '/var/log/shop/access.log',
+  // Gunicorn's atoms, or 'json'.
+  // accessLogFormat: 'json',
   // errorLog: '/var/log/shop/error.log',
+  // What workers print goes to the log, with slot and pid.
+  // captureOutput: false,
 
   // Started as root, the workers run as these.
   // user: 'www-data',

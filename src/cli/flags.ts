@@ -19,7 +19,7 @@ export interface Flags {
 }
 
 /** Settings that have no flag: a hook is a function, the app and its arguments are positional. */
-const flagless: readonly SettingName[] = ['app', 'args', 'onWorkerAbort'];
+const flagless: readonly SettingName[] = ['app', 'args', 'onWorkerAbort', 'routeLabel'];
 const withFlag = settingNames.filter((name) => !flagless.includes(name));
 
 const longFlags = new Map<string, string>([['c', 'config']]);

@@ -130,7 +130,14 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
     drainDelay: get('drainDelay', 0),
     rejectWhileDraining: get('rejectWhileDraining', false),
     keepAlive: get('keepAlive', 75_000),
+    metrics: get('metrics', true),
+    statsd: statsdOf(get<string | null>('statsd', null), (message) => complain('statsd', message)),
+    statsdPrefix: get('statsdPrefix', 'prefork'),
+    statsdTags: get('statsdTags', {}),
+    accessLog: fileOf(get<string | null>('accessLog', null), cwd),
+    accessLogFormat: get('accessLogFormat', defaultAccessLogFormat),
     errorLog: get('errorLog', '-') === '-' ? null : fileOf(get('errorLog', '-'), cwd),
+    captureOutput: get('captureOutput', false),
     user,
     group: get<string | null>('group', null),
     identity,
@@ -169,6 +176,9 @@ function shareOf(memory: number | null, workers: number): number {
   return share < smallestShare ? 0 : share;
 }
 
+/** As Gunicorn's `access_log_format`. */
+const defaultAccessLogFormat = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"';
+
 function fileOf(given: string | null, cwd: string): string | null {
   return given === null || given === '-' ? given : resolve(cwd, given);
 }
@@ -193,6 +203,15 @@ function healthPaths(
   }
   if (isOn && paths.live === paths.ready) complain('healthReady', 'expected another path than healthLive');
   return isOn ? paths : null;
+}
+
+function statsdOf(given: string | null, complain: (message: string) => void): Settings['statsd'] {
+  if (given === null) return null;
+  const [, host, port] = /^(?:udp:\/\/)?(\[[\da-f:.]+\]|[^:\s/]+)(?::(\d{1,5}))?$/i.exec(given) ?? [];
+  const number = Number(port ?? 8_125);
+  if (host !== undefined && number > 0 && number <= 65_535) return { host: host.replace(/^\[|\]$/g, ''), port: number };
+  complain(`expected host:port, got ${shorten(given)}`);
+  return null;
 }
 
 function take<T extends Identity | Owner | null>(found: Found<T>, complain: (message: string) => void): T | null {

@@ -65,7 +65,7 @@ export interface Settings {
   readonly release: string | null;
   readonly releaseTimeout: number;
   readonly controlSocket: ControlSocket;
-  /** Where the read-only part of the control interface is served by the master. */
+  /** Where the page, the metrics and the health checks are served by the master. */
   readonly admin: Address | null;
   /** Paths answered on the app's own port, ahead of the app; `null` is none. */
   readonly health: HealthPaths | null;
@@ -74,8 +74,17 @@ export interface Settings {
   readonly rejectWhileDraining: boolean;
   /** 0 leaves what Node and the app have. */
   readonly keepAlive: number;
+  readonly metrics: boolean;
+  readonly statsd: { readonly host: string; readonly port: number } | null;
+  readonly statsdPrefix: string;
+  readonly statsdTags: Readonly<Record<string, string>>;
+  /** `-` or an absolute path. */
+  readonly accessLog: string | null;
+  /** Gunicorn's atoms, or `json`. */
+  readonly accessLogFormat: string;
   /** An absolute path; `null` is stderr. */
   readonly errorLog: string | null;
+  readonly captureOutput: boolean;
   readonly user: string | null;
   readonly group: string | null;
   /** Who the workers, the release command and the hooks run as; `null` is whoever runs the master. */

@@ -30,6 +30,7 @@ export interface Setting {
     | 'Recycling'
     | 'Stuck workers'
     | 'Control and health'
+    | 'Metrics'
     | 'Log'
     | 'Process';
   /** A one-letter flag; the long one is the name in kebab-case. */
@@ -238,7 +239,7 @@ export const settings = {
     kind: { type: 'address' },
     default: 'none',
     group: 'Control and health',
-    doc: 'Read-only address for /status and /health: host:port, or unix:/path',
+    doc: 'Address of the page, /metrics and /health: host:port, or unix:/path',
   },
   health: {
     kind: { type: 'boolean' },
@@ -282,6 +283,36 @@ export const settings = {
     group: 'Control and health',
     doc: "Idle time of a keep-alive connection, longer than the proxy's; 0 leaves what Node and the app have",
   },
+  metrics: {
+    kind: { type: 'boolean' },
+    default: 'true',
+    group: 'Metrics',
+    doc: 'Count requests and their durations in the workers',
+  },
+  routeLabel: {
+    kind: { type: 'hook' },
+    default: "the framework's route",
+    group: 'Metrics',
+    doc: 'Function of a request that names its route for the metrics',
+  },
+  statsd: {
+    kind: { type: 'text' },
+    default: 'none',
+    group: 'Metrics',
+    doc: 'Send the same figures to a statsd, host:port, by UDP',
+  },
+  statsdPrefix: {
+    kind: { type: 'text' },
+    default: 'prefork',
+    group: 'Metrics',
+    doc: 'First part of the names in statsd',
+  },
+  statsdTags: {
+    kind: { type: 'record' },
+    default: 'none',
+    group: 'Metrics',
+    doc: 'Tags of every figure in statsd (DogStatsD), NAME=value; repeatable',
+  },
   logLevel: {
     kind: { type: 'choice', values: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] },
     default: 'info',
@@ -299,6 +330,19 @@ export const settings = {
     default: '- (stderr)',
     group: 'Log',
     doc: "File for prefork's own log, or - for stderr",
+  },
+  accessLog: { kind: { type: 'text' }, default: 'none', group: 'Log', doc: 'File for the access log, or - for stdout' },
+  accessLogFormat: {
+    kind: { type: 'text' },
+    default: 'as Gunicorn',
+    group: 'Log',
+    doc: "Format of the access log, in Gunicorn's atoms such as %(h)s, or json",
+  },
+  captureOutput: {
+    kind: { type: 'boolean' },
+    default: 'false',
+    group: 'Log',
+    doc: 'Put what workers print into the log, with slot and pid',
   },
   user: { kind: { type: 'text' }, default: 'none', group: 'Process', short: 'u', doc: 'User the workers run as' },
   group: {
@@ -375,9 +419,16 @@ export const foreignNames: ReadonlyMap<string, SettingName | { readonly note: st
   ['node_args', 'nodeArgs'],
   ['execargv', 'nodeArgs'],
   ['worker_abort', 'onWorkerAbort'],
+  ['accesslog', 'accessLog'],
+  ['access_logformat', 'accessLogFormat'],
+  ['access_log_format', 'accessLogFormat'],
   ['errorlog', 'errorLog'],
+  ['capture_output', 'captureOutput'],
+  ['statsd_host', 'statsd'],
+  ['dogstatsd_tags', 'statsdTags'],
   ['control_socket', 'controlSocket'],
   ['keepalive', 'keepAlive'],
+  ['out_file', 'accessLog'],
   ['uid', 'user'],
   ['gid', 'group'],
   ['port', 'bind'],

@@ -1,4 +1,6 @@
 /** The configuration as it is written in `supervisor.config.ts`. */
+import type { IncomingMessage } from 'node:http';
+
 /** Seconds, or a text such as `'500ms'`, `'30s'`, `'5m'`, `'2h'`. */
 export type Time = number | string;
 
@@ -82,8 +84,20 @@ export interface UserConfig {
   rejectWhileDraining?: boolean;
   /** 0 leaves Node's. */
   keepAlive?: Time;
+  metrics?: boolean;
+  /** Names the route of a request; it runs in the workers. What it gives for nothing is no label. */
+  routeLabel?: (request: IncomingMessage) => string | null | undefined;
+  /** `host:port`. */
+  statsd?: string;
+  statsdPrefix?: string;
+  statsdTags?: Readonly<Record<string, string | number | boolean>>;
+  /** `'-'` or a file. */
+  accessLog?: string;
+  /** Gunicorn's atoms, or `'json'`. */
+  accessLogFormat?: string;
   /** `'-'` or a file. */
   errorLog?: string;
+  captureOutput?: boolean;
   user?: string;
   group?: string;
   /** `'022'` or `0o022`. */

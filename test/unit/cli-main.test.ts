@@ -56,7 +56,7 @@ describe('prefork --help', () => {
     const { code, stdout, stderr } = await run({ cwd: project(t), args: ['--help'] });
     assert.deepEqual([code, stderr], [0, '']);
     for (const name of settingNames) {
-      if (name === 'app' || name === 'args' || name === 'onWorkerAbort') continue;
+      if (name === 'app' || name === 'args' || name === 'onWorkerAbort' || name === 'routeLabel') continue;
       assert.match(stdout, new RegExp(`^ +(-\\w, +)?--${flagOf(name)} `, 'm'), name);
     }
     for (const heading of ['Service:', 'Workers:', 'Reload and stop:', 'Examples:'])

@@ -27,7 +27,7 @@ describe('the table of settings', () => {
 
   it('has a result for each setting', async (t) => {
     const settings = await load(project(t));
-    const results = [...Object.keys(settings), 'onWorkerAbort', 'healthLive', 'healthReady'];
+    const results = [...Object.keys(settings), 'onWorkerAbort', 'routeLabel', 'healthLive', 'healthReady'];
     assert.deepEqual(
       settingNames.filter((name) => !results.includes(name)),
       [],
@@ -103,7 +103,10 @@ describe('the sample in config/', () => {
       'supervisor.config.ts': whole.replace('/srv/shop/current', '.'),
     });
     const settings = await load(cwd, { flags: {} });
-    assert.deepEqual([settings.maxSurge, settings.maxMemory, settings.hooks], [2, 2 ** 30, ['onWorkerAbort']]);
+    assert.deepEqual(
+      [settings.maxSurge, settings.maxMemory, settings.hooks],
+      [2, 2 ** 30, ['onWorkerAbort', 'routeLabel']],
+    );
   });
 });
 

@@ -6,7 +6,7 @@ import { flagOf, type Setting, type SettingName, settingNames, settingOf } from 
 
 const path = new URL('../../docs/settings.md', import.meta.url);
 
-const flagless: ReadonlySet<SettingName> = new Set(['app', 'args', 'onWorkerAbort']);
+const flagless: ReadonlySet<SettingName> = new Set(['app', 'args', 'onWorkerAbort', 'routeLabel']);
 
 function takes({ kind }: Setting): string {
   switch (kind.type) {
