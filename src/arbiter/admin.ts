@@ -1,6 +1,7 @@
 /** The admin address: read-only, for monitors and people. Changes are made through the control socket. */
 import { unlinkSync } from 'node:fs';
 import type { Address } from '../config/address.ts';
+import type { Events } from '../control/events.ts';
 import { ControlHttp, type Reply, type Route } from '../control/http.ts';
 import type { Status } from '../control/status.ts';
 import { viewsOf } from '../control/views.ts';
@@ -12,6 +13,7 @@ import type { Logger } from '../telemetry/logger.ts';
 
 export interface AdminSources {
   readonly status: () => Status;
+  readonly events: Events;
   readonly health: () => { readonly report: HealthReport; readonly components: Readonly<Record<string, unknown>> };
   readonly logger: () => Logger;
 }
@@ -81,10 +83,10 @@ export class Admin {
   }
 }
 
-function routesFor({ status, health }: AdminSources): Route[] {
+function routesFor({ status, events, health }: AdminSources): Route[] {
   const ok = (body: unknown): Reply => ({ status: 200, body });
   return [
-    ...viewsOf(status),
+    ...viewsOf(status, events),
     {
       method: 'GET',
       path: '/health/live',

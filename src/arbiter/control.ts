@@ -1,6 +1,7 @@
 /** The control interface of a running service: its socket, and what its routes do. */
 import { lstatSync, unlinkSync } from 'node:fs';
 import type { Settings } from '../config/resolved.ts';
+import type { Events } from '../control/events.ts';
 import { type Call, ControlHttp, type Reply, type Route, refuse } from '../control/http.ts';
 import { claimFolder, listPlaces, runtimeFolder, socketPath } from '../control/place.ts';
 import type { Status } from '../control/status.ts';
@@ -15,6 +16,7 @@ import type { Logger } from '../telemetry/logger.ts';
 /** What the routes need of the master. */
 export interface Steering {
   readonly status: () => Status;
+  readonly events: Events;
   readonly settings: () => Settings;
   readonly post: (event: Event) => void;
   /** Asks for a reload and waits for its outcome; `null` where the service stopped first. */
@@ -101,13 +103,13 @@ export class Control {
   }
 }
 
-function routesFor({ status, settings, post, reload }: Steering): Route[] {
+function routesFor({ status, events, settings, post, reload }: Steering): Route[] {
   const ok = (body: unknown): Reply => ({ status: 200, body });
   const taken = (body: object = {}): Reply => ({ status: 202, body: { accepted: true, ...body } });
   const isStopping = (): boolean => status().state === 'stopping';
   const stopping = (): Reply => refuse(409, 'stopping', 'the service is stopping');
   return [
-    ...viewsOf(status),
+    ...viewsOf(status, events),
     { method: 'GET', path: '/config', handle: () => ok(redacted(settings())) },
     {
       method: 'POST',

@@ -4,6 +4,7 @@ import type { Worker } from '../core/model.ts';
 import type { ErrorReport, WorkerMessage } from '../ipc/messages.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { workerFields } from '../telemetry/narrate.ts';
+import type { Timeline } from '../telemetry/timeline.ts';
 
 type Draining = Extract<WorkerMessage, { type: 'draining' }>;
 type Short = Extract<WorkerMessage, { type: 'short' }>;
@@ -15,16 +16,21 @@ const remembered = 50;
 
 export class Failures {
   readonly #logger: () => Logger;
+  readonly #timeline: Timeline;
   readonly #printed = new Map<string, number>();
 
-  constructor(logger: () => Logger) {
+  constructor(logger: () => Logger, timeline: Timeline) {
     this.#logger = logger;
+    this.#timeline = timeline;
   }
 
   /** The app threw. N workers throw the same: its text is printed once, then referred to. */
   report(worker: Worker, error: ErrorReport): void {
     const fields = workerFields(worker);
     const first = `${error.name}: ${error.message}`;
+    const stack = error.stack.split('\n').filter((line) => /^\s+at /.test(line));
+    const text = `the app threw${worker.phase.name === 'booting' ? ' while it was loaded' : ''}: ${first}`;
+    this.#timeline.add({ kind: 'crash', level: 'error', text, worker, stack: stack.map((line) => line.trim()) });
     if (worker.phase.name !== 'booting') {
       // Node has printed it on the worker's own stderr.
       this.#logger().error({ ...fields, error: first }, `the app threw: ${first}`);

@@ -1,5 +1,6 @@
 /** The master: ties the arbiter to its adapters. Owns no decision of its own. */
 import type { LoadRequest, Settings } from '../config/resolved.ts';
+import { Events } from '../control/events.ts';
 import type { Status } from '../control/status.ts';
 import type { Action } from '../core/actions.ts';
 import type { Event } from '../core/events.ts';
@@ -13,6 +14,7 @@ import { Pool } from '../master/pool.ts';
 import { Sentinel } from '../master/sentinel.ts';
 import { masterTitle } from '../master/title.ts';
 import type { Log } from '../telemetry/logger.ts';
+import { Timeline } from '../telemetry/timeline.ts';
 import { Admin } from './admin.ts';
 import { Arbiter } from './arbiter.ts';
 import { Control } from './control.ts';
@@ -54,6 +56,8 @@ export class Master {
   readonly #control: Control;
   readonly #admin: Admin;
   readonly #outcomes = new Outcomes();
+  readonly #timeline = new Timeline();
+  readonly #events = new Events({ status: () => this.status(), timeline: this.#timeline });
   readonly #rates = new Rates();
   readonly #onReady: () => void;
   readonly #sentinel = new Sentinel();
@@ -67,7 +71,7 @@ export class Master {
     this.#log = log;
     this.#listeners = listeners;
     this.#generations = new Generations({ request, listeners, logger, first: settings });
-    this.#failures = new Failures(logger);
+    this.#failures = new Failures(logger, this.#timeline);
     this.#arbiter = new Arbiter({
       fleet: initialFleet(policyFrom(settings), queueCount),
       logger,
@@ -76,6 +80,7 @@ export class Master {
         this.#health.spread(fleet);
         this.#outcomes.onTurn(fleet);
       },
+      witnesses: [this.#timeline],
     });
     this.#pool = new Pool({
       onEvent: (event) => this.#onPoolEvent(event),
@@ -84,12 +89,14 @@ export class Master {
     this.#health = new ServiceHealth({ pool: this.#pool, settings: () => this.#generations.current });
     this.#admin = new Admin({
       status: () => this.status(),
+      events: this.#events,
       health: () => ({ report: this.#health.report(this.fleet), components: this.#health.components() }),
       logger,
     });
     this.#control = new Control(
       {
         status: () => this.status(),
+        events: this.#events,
         settings: () => this.#generations.current,
         post: (event) => this.post(event),
         reload: () => this.#reload(),
@@ -100,6 +107,7 @@ export class Master {
     this.#stuck = new Stuck({
       pool: this.#pool,
       logger,
+      timeline: this.#timeline,
       settingsOf: (generation) => this.#generations.of(generation),
       onCaptured: (id) => this.post({ type: 'captured', id }),
     });
@@ -331,6 +339,7 @@ export class Master {
     this.#arbiter.end();
     this.#sentinel.stop();
     this.#listeners.closeAll();
+    this.#events.end();
     this.#control.close();
     this.#admin.close();
     this.#pidfile?.remove();

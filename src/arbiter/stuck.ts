@@ -9,10 +9,12 @@ import type { Pool } from '../master/pool.ts';
 import type { Capture } from '../master/stack/capture.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { workerFields } from '../telemetry/narrate.ts';
+import type { Timeline } from '../telemetry/timeline.ts';
 
 export interface StuckOptions {
   readonly pool: Pool;
   readonly logger: () => Logger;
+  readonly timeline: Timeline;
   /** The settings of a generation: where its hooks are. */
   readonly settingsOf: (generation: number) => Settings;
   /** The evidence is in the log, or cannot be had. */
@@ -44,7 +46,7 @@ export class Stuck {
       let capture = await (late ?? this.#take(id, pid));
       // What was begun for a warning was also begun too early to be the last word.
       if (fatal && late !== undefined && capture.frames.length === 0) capture = await this.#take(id, pid);
-      this.#log(capture, fatal, silentMs, workerFields(worker));
+      this.#log(capture, fatal, silentMs, worker);
       const { slot, generation } = worker;
       const { frames: stack, requests } = capture;
       if (fatal) this.#found.set(id, { slot, worker: id, generation, pid, blockedMs: silentMs, stack, requests });
@@ -82,17 +84,23 @@ export class Stuck {
     return captureStack(pid, () => this.#options.pool.signal(id, 'SIGUSR1'), within);
   }
 
-  #log({ frames, requests, problem }: Capture, fatal: boolean, silentMs: number, fields: object): void {
+  #log({ frames, requests, problem }: Capture, fatal: boolean, silentMs: number, worker: Worker): void {
     const [oldest] = [...requests].sort((a, b) => b.age - a.age);
-    const serving =
-      oldest === undefined ? '' : `, serving ${oldest.method} ${oldest.url} for ${(oldest.age / 1000).toFixed(1)} s`;
+    const serving = (url: (full: string) => string) =>
+      oldest === undefined
+        ? ''
+        : `, serving ${oldest.method} ${url(oldest.url)} for ${(oldest.age / 1000).toFixed(1)} s`;
     // It ran again when it was asked: what it runs now is our own heartbeat.
     if (!fatal && (frames[0]?.includes('/worker/heartbeat.') || frames[0]?.includes('/worker/evidence.'))) return;
     const place = frames[0] === undefined ? `where is not known: ${problem ?? 'it runs no JavaScript'}` : frames[0];
-    const message = `worker's event loop is blocked for ${(silentMs / 1000).toFixed(1)} s ${place}${serving}`;
-    this.#options
-      .logger()
-      [fatal ? 'error' : 'warn']({ ...fields, blockedMs: silentMs, stack: frames, requests }, message);
+    const message = `worker's event loop is blocked for ${(silentMs / 1000).toFixed(1)} s ${place}`;
+    const level = fatal ? 'error' : 'warn';
+    const { logger, timeline } = this.#options;
+    const fields = { ...workerFields(worker), blockedMs: silentMs, stack: frames, requests };
+    logger()[level](fields, `${message}${serving((url) => url)}`);
+    // More people see the timeline than the log, and what is behind the question mark may be a secret.
+    const text = `${message}${serving((url) => url.replace(/[?#].*/s, ''))}`;
+    timeline.add({ kind: 'stuck', level, text, worker, stack: frames });
   }
 }
 

@@ -13,9 +13,16 @@ export function refusalOf({ headers, method, url = '' }: IncomingMessage): Reply
   if (!url.startsWith('/')) return no(400, 'bad_request', 'expected a path');
   if (!isOurName(host)) return no(421, 'wrong_host', 'ask by IP address or as localhost');
   if (origin !== undefined && origin !== `http://${host}`) return no(403, 'wrong_origin', 'not for other sites');
+  if (isEmbedded(headers)) return no(403, 'wrong_site', 'not for other sites');
   if (method !== 'GET' && method !== 'HEAD')
     return no(405, 'read_only', 'this address is read-only; use the control socket');
   return null;
+}
+
+/** A browser says so where another site's page asks, as by an image, which sends no Origin. A link to us is fine. */
+function isEmbedded(headers: IncomingMessage['headers']): boolean {
+  const site = headers['sec-fetch-site'];
+  return (site === 'cross-site' || site === 'same-site') && headers['sec-fetch-mode'] !== 'navigate';
 }
 
 /** A name can be made to point anywhere by whoever owns it; an address cannot. */

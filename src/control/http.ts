@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { ListenOptions } from 'node:net';
+import { EventSink } from './event-sink.ts';
 import { refusalOf } from './guard.ts';
 
 /** What a route is given. */
@@ -20,12 +21,21 @@ export interface Reply {
   /** Sent as JSON, unless `type` says what text it is. */
   readonly body: unknown;
   readonly type?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
+
+/** Server-sent events, for as long as the client stays. */
+export interface Streaming {
+  /** Is given the stream once it is open. Must not wait for anything. */
+  readonly stream: (sink: EventSink) => void;
+}
+
+export type Answer = Reply | Streaming;
 
 export interface Route {
   readonly method: 'GET' | 'POST';
   readonly path: string;
-  readonly handle: (call: Call) => Reply | Promise<Reply>;
+  readonly handle: (call: Call) => Answer | Promise<Answer>;
 }
 
 export interface ControlHttpOptions {
@@ -38,6 +48,15 @@ export interface ControlHttpOptions {
 
 const maxBody = 64 * 1024;
 const maxConnections = 64;
+/** Connections that may be streams: the others are for those who only ask something. */
+const maxStreams = 32;
+
+/** Of every answer: nobody keeps it, nobody guesses what it is, no other site embeds it. */
+const standing = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'cross-origin-resource-policy': 'same-origin',
+} as const;
 
 /** A refusal, as the client sees it. */
 export function refuse(status: number, code: string, message: string): Reply {
@@ -46,6 +65,7 @@ export function refuse(status: number, code: string, message: string): Reply {
 
 export class ControlHttp {
   readonly #options: ControlHttpOptions;
+  readonly #streams = new Set<ServerResponse>();
   readonly server: Server;
 
   constructor(options: ControlHttpOptions) {
@@ -93,21 +113,48 @@ export class ControlHttp {
 
   close(): void {
     this.server.close();
-    this.server.closeAllConnections();
+    // Who was told the end of a stream reads it to its end.
+    const isEnding = [...this.#streams].some(({ writableEnded }) => writableEnded);
+    if (isEnding) this.server.closeIdleConnections();
+    else this.server.closeAllConnections();
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.on('error', () => {});
     response.on('error', () => {});
-    const reply = await this.#reply(request);
+    const answer = await this.#reply(request);
     if (response.destroyed) return;
+    if (!('stream' in answer)) return this.#send(answer, request, response);
+    if (this.#streams.size < maxStreams) return this.#open(answer, request, response);
+    const full = refuse(503, 'too_many_streams', `${maxStreams} streams are open already`);
+    this.#send({ ...full, headers: { 'retry-after': '5' } }, request, response);
+  }
+
+  #open({ stream }: Streaming, request: IncomingMessage, response: ServerResponse): void {
+    response.writeHead(200, {
+      ...standing,
+      'content-type': 'text/event-stream; charset=utf-8',
+      connection: 'close',
+      // nginx would collect them.
+      'x-accel-buffering': 'no',
+    });
+    if (request.method === 'HEAD') {
+      response.end();
+      return;
+    }
+    this.#streams.add(response);
+    response.on('close', () => this.#streams.delete(response));
+    stream(new EventSink(response));
+  }
+
+  #send(reply: Reply, request: IncomingMessage, response: ServerResponse): void {
     const isText = reply.type !== undefined;
     const text = isText ? String(reply.body) : `${JSON.stringify(reply.body)}\n`;
     response.writeHead(reply.status, {
       'content-type': reply.type ?? 'application/json; charset=utf-8',
       'content-length': Buffer.byteLength(text),
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
+      ...standing,
+      ...reply.headers,
       ...(reply.status === 405 ? { allow: this.#allowed(pathOf(request)).join(', ') } : {}),
       // What is left of a body that was refused is not read.
       ...(request.complete ? {} : { connection: 'close' }),
@@ -115,7 +162,7 @@ export class ControlHttp {
     response.end(request.method === 'HEAD' ? undefined : text);
   }
 
-  async #reply(request: IncomingMessage): Promise<Reply> {
+  async #reply(request: IncomingMessage): Promise<Answer> {
     const { routes, reach } = this.#options;
     if (reach === 'network') {
       const refusal = refusalOf(request);

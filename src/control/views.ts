@@ -1,12 +1,22 @@
 /** What the control socket and the admin address both show. */
+import type { Events } from './events.ts';
 import type { Reply, Route } from './http.ts';
-import type { Status } from './status.ts';
+import { type Status, statusVersion } from './status.ts';
 
-export function viewsOf(status: () => Status): Route[] {
+export function viewsOf(status: () => Status, events: Events): Route[] {
   const ok = (body: unknown): Reply => ({ status: 200, body });
   return [
     { method: 'GET', path: '/status', handle: () => ok(status()) },
     { method: 'GET', path: '/workers', handle: () => ok(status().workers) },
     { method: 'GET', path: '/listeners', handle: () => ok(status().listeners) },
+    {
+      method: 'GET',
+      path: '/timeline',
+      handle: () => {
+        const { instance, entries } = events.timeline;
+        return ok({ version: statusVersion, instance, entries });
+      },
+    },
+    { method: 'GET', path: '/events', handle: (call) => events.answer(call) },
   ];
 }

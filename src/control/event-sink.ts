@@ -1,0 +1,62 @@
+/** One reader of server-sent events: what it is sent, and whether it keeps up. */
+import type { ServerResponse } from 'node:http';
+
+export interface SentEvent {
+  readonly event: string;
+  /** Sent as JSON. */
+  readonly data: unknown;
+  /** What the reader comes back with as Last-Event-ID. */
+  readonly id?: string;
+}
+
+/** The bytes of an event, to be made once for all readers. */
+export function frameOf({ event, data, id }: SentEvent): Buffer {
+  // JSON has no line break in it, so that one data line does.
+  return Buffer.from(`${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+}
+
+export class EventSink {
+  readonly #response: ServerResponse;
+  #behindSince: number | null = null;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+    response.on('drain', () => {
+      this.#behindSince = null;
+    });
+  }
+
+  /** Whether the system took everything that was written: until then nothing more is to be. */
+  get keepsUp(): boolean {
+    return this.#behindSince === null && !this.#response.destroyed;
+  }
+
+  /** Milliseconds for which the reader has not kept up. */
+  get behind(): number {
+    return this.#behindSince === null ? 0 : performance.now() - this.#behindSince;
+  }
+
+  write(frame: Buffer): void {
+    if (this.#response.destroyed || this.#response.writableEnded) return;
+    if (!this.#response.write(frame)) this.#behindSince ??= performance.now();
+  }
+
+  /** It reads again. */
+  onDrain(then: () => void): void {
+    this.#response.on('drain', then);
+  }
+
+  onClose(then: () => void): void {
+    this.#response.on('close', then);
+  }
+
+  /** No more events; those that were written still arrive. */
+  end(): void {
+    this.#response.end();
+  }
+
+  /** Lets go of a reader that does not read, with all that waits for it. */
+  drop(): void {
+    this.#response.destroy();
+  }
+}
