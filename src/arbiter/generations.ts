@@ -123,7 +123,8 @@ export async function openFirst(listeners: Listeners, settings: Settings, logger
       await arm(opened.listeners);
       return;
     } catch (error) {
-      listeners.closeAll();
+      // Not all: a socket that was passed to us would be gone for the next attempt.
+      for (const { key } of listeners.all()) listeners.close(key);
       if ((error as { errno?: unknown }).errno !== 'EADDRINUSE' || attempt >= bindRetries) throw error;
       logger.warn(`${(error as Error).message}; trying again (${attempt + 1} of ${bindRetries})`);
       await new Promise((resolve) => setTimeout(resolve, bindRetryDelay));

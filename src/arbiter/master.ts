@@ -25,6 +25,7 @@ import { ServiceHealth } from './health.ts';
 import { Outcomes } from './outcomes.ts';
 import { drawLimits, policyFrom } from './policy.ts';
 import { Rates } from './rates.ts';
+import { ServiceManager } from './service-manager.ts';
 import { statusOf } from './status.ts';
 import { Stuck } from './stuck.ts';
 
@@ -60,6 +61,7 @@ export class Master {
   readonly #events = new Events({ status: () => this.status(), timeline: this.#timeline });
   readonly #rates = new Rates();
   readonly #onReady: () => void;
+  readonly #serviceManager: ServiceManager;
   readonly #sentinel = new Sentinel();
   #pidfile: Pidfile | null = null;
   #errorLog: string | null;
@@ -79,6 +81,7 @@ export class Master {
       onTurn: (fleet) => {
         this.#health.spread(fleet);
         this.#outcomes.onTurn(fleet);
+        this.#serviceManager.onTurn(fleet);
       },
       witnesses: [this.#timeline],
     });
@@ -104,6 +107,7 @@ export class Master {
       },
       request.env,
     );
+    this.#serviceManager = new ServiceManager({ env: request.env, logger });
     this.#stuck = new Stuck({
       pool: this.#pool,
       logger,
@@ -205,6 +209,7 @@ export class Master {
         return;
       case 'announce':
         this.#announce();
+        this.#serviceManager.announce();
         this.#onReady();
         return;
       case 'unlisten':
@@ -343,6 +348,7 @@ export class Master {
     this.#control.close();
     this.#admin.close();
     this.#pidfile?.remove();
+    await this.#serviceManager.end();
     await this.#log.flush();
     process.exit(status);
   }

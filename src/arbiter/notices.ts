@@ -1,12 +1,14 @@
 /** Settings that have no effect here, said at the start rather than found out later. */
 
+import type { PassedSocket } from '../config/passed.ts';
 import type { Settings } from '../config/resolved.ts';
 import { supportsReusePort } from '../ipc/node-internals.ts';
 
 /** Milliseconds: what `docker stop` waits unless told otherwise. */
 const dockerStop = 10_000;
 
-export function noticesFor(settings: Settings): string[] {
+/** @param passed sockets of the service manager */
+export function noticesFor(settings: Settings, passed: readonly PassedSocket[] = []): string[] {
   const notices: string[] = [];
   if (settings.queues === 'per-worker' && !supportsReusePort()) {
     notices.push(
@@ -22,6 +24,13 @@ export function noticesFor(settings: Settings): string[] {
   }
   if (settings.timeout > 0 && settings.blockedWarning > settings.timeout)
     notices.push('blockedWarning has no effect above timeout');
+  for (const { fd, name } of passed) {
+    if (settings.bind.some((address) => address.kind === 'fd' && address.fd === fd)) continue;
+    const which = name === null ? `fd://${fd}` : `fd://${fd}, or fd://${name}`;
+    notices.push(
+      `the service manager passes a socket that bind does not name (${which}): whoever connects to it waits in vain`,
+    );
+  }
   const { PORT } = settings.env;
   if (settings.bind.length === 0 && PORT !== undefined && !/^\d{1,5}$/.test(PORT))
     notices.push(

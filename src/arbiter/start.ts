@@ -1,5 +1,6 @@
 /** From the command line to a running master. */
 import { loadSettings } from '../config/load.ts';
+import { passedSockets } from '../config/passed.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
 import { exitStatus, PreforkError } from '../errors.ts';
 import { supportsReusePort } from '../ipc/node-internals.ts';
@@ -22,7 +23,8 @@ const errorLevel = 50;
  *
  * @throws PreforkError where it cannot be started: nothing is left behind then
  */
-export async function start(request: LoadRequest, caller: Caller): Promise<void> {
+export async function start(given: LoadRequest, caller: Caller): Promise<void> {
+  const request = { ...given, passed: passedSockets(given.env, process.pid) };
   process.title = masterTitle('');
   const inherited = inheritedSockets();
   // The master's own files do not depend on who starts it; its workers get the caller's mask.
@@ -53,7 +55,7 @@ export async function start(request: LoadRequest, caller: Caller): Promise<void>
   const { logger } = log;
   try {
     if (settings.pidfile !== null) new Pidfile(settings.pidfile).check();
-    for (const notice of noticesFor(settings)) logger.warn(notice);
+    for (const notice of noticesFor(settings, request.passed)) logger.warn(notice);
     if (process.geteuid?.() === 0 && settings.user === null)
       logger.warn('started as root without user: the workers have all rights of root; set user (-u)');
     const queueCount = queueCountFor(settings);

@@ -8,6 +8,9 @@ export type Address =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'fd'; readonly fd: number };
 
+/** An address as it is given: a socket that a service manager passed may be meant by its name. */
+export type GivenAddress = Address | { readonly kind: 'passed'; readonly name: string };
+
 /** For messages. */
 export const addressForms = 'host:port, :port, port, [::1]:port, unix:/path or fd://N';
 
@@ -22,7 +25,7 @@ const maxText = 4_096;
  * @param cwd against which a relative socket path is meant
  * @returns the address; what is expected where it is nearly one; `null` where it is none
  */
-export function parseAddress(text: string, cwd: string): Address | string | null {
+export function parseAddress(text: string, cwd: string): GivenAddress | string | null {
   if (text.length > maxText || text.includes('\0')) return null;
   if (text.startsWith('unix:')) return parseUnix(text.slice(5), cwd);
   if (text.startsWith('fd://')) return parseFd(text.slice(5));
@@ -37,7 +40,9 @@ function parseUnix(text: string, cwd: string): Address | string | null {
   return Buffer.byteLength(path) > maxUnixPath ? `a path of at most ${maxUnixPath} bytes` : { kind: 'unix', path };
 }
 
-function parseFd(text: string): Address | string | null {
+function parseFd(text: string): GivenAddress | string | null {
+  // As LISTEN_FDNAMES has it; a name that is nobody's is found out where the sockets are known.
+  if (/^[A-Za-z_][\w.@-]{0,254}$/.test(text)) return { kind: 'passed', name: text };
   const fd = portOf(text);
   if (fd === null) return null;
   return fd < 3 ? 'fd://N with N of at least 3' : { kind: 'fd', fd };
@@ -59,8 +64,10 @@ function portOf(text: string): number | null {
 }
 
 /** The address as it would be written. */
-export function formatAddress(address: Address): string {
+export function formatAddress(address: GivenAddress): string {
   switch (address.kind) {
+    case 'passed':
+      return `fd://${address.name}`;
     case 'unix':
       return `unix:${address.path}`;
     case 'fd':

@@ -4,6 +4,7 @@ import { ConfigError } from '../errors.ts';
 import { containerLimits } from './cgroup.ts';
 import { findConfigFile, readConfigFile } from './file.ts';
 import { type Layer, merge } from './merge.ts';
+import { withoutServiceManager } from './passed.ts';
 import { type Draft, resolveSettings } from './resolve.ts';
 import type { LoadRequest, Settings } from './resolved.ts';
 import { settingNames, settingOf } from './settings.ts';
@@ -17,7 +18,8 @@ import { functionMarker } from './show.ts';
 export async function loadSettings(request: LoadRequest): Promise<Settings> {
   const { env, cwd } = request;
   const configFile = findConfigFile(request.configFile, cwd);
-  const fileValues = configFile === null ? {} : await readConfigFile(configFile, cwd, { ...env });
+  const fileValues =
+    configFile === null ? {} : await readConfigFile(configFile, cwd, { ...withoutServiceManager(env) });
   const layers: Layer[] = [
     ...environmentLayers(env),
     ...(configFile === null ? [] : [{ source: configFile, values: fileValues, isText: false }]),
@@ -37,6 +39,7 @@ export async function loadSettings(request: LoadRequest): Promise<Settings> {
     cores: limits.cpus === null ? cores : Math.max(1, Math.min(cores, Math.floor(limits.cpus))),
     memory: limits.memory,
     umask: request.umask ?? 0o022,
+    passed: request.passed ?? [],
   };
   const resolved = resolveSettings(draft);
   if (resolved.problems.length > 0) throw new ConfigError(resolved.problems);

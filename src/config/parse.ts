@@ -1,5 +1,5 @@
 /** Values as people write them: addresses, times, sizes, counts. Each parser says what it expected. */
-import { type Address, addressForms, parseAddress } from './address.ts';
+import { addressForms, type GivenAddress, parseAddress } from './address.ts';
 import type { Kind } from './settings.ts';
 import { functionMarker } from './show.ts';
 
@@ -146,13 +146,13 @@ function parseBoolean(value: unknown, { isText }: ParseContext): Parsed {
 
 function parseOneAddress(value: unknown, context: ParseContext): Parsed {
   const parsed = Array.isArray(value) ? no('one address, host:port or unix:/path') : parseAddresses(value, context);
-  return parsed.ok ? ok((parsed.value as readonly Address[])[0]) : parsed;
+  return parsed.ok ? ok((parsed.value as readonly GivenAddress[])[0]) : parsed;
 }
 
 function parseAddresses(value: unknown, { cwd }: ParseContext): Parsed {
   const items: unknown[] = Array.isArray(value) ? value : [value];
   if (items.length === 0) return no(addressForms);
-  const addresses: Address[] = [];
+  const addresses: GivenAddress[] = [];
   for (const item of items) {
     const address =
       typeof item === 'number'

@@ -2,11 +2,12 @@
 import { realpathSync, statSync } from 'node:fs';
 import { basename, extname, resolve } from 'node:path';
 import type { Problem } from '../errors.ts';
-import type { Address } from './address.ts';
+import type { Address, GivenAddress } from './address.ts';
 import { findApp, noApp } from './app.ts';
 import { readEnvFile } from './env-file.ts';
 import { type Found, findIdentity, findOwner, type Identity, type Owner } from './identity.ts';
 import type { Value } from './merge.ts';
+import type { PassedSocket } from './passed.ts';
 import type { AppSpec, ControlSocket, HealthPaths, LoadRequest, Settings } from './resolved.ts';
 import { maxWorkersEver, type SettingName } from './settings.ts';
 import { shorten } from './show.ts';
@@ -23,6 +24,7 @@ export interface Draft {
   /** Bytes that all of this may use together, where there is a limit. */
   readonly memory: number | null;
   readonly umask: number;
+  readonly passed: readonly PassedSocket[];
 }
 
 /** Variables that are the master's own business. */
@@ -71,7 +73,12 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
   // One that was refused already has its problem, and where the folder is gone that is the problem.
   if ('problem' in found && !isRefused('app') && chdir !== null) complain('app', found.problem);
   const app: AppSpec = 'app' in found ? found.app : { given: given ?? '', path: '', exportName: null };
-  const bind = get<readonly Address[]>('bind', []);
+  const toAddresses = (name: SettingName, address: GivenAddress) =>
+    addressesOf(address, draft.passed, (message) => complain(name, message));
+  const bind = values.has('bind')
+    ? get<readonly GivenAddress[]>('bind', []).flatMap((address) => toAddresses('bind', address))
+    : draft.passed.map(({ fd }): Address => ({ kind: 'fd', fd }));
+  const admin = get<GivenAddress | null>('admin', null);
   const pidfile = get<string | null>('pidfile', null);
   const user = get<string | null>('user', null);
   const identity = take(findIdentity(user, get<string | null>('group', null)), (message) =>
@@ -120,7 +127,7 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
     release: get('release', null),
     releaseTimeout: get('releaseTimeout', 600_000),
     controlSocket: controlSocketOf(get<string | null>('controlSocket', null), pidPath, cwd),
-    admin: get<Address | null>('admin', null),
+    admin: admin === null ? null : (toAddresses('admin', admin)[0] ?? null),
     health: healthPaths(
       get('health', values.has('healthLive') || values.has('healthReady')),
       { live: get('healthLive', '/health/live'), ready: get('healthReady', '/health/ready') },
@@ -240,6 +247,21 @@ function environmentOf(
     Object.assign(result, { USER: identity.name, LOGNAME: identity.name, HOME: identity.home ?? '/' });
   }
   return { ...result, ...own };
+}
+
+/** Sockets of one unit share a name. */
+function addressesOf(
+  given: GivenAddress,
+  passed: readonly PassedSocket[],
+  complain: (message: string) => void,
+): readonly Address[] {
+  if (given.kind !== 'passed') return [given];
+  const found = passed.filter(({ name }) => name === given.name);
+  if (found.length > 0) return found.map(({ fd }) => ({ kind: 'fd', fd }));
+  const names = [...new Set(passed.flatMap(({ name }) => name ?? []))].map((name) => `fd://${name}`);
+  const there = names.length === 0 ? 'none with a name was passed' : `there is ${names.join(', ')}`;
+  complain(`expected the name of a socket that the service manager passes, got ${JSON.stringify(given.name)}; ${there}`);
+  return [];
 }
 
 function defaultBind(env: Readonly<Record<string, string>>): Address {

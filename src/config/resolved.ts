@@ -1,6 +1,7 @@
 /** The configuration after all sources are merged, checked and put into one unit: what the rest of prefork reads. */
 import type { Address } from './address.ts';
 import type { Identity, Owner } from './identity.ts';
+import type { PassedSocket } from './passed.ts';
 
 export interface AppSpec {
   /** As it was given, for messages. */
@@ -113,6 +114,8 @@ export interface LoadRequest {
   readonly configFile: string | null;
   /** The environment as the master was started with. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Sockets that a service manager passed. */
+  readonly passed?: readonly PassedSocket[];
   /** The caller's file mode mask; the master has one of its own. */
   readonly umask?: number;
   /** The working directory as the shell names it (symlinks kept), so that a moved `current` link is seen. */

@@ -9,6 +9,7 @@ import type { Address } from '../config/address.ts';
 import type { Owner } from '../config/identity.ts';
 import { BindError, messageOf } from '../errors.ts';
 import { bindHandle, type Handle, handleAddress, UV_TCP_REUSEPORT } from '../ipc/node-internals.ts';
+import { whyNotServable } from './passed-socket.ts';
 import { clearStaleSocket } from './unix-socket.ts';
 
 /** Bytes: sun_path less its end, see unix(7). */
@@ -127,12 +128,14 @@ function wrapInherited(target: Target, fd: number): Handle {
   } catch {
     isSocket = process.platform !== 'linux';
   }
-  const handle = isSocket ? bindHandle(null, -1, -1, fd, 0) : -9;
+  const other = isSocket ? whyNotServable(fd) : null;
+  const handle = isSocket && other === null ? bindHandle(null, -1, -1, fd, 0) : -9;
   if (typeof handle !== 'number') return handle;
+  const what = other === null ? '' : ` but ${other}; a systemd socket needs ListenStream= and Accept=no`;
   throw new BindError(
     target.label,
     'EBADF',
-    `cannot use ${target.label}: file descriptor ${fd} is not an open listening socket`,
+    `cannot use ${target.label}: file descriptor ${fd} is not an open listening socket${what}`,
   );
 }
 

@@ -21,6 +21,8 @@ export interface Listener {
 export class Listeners {
   readonly #options: BindOptions;
   readonly #open = new Map<string, Listener>();
+  /** Sockets that were passed to us and are not served now: closed, they could not be had again. */
+  readonly #parked = new Map<string, Listener>();
   /** Binds under way, so that workers that ask at the same time get the same socket. */
   readonly #opening = new Map<string, Promise<Listener>>();
 
@@ -77,11 +79,17 @@ export class Listeners {
   close(key: string): void {
     const listener = this.#open.get(key);
     this.#open.delete(key);
+    if (listener !== undefined && isPassed(key)) {
+      this.#parked.set(key, listener);
+      return;
+    }
     for (const queue of listener?.queues ?? []) queue.close();
   }
 
   closeAll(): void {
     for (const key of [...this.#open.keys()]) this.close(key);
+    for (const { queues } of this.#parked.values()) for (const queue of queues) queue.close();
+    this.#parked.clear();
   }
 
   async #ensure(key: string, target: Target, backlog: number): Promise<Listener> {
@@ -97,7 +105,9 @@ export class Listeners {
   }
 
   async #bind(key: string, target: Target, backlog: number): Promise<Listener> {
-    const queues = await bindTarget(target, this.#options);
+    const parked = this.#parked.get(key);
+    this.#parked.delete(key);
+    const queues = parked?.queues ?? (await bindTarget(target, this.#options));
     const listener = { key, label: labelOf(target, queues), backlog, queues };
     this.#open.set(key, listener);
     return listener;
@@ -109,6 +119,10 @@ function keyOf(target: Target, distinct: number | string): string {
   if (target.fd !== null) return `fd ${target.fd}`;
   if (target.addressType === -1) return `unix ${target.host}`;
   return `tcp ${target.host ?? '*'} ${target.port}${target.port === 0 ? ` ${distinct}` : ''}`;
+}
+
+function isPassed(key: string): boolean {
+  return key.startsWith('fd ');
 }
 
 function targetOf(query: ListenQuery): Target {
@@ -128,6 +142,10 @@ function targetOf(query: ListenQuery): Target {
 
 function labelOf(target: Target, queues: readonly Handle[]): string {
   const [first] = queues;
+  if (target.fd !== null && first !== undefined) {
+    const at = handleAddress(first);
+    return at === null ? target.label : `${target.label} (${tcpLabel(at.address, at.port)})`;
+  }
   if (target.port !== 0 || first === undefined) return target.label;
   return tcpLabel(target.host, handleAddress(first)?.port ?? 0);
 }

@@ -29,8 +29,8 @@ export function write(folder: string, files: Files): void {
 const machine = { PATH: process.env.PATH, HOME: process.env.HOME };
 
 export function requestIn(cwd: string, given: Partial<LoadRequest> = {}): LoadRequest {
-  const { flags = { app: 'app.cjs' }, cmdArgs = {}, configFile = null, env = {} } = given;
-  return { flags, cmdArgs, configFile, env: { ...machine, ...env }, cwd: given.cwd ?? cwd };
+  const { flags = { app: 'app.cjs' }, cmdArgs = {}, configFile = null, env = {}, passed = [] } = given;
+  return { flags, cmdArgs, configFile, env: { ...machine, ...env }, passed, cwd: given.cwd ?? cwd };
 }
 
 export function load(cwd: string, given: Partial<LoadRequest> = {}): Promise<Settings> {
