@@ -84,7 +84,9 @@ export class ServiceManager {
    * workers goes on pinging: another master would not do better, and sockets, backoff and the log would be lost.
    */
   #startPings(): void {
-    const every = pingEvery(this.#options.env, process.pid);
+    const { env, isMain = true } = this.#options;
+    // Who takes over has the environment of who was asked.
+    const every = pingEvery(isMain ? env : { ...env, WATCHDOG_PID: undefined }, process.pid);
     if (every !== null && this.#notifier.isOn) this.#pings = setInterval(() => this.#notifier.ping(), every).unref();
   }
 

@@ -260,7 +260,9 @@ function addressesOf(
   if (found.length > 0) return found.map(({ fd }) => ({ kind: 'fd', fd }));
   const names = [...new Set(passed.flatMap(({ name }) => name ?? []))].map((name) => `fd://${name}`);
   const there = names.length === 0 ? 'none with a name was passed' : `there is ${names.join(', ')}`;
-  complain(`expected the name of a socket that the service manager passes, got ${JSON.stringify(given.name)}; ${there}`);
+  complain(
+    `expected the name of a socket that the service manager passes, got ${JSON.stringify(given.name)}; ${there}`,
+  );
   return [];
 }
 
