@@ -4,7 +4,7 @@ import type { Address } from '../config/address.ts';
 import type { Events } from '../control/events.ts';
 import { ControlHttp, type Reply, type Route } from '../control/http.ts';
 import type { Status } from '../control/status.ts';
-import { viewsOf } from '../control/views.ts';
+import { type MetricsPage, viewsOf } from '../control/views.ts';
 import { BindError, messageOf } from '../errors.ts';
 import type { HealthReport } from '../ipc/messages.ts';
 import { tcpLabel } from '../master/bind.ts';
@@ -14,6 +14,7 @@ import type { Logger } from '../telemetry/logger.ts';
 export interface AdminSources {
   readonly status: () => Status;
   readonly events: Events;
+  readonly metrics: MetricsPage;
   readonly health: () => { readonly report: HealthReport; readonly components: Readonly<Record<string, unknown>> };
   readonly logger: () => Logger;
 }
@@ -83,10 +84,10 @@ export class Admin {
   }
 }
 
-function routesFor({ status, events, health }: AdminSources): Route[] {
+function routesFor({ status, events, metrics, health }: AdminSources): Route[] {
   const ok = (body: unknown): Reply => ({ status: 200, body });
   return [
-    ...viewsOf(status, events),
+    ...viewsOf(status, events, metrics),
     {
       method: 'GET',
       path: '/health/live',

@@ -5,7 +5,7 @@ import type { Events } from '../control/events.ts';
 import { type Call, ControlHttp, type Reply, type Route, refuse } from '../control/http.ts';
 import { claimFolder, listPlaces, runtimeFolder, socketPath } from '../control/place.ts';
 import type { Status } from '../control/status.ts';
-import { viewsOf } from '../control/views.ts';
+import { type MetricsPage, viewsOf } from '../control/views.ts';
 import type { Event } from '../core/events.ts';
 import type { ReloadOutcome } from '../core/model.ts';
 import { BindError, messageOf } from '../errors.ts';
@@ -18,6 +18,7 @@ export interface Steering {
   readonly status: () => Status;
   readonly events: Events;
   readonly settings: () => Settings;
+  readonly metrics: MetricsPage;
   readonly post: (event: Event) => void;
   /** Asks for a reload and waits for its outcome; `null` where the service stopped first. */
   readonly reload: () => Promise<ReloadOutcome | null>;
@@ -103,13 +104,13 @@ export class Control {
   }
 }
 
-function routesFor({ status, events, settings, post, reload }: Steering): Route[] {
+function routesFor({ status, events, settings, metrics, post, reload }: Steering): Route[] {
   const ok = (body: unknown): Reply => ({ status: 200, body });
   const taken = (body: object = {}): Reply => ({ status: 202, body: { accepted: true, ...body } });
   const isStopping = (): boolean => status().state === 'stopping';
   const stopping = (): Reply => refuse(409, 'stopping', 'the service is stopping');
   return [
-    ...viewsOf(status, events),
+    ...viewsOf(status, events, metrics),
     { method: 'GET', path: '/config', handle: () => ok(redacted(settings())) },
     {
       method: 'POST',

@@ -15,6 +15,7 @@ import { Sentinel } from '../master/sentinel.ts';
 import { masterTitle } from '../master/title.ts';
 import type { Log } from '../telemetry/logger.ts';
 import { Timeline } from '../telemetry/timeline.ts';
+import { Statsd } from '../telemetry/metrics/statsd.ts';
 import { Admin } from './admin.ts';
 import { Arbiter } from './arbiter.ts';
 import { Control } from './control.ts';
@@ -22,6 +23,7 @@ import { Failures } from './failures.ts';
 import { Generations } from './generations.ts';
 import { Handover } from './handover.ts';
 import { ServiceHealth } from './health.ts';
+import { Metrics } from './metrics.ts';
 import { Outcomes } from './outcomes.ts';
 import { drawLimits, policyFrom } from './policy.ts';
 import { Rates } from './rates.ts';
@@ -60,6 +62,8 @@ export class Master {
   readonly #timeline = new Timeline();
   readonly #events = new Events({ status: () => this.status(), timeline: this.#timeline });
   readonly #rates = new Rates();
+  readonly #metrics: Metrics;
+  readonly #statsd: Statsd;
   readonly #onReady: () => void;
   readonly #serviceManager: ServiceManager;
   readonly #sentinel = new Sentinel();
@@ -74,6 +78,14 @@ export class Master {
     this.#listeners = listeners;
     this.#generations = new Generations({ request, listeners, logger, first: settings });
     this.#failures = new Failures(logger, this.#timeline);
+    this.#metrics = new Metrics({
+      status: () => this.status(),
+      isCounting: () => this.#generations.current.metrics,
+    });
+    this.#statsd = new Statsd(
+      () => this.#metrics.families(),
+      () => this.#generations.current,
+    );
     this.#arbiter = new Arbiter({
       fleet: initialFleet(policyFrom(settings), queueCount),
       logger,
@@ -82,8 +94,9 @@ export class Master {
         this.#health.spread(fleet);
         this.#outcomes.onTurn(fleet);
         this.#serviceManager.onTurn(fleet);
+        this.#metrics.onTurn(fleet);
       },
-      witnesses: [this.#timeline],
+      witnesses: [this.#timeline, this.#metrics],
     });
     this.#pool = new Pool({
       onEvent: (event) => this.#onPoolEvent(event),
@@ -93,6 +106,7 @@ export class Master {
     this.#admin = new Admin({
       status: () => this.status(),
       events: this.#events,
+      metrics: (accept) => this.#metrics.page(accept),
       health: () => ({ report: this.#health.report(this.fleet), components: this.#health.components() }),
       logger,
     });
@@ -101,6 +115,7 @@ export class Master {
         status: () => this.status(),
         events: this.#events,
         settings: () => this.#generations.current,
+        metrics: (accept) => this.#metrics.page(accept),
         post: (event) => this.post(event),
         reload: () => this.#reload(),
         logger,
@@ -149,6 +164,7 @@ export class Master {
     setInterval(() => void this.#ensureControl(), controlEvery).unref();
     process.on('uncaughtException', (error) => this.#crash(error));
     this.#sentinel.start();
+    this.#statsd.start();
     this.#sentinel.setGrace(this.#generations.current.gracefulTimeout);
     this.#sentinel.setSockets(this.#listeners.fds());
     this.#arbiter.post({ type: 'ticked' });
@@ -274,6 +290,7 @@ export class Master {
       this.#handover.forget(event.id);
       this.#health.forget(event.id);
       this.#rates.forget(event.id);
+      this.#metrics.forget(event.id);
     }
     this.post(event);
   }
@@ -296,6 +313,12 @@ export class Master {
       case 'beat':
         this.#rates.onBeat(id, message.figures.requests, performance.now());
         this.post({ type: 'beaten', id, figures: message.figures });
+        return;
+      case 'traffic':
+        this.#metrics.onTraffic(message.delta);
+        return;
+      case 'app-metrics':
+        this.#metrics.onAppMetrics(id, message.metrics);
         return;
       case 'failed':
         this.#failures.report(worker, message.error);
@@ -349,6 +372,7 @@ export class Master {
     this.#admin.close();
     this.#pidfile?.remove();
     await this.#serviceManager.end();
+    await Promise.race([this.#statsd.report(), new Promise((resolve) => setTimeout(resolve, 200))]);
     await this.#log.flush();
     process.exit(status);
   }

@@ -65,6 +65,11 @@ function stateOf(fleet: Fleet): Status['state'] {
   return fleet.dormant ? 'dormant' : 'running';
 }
 
+/** To hundredths. */
+function rounded(milliseconds: number | null): number | null {
+  return milliseconds === null ? null : Math.round(milliseconds * 100) / 100;
+}
+
 function workerStatus(worker: Worker, fleet: Fleet, now: number, rates: Rates): WorkerStatus {
   const { phase, figures } = worker;
   return {
@@ -78,15 +83,15 @@ function workerStatus(worker: Worker, fleet: Fleet, now: number, rates: Rates): 
     heartbeatAge: seconds(now - worker.beatAt),
     requests: figures?.requests ?? 0,
     requestsPerSecond: rates.of(worker.id),
-    latencyP50: null,
-    latencyP99: null,
+    latencyP50: rounded(figures?.latencyP50 ?? null),
+    latencyP99: rounded(figures?.latencyP99 ?? null),
     inFlight: figures?.inFlight ?? 0,
     connections: figures?.connections ?? 0,
     rss: figures?.rss ?? 0,
     heapUsed: figures?.heapUsed ?? 0,
     loopDelayP99: Math.round((figures?.loopDelayP99 ?? 0) * 10) / 10,
     loopUtilisation: Math.round((figures?.loopUtilisation ?? 0) * 1_000) / 1_000,
-    cpu: 0,
+    cpu: Math.round((figures?.cpu ?? 0) * 1_000) / 1_000,
     restarts: slotOf(fleet, worker.slot).restarts,
   };
 }

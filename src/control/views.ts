@@ -3,7 +3,10 @@ import type { Events } from './events.ts';
 import type { Reply, Route } from './http.ts';
 import { type Status, statusVersion } from './status.ts';
 
-export function viewsOf(status: () => Status, events: Events): Route[] {
+/** The page of metrics, in the format that the `Accept` header asks for. */
+export type MetricsPage = (accept: string | undefined) => Promise<{ readonly type: string; readonly text: string }>;
+
+export function viewsOf(status: () => Status, events: Events, metrics: MetricsPage): Route[] {
   const ok = (body: unknown): Reply => ({ status: 200, body });
   return [
     { method: 'GET', path: '/status', handle: () => ok(status()) },
@@ -18,5 +21,11 @@ export function viewsOf(status: () => Status, events: Events): Route[] {
       },
     },
     { method: 'GET', path: '/events', handle: (call) => events.answer(call) },
+      path: '/metrics',
+      handle: async ({ headers }) => {
+        const { type, text } = await metrics(headers.accept);
+        return { status: 200, body: text, type };
+      },
+    },
   ];
 }

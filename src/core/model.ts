@@ -44,6 +44,11 @@ export interface Figures {
   readonly loopDelayMax: number;
   /** Event-loop utilisation since the last heartbeat, 0 to 1. */
   readonly loopUtilisation: number;
+  /** Processor time since the last heartbeat, in processors: 1 is one that was busy all the time. */
+  readonly cpu: number;
+  /** How long the requests of the last seconds took, milliseconds; `null` where there were none, or nobody counts. */
+  readonly latencyP50: number | null;
+  readonly latencyP99: number | null;
 }
 
 /** When a worker is spent; drawn once per life, jitter included. `null` is never. */

@@ -1,5 +1,6 @@
 /** Checks what a worker sends. Workers are not trusted: nothing is used that was not looked at here. */
 import type { Figures } from '../core/model.ts';
+import { checkAppMetrics, checkTraffic } from './check-metrics.ts';
 import { type ErrorReport, type ListenQuery, unwrap, type WorkerMessage } from './messages.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -48,6 +49,10 @@ function checkFields(m: Fields): WorkerMessage | null {
       return checkHealth(m);
     case 'short':
       return isCount(m.connections) ? { type: 'short', connections: m.connections } : null;
+    case 'traffic':
+      return checkTraffic(m);
+    case 'app-metrics':
+      return checkAppMetrics(m);
     case 'draining':
       return checkDraining(m);
     case 'drained':
@@ -77,7 +82,12 @@ function checkFigures(raw: unknown): Figures | null {
   if (!isAmount(requests) || !isAmount(inFlight) || !isAmount(connections) || !isAmount(rss)) return null;
   if (!isAmount(heapUsed) || !isAmount(loopDelayP99) || !isAmount(loopDelayMax) || !isAmount(loopUtilisation))
     return null;
-  return { requests, inFlight, connections, rss, heapUsed, loopDelayP99, loopDelayMax, loopUtilisation };
+  const { cpu, latencyP50 = null, latencyP99 = null } = raw;
+  if (!isAmount(cpu) || !isAmountOrNull(latencyP50) || !isAmountOrNull(latencyP99)) return null;
+  return {
+    ...{ requests, inFlight, connections, rss, heapUsed, loopDelayP99, loopDelayMax, loopUtilisation },
+    ...{ cpu, latencyP50, latencyP99 },
+  };
 }
 
 function checkError(raw: unknown): ErrorReport | null {
@@ -119,6 +129,10 @@ function isText(value: unknown): value is string {
 
 function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isAmountOrNull(value: unknown): value is number | null {
+  return value === null || isAmount(value);
 }
 
 function isAmount(value: unknown): value is number {

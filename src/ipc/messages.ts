@@ -4,6 +4,7 @@
  */
 import type { Address } from '../config/address.ts';
 import type { FailureKind, Figures } from '../core/model.ts';
+import type { AppMetric, TrafficDelta } from './traffic.ts';
 
 /** The key that tells prefork's messages from the app's. */
 export const mark = 'prefork';
@@ -39,6 +40,13 @@ export interface BootInfo {
   readonly keepAlive: number;
   /** Paths answered ahead of the app. */
   readonly health: { readonly live: string; readonly ready: string } | null;
+  /** What is counted; `null` is nothing. */
+  readonly metrics: {
+    /** The config file that names routes, where it does. */
+    readonly routeLabel: string | null;
+    /** Whether somebody wants to see the app's own metrics. */
+    readonly app: boolean;
+  } | null;
 }
 
 /** What the master says of the whole service. */
@@ -94,6 +102,10 @@ export type WorkerMessage =
   | { readonly type: 'unlisten'; readonly listener: string }
   | { readonly type: 'ready' }
   | { readonly type: 'beat'; readonly figures: Figures }
+  /** What was added to its counters; sent with heartbeats, when it has drained, and when it exits. */
+  | { readonly type: 'traffic'; readonly delta: TrafficDelta }
+  /** All that the app's own metrics registry holds. */
+  | { readonly type: 'app-metrics'; readonly metrics: readonly AppMetric[] }
   | { readonly type: 'failed'; readonly kind: FailureKind; readonly error: ErrorReport }
   /** The app's health checks; sent when an outcome changes. */
   | { readonly type: 'health'; readonly checks: readonly CheckReport[] }

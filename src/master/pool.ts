@@ -209,6 +209,12 @@ function environment({ id, slot, generation, settings }: SpawnOrder): NodeJS.Pro
     gracefulTimeout: settings.gracefulTimeout,
     keepAlive: settings.keepAlive,
     health: settings.health,
+    metrics: settings.metrics
+      ? {
+          routeLabel: settings.hooks.includes('routeLabel') ? settings.configFile : null,
+          app: settings.admin !== null || settings.statsd !== null,
+        }
+      : null,
   };
   const removed = Object.keys(process.env).filter((name) => !Object.hasOwn(settings.env, name));
   return {

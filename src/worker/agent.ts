@@ -18,6 +18,8 @@ import { sayFarewell } from './farewell.ts';
 import { HealthEndpoint } from './health-endpoint.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Listens } from './listen.ts';
+import { watchFinishes } from './metrics/finishes.ts';
+import { Metrics } from './metrics/metrics.ts';
 import { EventFilter } from './process-events.ts';
 import { Readiness } from './readiness.ts';
 import { Traffic } from './requests.ts';
@@ -31,7 +33,8 @@ class Agent {
   readonly #channel = new Channel();
   readonly #traffic = new Traffic();
   readonly #failures = new FailureWatch(this.#channel);
-  readonly #heartbeat = new Heartbeat(this.#channel, this.#traffic);
+  readonly #metrics: Metrics | null;
+  readonly #heartbeat: Heartbeat;
   readonly #drain = new Drain(this.#channel, this.#traffic, (deadline) => this.#leave(deadline));
   readonly #readiness = new Readiness(this.#channel, this.#failures);
   readonly #health: HealthEndpoint | null;
@@ -41,6 +44,8 @@ class Agent {
 
   constructor(boot: BootInfo) {
     this.#boot = boot;
+    this.#metrics = boot.metrics === null ? null : new Metrics(this.#channel, this.#traffic, boot.metrics);
+    this.#heartbeat = new Heartbeat(this.#channel, this.#traffic, this.#metrics);
     this.#app = new App(
       boot,
       () => this.#listens,
@@ -72,6 +77,9 @@ class Agent {
     });
     this.#failures.start();
     this.#listens.install();
+    this.#metrics?.start();
+    const watchers = [this.#metrics?.watcher].filter((watcher) => watcher !== undefined);
+    if (watchers.length > 0) watchFinishes(this.#traffic, watchers);
     leaveEvidence(this.#traffic);
     this.#heartbeat.start(this.#boot.heartbeat);
     this.#app.start();
@@ -82,6 +90,7 @@ class Agent {
     this.#readiness.whenWell(() => {
       if (this.#failures.hasFailed) return;
       this.#failures.ready();
+      this.#metrics?.onListening();
       this.#channel.send({ type: 'ready' });
       this.#heartbeat.beat();
       this.#readiness.watch();
@@ -137,7 +146,8 @@ class Agent {
     const end = Math.max(deadline, performance.now() + lastWords);
     // Whatever the listeners do. It does not keep alive a process that has nothing else left.
     setTimeout(() => process.exit(0), end - performance.now() + lastWords).unref();
-    void sayFarewell(end).finally(() => process.exit(0));
+    const told = this.#metrics?.finish() ?? Promise.resolve();
+    void told.then(() => sayFarewell(end)).finally(() => process.exit(0));
   }
 }
 

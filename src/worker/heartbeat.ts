@@ -4,6 +4,7 @@ import type { Figures } from '../core/model.ts';
 import type { Channel } from './channel.ts';
 import { shortage } from './descriptors.ts';
 import { inspectorCloser } from './evidence.ts';
+import type { Metrics } from './metrics/metrics.ts';
 import type { Traffic } from './requests.ts';
 
 /** Milliseconds between two looks at the clock; what the histogram records begins there. */
@@ -17,11 +18,14 @@ export class Heartbeat {
   #utilisation: EventLoopUtilization = performance.eventLoopUtilization();
   readonly #closeInspector = inspectorCloser();
   #memory = { rss: 0, heapUsed: 0 };
+  #cpu = { used: process.cpuUsage(), at: performance.now() };
   #sending = false;
+  readonly #metrics: Metrics | null;
 
-  constructor(channel: Channel, traffic: Traffic) {
+  constructor(channel: Channel, traffic: Traffic, metrics: Metrics | null) {
     this.#channel = channel;
     this.#traffic = traffic;
+    this.#metrics = metrics;
   }
 
   start(interval: number): void {
@@ -37,6 +41,7 @@ export class Heartbeat {
   beat(): void {
     if (this.#sending || !this.#channel.isOpen) return;
     this.#sending = true;
+    this.#metrics?.report();
     this.#channel.send({ type: 'beat', figures: this.#figures() }, () => {
       this.#sending = false;
     });
@@ -66,6 +71,8 @@ export class Heartbeat {
     const loopDelayP99 = delayOf(this.#delay.percentile(99));
     const loopDelayMax = delayOf(this.#delay.max);
     this.#delay.reset();
+    const [latencyP50 = null, latencyP99 = null] = this.#metrics?.latency.percentiles([0.5, 0.99]) ?? [];
+    this.#metrics?.latency.turn();
     return {
       requests: this.#traffic.requests,
       inFlight: this.#traffic.inFlightCount(),
@@ -75,7 +82,18 @@ export class Heartbeat {
       loopDelayP99,
       loopDelayMax,
       loopUtilisation: Number.isFinite(since.utilization) ? since.utilization : 0,
+      cpu: this.#measureCpu(),
+      latencyP50,
+      latencyP99,
     };
+  }
+
+  #measureCpu(): number {
+    const { used, at } = this.#cpu;
+    this.#cpu = { used: process.cpuUsage(), at: performance.now() };
+    const microseconds = this.#cpu.used.user + this.#cpu.used.system - used.user - used.system;
+    const elapsed = this.#cpu.at - at;
+    return elapsed > 0 ? Math.max(0, microseconds / 1_000 / elapsed) : 0;
   }
 }
 

@@ -3,15 +3,23 @@
  * and no listener that the app could see.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2Session, ServerHttp2Stream } from 'node:http2';
+import type { Http2ServerRequest, Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { currentResponse, rawSocketOf } from '../ipc/node-internals.ts';
 
-interface StreamInFlight {
+export interface StreamInFlight {
   readonly method: string;
   readonly url: string;
   readonly since: number;
+  /** Where the app uses Node's compatibility API. */
+  request: Http2ServerRequest | null;
+}
+
+/** Hears of HTTP/2 streams that end, and of responses that never will. */
+export interface EndListener {
+  onStream(stream: ServerHttp2Stream, about: StreamInFlight, connection: Connection): void;
+  onAborted(): void;
 }
 
 /** One accepted connection. */
@@ -72,6 +80,10 @@ export class Traffic {
   readonly connections = new Set<Connection>();
   /** Set while draining; costs one comparison a request until then. */
   listener: TrafficListener | null = null;
+  /** Set where requests are counted by outcome, or logged. */
+  ended: EndListener | null = null;
+  /** Connections that were upgraded in this worker's life, by protocol. */
+  readonly upgrades = new Map<string, number>();
   health: Interceptor | null = null;
   /** Milliseconds that idle connections are kept, where the app does not say; 0 leaves Node's. */
   keepAlive = 0;
@@ -79,6 +91,12 @@ export class Traffic {
   rejecting = false;
   /** The connection a server is being told of. A session that begins meanwhile is its. */
   #arriving: Connection | null = null;
+  /** Of connections that are closed. */
+  #bytes = { received: 0, sent: 0 };
+  /** Of pipelined requests only: else the connection knows. */
+  readonly #starts = new WeakMap<ServerResponse, number>();
+  /** Health checks that the app has not seen. */
+  readonly #ownAnswers = new WeakSet<ServerResponse>();
 
   /** Begins to watch a server. */
   track(server: Server): void {
@@ -124,6 +142,29 @@ export class Traffic {
     return count;
   }
 
+  connectionOf(socket: Socket | null | undefined): Connection | null {
+    return (socket as Tracked | null | undefined)?.[connectionKey] ?? null;
+  }
+
+  /** @returns when its request began, of `performance.now()` */
+  startOf(response: ServerResponse, connection: Connection): number {
+    return this.#starts.get(response) ?? connection.requestAt;
+  }
+
+  isOwnAnswer(response: ServerResponse): boolean {
+    return this.health !== null && this.#ownAnswers.has(response);
+  }
+
+  /** Read from and written to all connections in this worker's life. */
+  bytes(): { readonly received: number; readonly sent: number } {
+    let { received, sent } = this.#bytes;
+    for (const { raw } of this.connections) {
+      received += raw.bytesRead;
+      sent += raw.bytesWritten;
+    }
+    return { received, sent };
+  }
+
   #keepAlive(server: Server): void {
     const { keepAliveTimeout } = server as { keepAliveTimeout?: unknown };
     if (this.keepAlive > 0 && keepAliveTimeout === nodesKeepAlive) {
@@ -144,8 +185,13 @@ export class Traffic {
     const request = first as IncomingMessage;
     const response = second as ServerResponse;
     if (request.httpVersionMajor !== 1) return false;
-    if (this.health?.answer(request, response, () => this.#announce(request, response)) === true) return true;
+    if (this.health?.answer(request, response, () => this.#announce(request, response)) === true) {
+      this.#ownAnswers.add(response);
+      return true;
+    }
     if (!this.rejecting) return false;
+    const connection = this.connectionOf(request.socket);
+    if (connection !== null) connection.requestAt = performance.now();
     const body = 'The service is stopping.\n';
     response.writeHead(503, { connection: 'close', 'retry-after': retryAfter, 'content-length': body.length });
     response.end(body);
@@ -189,13 +235,22 @@ export class Traffic {
   }
 
   #request(request: IncomingMessage, response: ServerResponse): void {
-    // HTTP/2 emits this too, after 'stream', and gives a socket that may not be touched.
-    if (request.httpVersionMajor !== 1) return;
+    if (request.httpVersionMajor !== 1) {
+      this.#compatible(request as unknown as Http2ServerRequest);
+      return;
+    }
     this.requests += 1;
     const connection = (request.socket as Tracked | null)?.[connectionKey];
     if (connection === undefined) return;
-    connection.requestAt = performance.now();
-    if (this.listener !== null || currentResponse(connection.socket) !== response) connection.newest = response;
+    const now = performance.now();
+    const current = currentResponse(connection.socket);
+    if (current !== response) {
+      // Pipelined: the connection knows when its newest request began, and there are older ones.
+      if (current !== null && !this.#starts.has(current)) this.#starts.set(current, connection.requestAt);
+      this.#starts.set(response, now);
+    }
+    connection.requestAt = now;
+    if (this.listener !== null || current !== response) connection.newest = response;
     this.listener?.onRequest(connection, response);
   }
 
@@ -216,6 +271,10 @@ export class Traffic {
     this.connections.add(connection);
     socket.once('close', () => {
       this.connections.delete(connection);
+      this.#bytes.received += socket.bytesRead;
+      this.#bytes.sent += socket.bytesWritten;
+      const response = currentResponse(connection.socket);
+      if (response !== null && !response.writableFinished) this.ended?.onAborted();
       this.listener?.onClosed();
     });
   }
@@ -232,8 +291,11 @@ export class Traffic {
     this.requests += 1;
     const connection = (request.socket as Tracked | null)?.[connectionKey];
     if (connection === undefined) return;
-    const protocol = request.headers.upgrade ?? request.method ?? '';
-    connection.upgraded = { protocol: protocol.toLowerCase(), written: connection.socket.bytesWritten };
+    const protocol = (request.headers.upgrade ?? request.method ?? '').toLowerCase();
+    connection.upgraded = { protocol, written: connection.socket.bytesWritten };
+    // A client may call it what it likes.
+    const known = protocol === 'websocket' || protocol === 'h2c' || protocol === 'connect' ? protocol : 'other';
+    this.upgrades.set(known, (this.upgrades.get(known) ?? 0) + 1);
   }
 
   #session(session: Http2Session & Tracked): void {
@@ -251,8 +313,25 @@ export class Traffic {
     if (connection === undefined || streams === undefined || streams === null) return;
     const since = performance.now();
     connection.requestAt = since;
-    streams.set(stream, { method: String(headers[':method'] ?? ''), url: String(headers[':path'] ?? ''), since });
-    stream.once('close', () => streams.delete(stream));
+    const about: StreamInFlight = {
+      method: String(headers[':method'] ?? ''),
+      url: String(headers[':path'] ?? ''),
+      since,
+      request: null,
+    };
+    streams.set(stream, about);
+    stream.once('close', () => {
+      streams.delete(stream);
+      if (stream.writableFinished) this.ended?.onStream(stream, about, connection);
+      else this.ended?.onAborted();
+    });
+  }
+
+  /** HTTP/2 emits this after 'stream', and gives a socket that may not be touched. */
+  #compatible(request: Http2ServerRequest): void {
+    const { session } = request.stream ?? {};
+    const about = (session as Tracked | undefined)?.[connectionKey]?.streams?.get(request.stream);
+    if (about !== undefined) about.request = request;
   }
 }
 

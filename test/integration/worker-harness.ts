@@ -75,6 +75,7 @@ export class WorkerUnderTest {
       drainLinger: options.linger ?? 400,
       keepAlive: 0,
       health: null,
+      metrics: null,
       gracefulTimeout: options.gracefulTimeout ?? 3_000,
     };
     cluster.setupPrimary({

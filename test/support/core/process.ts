@@ -70,6 +70,9 @@ const noFigures: Figures = {
   loopDelayP99: 0,
   loopDelayMax: 0,
   loopUtilisation: 0,
+  cpu: 0,
+  latencyP50: null,
+  latencyP99: null,
 };
 
 /** Between two breaches of the protocol. */

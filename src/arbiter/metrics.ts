@@ -1,0 +1,154 @@
+/** The metrics of the service: what is counted as it happens, and what is looked up when somebody asks. */
+import type { Status, WorkerStatus } from '../control/status.ts';
+import type { Action } from '../core/actions.ts';
+import type { Event } from '../core/events.ts';
+import type { Fleet, Phase } from '../core/model.ts';
+import type { AppMetric, TrafficDelta } from '../ipc/traffic.ts';
+import { AppMetrics } from '../telemetry/metrics/app.ts';
+import type { Exposition } from '../telemetry/metrics/exposition.ts';
+import { type Family, family, type Labels } from '../telemetry/metrics/family.ts';
+import { SupervisorTotals } from '../telemetry/metrics/supervisor.ts';
+import { TrafficTotals } from '../telemetry/metrics/traffic.ts';
+import type { Witness } from './arbiter.ts';
+
+export interface MetricsSources {
+  readonly status: () => Status;
+  /** Whether workers count their requests. */
+  readonly isCounting: () => boolean;
+}
+
+const phases: readonly Phase['name'][] = ['booting', 'ready', 'draining', 'killed'];
+
+export class Metrics implements Witness {
+  readonly #sources: MetricsSources;
+  readonly #supervisor = new SupervisorTotals();
+  readonly #traffic = new TrafficTotals();
+  readonly #app = new AppMetrics();
+
+  constructor(sources: MetricsSources) {
+    this.#sources = sources;
+  }
+
+  event(event: Event, before: Fleet, now: number): void {
+    this.#supervisor.event(event, before, now);
+  }
+
+  action(action: Action, fleet: Fleet): void {
+    this.#supervisor.action(action, fleet);
+  }
+
+  onTurn(fleet: Fleet): void {
+    this.#supervisor.onTurn(fleet);
+  }
+
+  onTraffic(delta: TrafficDelta): void {
+    this.#traffic.add(delta);
+  }
+
+  onAppMetrics(id: number, metrics: readonly AppMetric[]): void {
+    this.#app.set(id, metrics);
+  }
+
+  /** The worker is gone. */
+  forget(id: number): void {
+    this.#app.retire(id);
+  }
+
+  /** Our own: for statsd as well. */
+  families(): Family[] {
+    const status = this.#sources.status();
+    const traffic = this.#sources.isCounting() ? [...this.#traffic.families(), ...activity(status)] : [];
+    return [...traffic, ...this.#supervisor.families(), ...state(status)];
+  }
+
+  async page(accept: string | undefined): Promise<Exposition> {
+    // Only where somebody asks: it is memory that most masters never need.
+    const { aggregators, expose } = await import('../telemetry/metrics/exposition.ts');
+    const own = this.families();
+    const taken = new Set(own.map(({ name }) => name));
+    return await expose([...own, ...this.#app.families(taken, aggregators)], accept);
+  }
+}
+
+function activity({ workers }: Status): Family[] {
+  const sum = (of: (worker: WorkerStatus) => number): [Labels, number][] => [
+    [{}, workers.reduce((total, worker) => total + of(worker), 0)],
+  ];
+  return [
+    family(
+      'gauge',
+      'http_active_requests',
+      'Requests under way',
+      sum(({ inFlight }) => inFlight),
+    ),
+    family(
+      'gauge',
+      'http_connections',
+      'Connections open',
+      sum(({ connections }) => connections),
+    ),
+  ];
+}
+
+function state(status: Status): Family[] {
+  const { workers, listeners } = status;
+  const one = (value: number): [Labels, number][] => [[{}, value]];
+  const info = { version: status.prefork, node: status.node, name: status.name };
+  const perSlot = incumbents(workers);
+  const slots = (name: string, help: string, of: (worker: WorkerStatus) => number): Family =>
+    family(
+      'gauge',
+      `prefork_worker_${name}`,
+      help,
+      perSlot.map((worker): [Labels, number] => [{ slot: String(worker.slot) }, of(worker)]),
+    );
+  return [
+    family('gauge', 'prefork_info', 'What runs here; always 1', [[info, 1]]),
+    family(
+      'gauge',
+      'prefork_workers',
+      'Workers by phase',
+      phases.map((phase): [Labels, number] => [{ phase }, workers.filter((worker) => worker.phase === phase).length]),
+    ),
+    family('gauge', 'prefork_workers_wanted', 'Workers there should be', one(status.wanted)),
+    family('gauge', 'prefork_generation', 'The generation in force', one(status.generation)),
+    family(
+      'gauge',
+      'prefork_ready',
+      'Whether enough workers are ready to serve',
+      one(status.health === 'healthy' || status.health === 'degraded' ? 1 : 0),
+    ),
+    slots('generation', 'Generation of the worker', ({ generation }) => generation),
+    slots('uptime_seconds', 'Age of the worker', ({ uptime }) => uptime),
+    slots('heartbeat_age_seconds', 'Time since the last heartbeat', ({ heartbeatAge }) => heartbeatAge),
+    slots('event_loop_delay_seconds', '99th percentile of the last beat', ({ loopDelayP99 }) => loopDelayP99 / 1_000),
+    slots('event_loop_utilisation', 'Share of the last beat, 0 to 1', ({ loopUtilisation }) => loopUtilisation),
+    slots('cpu_cores', 'Processors in use', ({ cpu }) => cpu),
+    slots('resident_memory_bytes', 'Resident set size', ({ rss }) => rss),
+    slots('heap_used_bytes', 'V8 heap in use', ({ heapUsed }) => heapUsed),
+    family(
+      'gauge',
+      'prefork_listener_queue_length',
+      'Connections that wait to be accepted',
+      listeners.flatMap(({ address, waiting }): [Labels, number][] =>
+        waiting === null ? [] : [[{ listener: address }, waiting]],
+      ),
+    ),
+    family(
+      'gauge',
+      'prefork_listener_backlog',
+      'Connections that may wait',
+      listeners.map(({ address, backlog }): [Labels, number] => [{ listener: address }, backlog]),
+    ),
+  ];
+}
+
+/** One worker to each slot: the newest that serves, else the newest. */
+function incumbents(workers: readonly WorkerStatus[]): WorkerStatus[] {
+  const bySlot = new Map<number, WorkerStatus>();
+  for (const worker of workers) {
+    const other = bySlot.get(worker.slot);
+    if (other === undefined || other.phase !== 'ready' || worker.phase === 'ready') bySlot.set(worker.slot, worker);
+  }
+  return [...bySlot.values()];
+}

@@ -1,0 +1,75 @@
+/** Checks the counts that workers report: bounded in number and size, and nothing but what a page of metrics can hold. */
+import type { WorkerMessage } from './messages.ts';
+import { type AppMetric, type AppSample, durationBounds, type TrafficSeries } from './traffic.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const maxSeries = 2_000;
+const maxUpgrades = 10;
+const maxMetrics = 2_000;
+/** Samples of one worker's own metrics; further ones are left out. */
+const maxSamples = 20_000;
+const metricName = /^[a-zA-Z_:][\w:]{0,199}$/;
+const labelName = /^[a-zA-Z_]\w{0,99}$/;
+const aggregators = ['sum', 'first', 'min', 'max', 'average', 'omit'];
+
+export function checkTraffic({ delta }: Fields): WorkerMessage | null {
+  if (!isFields(delta)) return null;
+  const { series, upgrades, aborted, connections, received, sent } = delta;
+  if (!isAmount(aborted) || !isAmount(connections) || !isAmount(received) || !isAmount(sent)) return null;
+  if (!Array.isArray(series) || series.length > maxSeries) return null;
+  if (!Array.isArray(upgrades) || upgrades.length > maxUpgrades) return null;
+  const checked = series.flatMap((raw: unknown) => checkSeries(raw) ?? []);
+  const protocols = upgrades.flatMap((raw: unknown): [string, number][] =>
+    Array.isArray(raw) && typeof raw[0] === 'string' && isAmount(raw[1]) ? [[raw[0].slice(0, 20), raw[1]]] : [],
+  );
+  if (checked.length < series.length || protocols.length < upgrades.length) return null;
+  return { type: 'traffic', delta: { series: checked, upgrades: protocols, aborted, connections, received, sent } };
+}
+
+function checkSeries(raw: unknown): TrafficSeries | null {
+  if (!isFields(raw)) return null;
+  const { method, status, route, seconds, buckets } = raw;
+  if (typeof method !== 'string' || !/^[A-Z]{1,10}$/.test(method) || !isAmount(seconds)) return null;
+  if (typeof status !== 'number' || !Number.isInteger(status) || status < 0 || status > 999) return null;
+  if (route !== null && (typeof route !== 'string' || route.length > 200)) return null;
+  if (!Array.isArray(buckets) || buckets.length !== durationBounds.length + 1 || !buckets.every(isAmount)) return null;
+  return { method, status, route, seconds, buckets };
+}
+
+/** What cannot be understood is left out: it is the app's, which knows nothing of any protocol. */
+export function checkAppMetrics({ metrics }: Fields): WorkerMessage | null {
+  if (!Array.isArray(metrics)) return null;
+  let left = maxSamples;
+  const checked = metrics.slice(0, maxMetrics).flatMap((raw: unknown): AppMetric[] => {
+    if (!isFields(raw) || typeof raw.name !== 'string' || !metricName.test(raw.name)) return [];
+    const { name, type, aggregator, values } = raw;
+    if (type !== 'counter' && type !== 'gauge' && type !== 'histogram' && type !== 'summary') return [];
+    if (typeof aggregator !== 'string' || !aggregators.includes(aggregator) || !Array.isArray(values)) return [];
+    const samples = values.slice(0, left).flatMap((value: unknown) => checkSample(value, name) ?? []);
+    left -= samples.length;
+    const help = typeof raw.help === 'string' ? raw.help.slice(0, 1_000) : '';
+    return [{ name, help, type, aggregator, values: samples }];
+  });
+  return { type: 'app-metrics', metrics: checked };
+}
+
+function checkSample(raw: unknown, name: string): AppSample | null {
+  if (!isFields(raw) || typeof raw.value !== 'number' || !isFields(raw.labels)) return null;
+  const sampleName = raw.metricName ?? name;
+  if (typeof sampleName !== 'string' || !metricName.test(sampleName) || !sampleName.startsWith(name)) return null;
+  const labels: [string, string][] = [];
+  for (const [label, value] of Object.entries(raw.labels)) {
+    if (!labelName.test(label) || (typeof value !== 'string' && typeof value !== 'number')) return null;
+    labels.push([label, String(value).slice(0, 500)]);
+  }
+  return { metricName: sampleName, labels: Object.fromEntries(labels), value: raw.value };
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null;
+}
+
+function isAmount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
+}

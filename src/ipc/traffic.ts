@@ -1,0 +1,63 @@
+/** What workers count of their requests, as it crosses the channel: always what was added since the last report. */
+
+/** Upper bounds of the histogram of durations, seconds; a last bucket takes what is longer. prom-client's own default. */
+export const durationBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
+
+/** Methods that are told apart; any other is `OTHER`, for a client may invent them. */
+export const knownMethods: readonly string[] = [
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'DELETE',
+  'PATCH',
+  'OPTIONS',
+  'CONNECT',
+  'TRACE',
+];
+export const otherMethod = 'OTHER';
+
+/** Stands for the routes beyond those that are told apart. */
+export const otherRoute = '(other)';
+
+/** Requests of one kind. There are as many of them as the buckets hold. */
+export interface TrafficSeries {
+  readonly method: string;
+  readonly status: number;
+  /** The pattern of the route, where it is known; never the URL. */
+  readonly route: string | null;
+  /** Sum of their durations. */
+  readonly seconds: number;
+  /** One more than {@link durationBounds}; each request is in one bucket. */
+  readonly buckets: readonly number[];
+}
+
+export interface TrafficDelta {
+  readonly series: readonly TrafficSeries[];
+  /** Requests whose client left before the response was complete. */
+  readonly aborted: number;
+  /** Connections accepted. */
+  readonly connections: number;
+  /** Bytes read from and written to connections, TLS and headers included. */
+  readonly received: number;
+  readonly sent: number;
+  /** By protocol, such as `websocket`. */
+  readonly upgrades: readonly (readonly [protocol: string, count: number])[];
+}
+
+/** One metric of the app's own prom-client registry, as its `getMetricsAsJSON()` gives it. */
+export interface AppMetric {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge' | 'histogram' | 'summary';
+  /** How values of several workers become one: sum, first, min, max, average, omit. */
+  readonly aggregator: string;
+  readonly values: readonly AppSample[];
+}
+
+export interface AppSample {
+  /** Differs from the metric's name for `_bucket`, `_sum` and `_count`. */
+  readonly metricName: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}

@@ -1,0 +1,36 @@
+/** Renders families in the text formats that Prometheus reads, by prom-client. */
+import promClient, { type Metric, type OpenMetricsContentType, Registry } from 'prom-client';
+import type { Aggregators } from './app.ts';
+import type { Family } from './family.ts';
+
+/** They are there, and are not in its types. */
+export const { aggregators } = promClient as unknown as { readonly aggregators: Aggregators };
+
+export interface Exposition {
+  readonly type: string;
+  readonly text: string;
+}
+
+/**
+ * Prometheus's text format, or OpenMetrics for whoever asks for it.
+ *
+ * @see https://prometheus.io/docs/instrumenting/exposition_formats/
+ */
+export async function expose(families: readonly Family[], accept = ''): Promise<Exposition> {
+  const isOpen = /application\/openmetrics-text/i.test(accept);
+  const registry = new Registry<OpenMetricsContentType | typeof Registry.PROMETHEUS_CONTENT_TYPE>();
+  if (isOpen) registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
+  for (const { name: full, help, type, samples } of families) {
+    if (samples.length === 0) continue;
+    // The family of an OpenMetrics counter goes without it, and prom-client adds it to the samples.
+    const name = isOpen && type === 'counter' ? full.replace(/_total$/, '') : full;
+    const values = samples.map(({ suffix, labels, value }) => ({
+      labels,
+      value,
+      ...(suffix === '' ? {} : { metricName: `${name}${suffix}` }),
+    }));
+    // What prom-client itself registers for what comes from other processes: anything with a name and a get().
+    registry.registerMetric({ name, help, type, get: () => ({ name, help, type, values }) } as unknown as Metric);
+  }
+  return { type: registry.contentType, text: await registry.metrics() };
+}

@@ -1,0 +1,120 @@
+/** What the supervisor itself did, counted from the facts and decisions as they come by. */
+import type { Action } from '../../core/actions.ts';
+import type { Event } from '../../core/events.ts';
+import { findWorker } from '../../core/fleet.ts';
+import type { Fleet, ReloadOutcome, Worker } from '../../core/model.ts';
+import { Durations, type Family, family, type Labels, Tally } from './family.ts';
+
+const startReasons = ['start', 'scale', 'reload', 'recycle', 'respawn'] as const;
+const exitReasons = [
+  ...['reload', 'requests', 'memory', 'lifetime', 'signal', 'operator', 'scale', 'shutdown'],
+  ...['crash', 'boot', 'stuck', 'boot-timeout', 'drain-timeout', 'reload-rejected', 'misbehaved', 'spawn'],
+] as const;
+type StartReason = (typeof startReasons)[number];
+type ExitReason = (typeof exitReasons)[number];
+const verdicts: readonly ReloadOutcome['verdict'][] = ['completed', 'rejected', 'halted', 'rolled-back'];
+
+export class SupervisorTotals {
+  readonly #starts = new Tally(startReasons);
+  readonly #exits = new Tally(exitReasons);
+  readonly #reloads = new Tally(verdicts);
+  readonly #captures = new Tally(['warning', 'fatal']);
+  readonly #boots = new Durations([0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]);
+  readonly #rollouts = new Durations([0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]);
+  readonly #startedAt = Date.now() / 1_000;
+  #last: ReloadOutcome | null = null;
+  #lastAt = 0;
+
+  event(event: Event, before: Fleet, now: number): void {
+    switch (event.type) {
+      case 'readied': {
+        const worker = findWorker(before, event.id);
+        if (worker?.phase.name === 'booting') this.#boots.observe((now - worker.bornAt) / 1_000);
+        return;
+      }
+      case 'spawnFailed':
+        this.#exits.add('spawn' satisfies ExitReason);
+        return;
+      case 'exited': {
+        const worker = findWorker(before, event.id);
+        if (worker !== undefined) this.#exits.add(exitReasonOf(worker));
+        return;
+      }
+      default:
+    }
+  }
+
+  action(action: Action, fleet: Fleet): void {
+    if (action.type === 'spawn') this.#starts.add(startReasonOf(action, fleet));
+    if (action.type === 'capture') this.#captures.add(action.fatal ? 'fatal' : 'warning');
+  }
+
+  onTurn({ lastReload }: Fleet): void {
+    if (lastReload === null || lastReload === this.#last) return;
+    this.#last = lastReload;
+    this.#lastAt = Date.now() / 1_000;
+    this.#reloads.add(lastReload.verdict);
+    this.#rollouts.observe(lastReload.duration / 1_000);
+  }
+
+  families(): Family[] {
+    const one = (value: number): [Labels, number][] => [[{}, value]];
+    const families = [
+      family('counter', 'prefork_worker_starts_total', 'Workers started, by why', this.#starts.by('reason')),
+      family('counter', 'prefork_worker_exits_total', 'Workers that are gone, by why', this.#exits.by('reason')),
+      this.#boots.family('prefork_worker_boot_duration_seconds', 'Time from the fork of a worker to its readiness'),
+      family('counter', 'prefork_reloads_total', 'Reloads, by how they ended', this.#reloads.by('outcome')),
+      this.#rollouts.family('prefork_reload_duration_seconds', 'Time from the start of a reload to its end'),
+      family(
+        'counter',
+        'prefork_stuck_captures_total',
+        'Stacks taken of workers that did not answer',
+        this.#captures.by('kind'),
+      ),
+      family(
+        'gauge',
+        'prefork_start_time_seconds',
+        'When the master started, seconds since 1970',
+        one(this.#startedAt),
+      ),
+    ];
+    if (this.#last === null) return families;
+    return [
+      ...families,
+      family(
+        'gauge',
+        'prefork_last_reload_successful',
+        'Whether the last reload completed',
+        one(this.#last.verdict === 'completed' ? 1 : 0),
+      ),
+      family(
+        'gauge',
+        'prefork_last_reload_timestamp_seconds',
+        'When the last reload ended, seconds since 1970',
+        one(this.#lastAt),
+      ),
+    ];
+  }
+}
+
+function exitReasonOf({ phase }: Worker): ExitReason {
+  switch (phase.name) {
+    case 'booting':
+      return 'boot';
+    case 'ready':
+      return 'crash';
+    case 'draining':
+    case 'killed':
+      return phase.reason;
+  }
+}
+
+/** The fleet already holds the worker that is to be spawned. */
+function startReasonOf({ id, slot, generation }: Extract<Action, { type: 'spawn' }>, fleet: Fleet): StartReason {
+  const others = fleet.workers.filter((worker) => worker.slot === slot && worker.id !== id);
+  if (others.some((worker) => worker.generation < generation)) return 'reload';
+  if (generation > fleet.generation) return 'reload';
+  if (others.some((worker) => worker.spent !== null)) return 'recycle';
+  if (fleet.start === 'starting' && (fleet.slots.get(slot)?.restarts ?? 0) === 0) return 'start';
+  return (fleet.slots.get(slot)?.restarts ?? 0) === 0 ? 'scale' : 'respawn';
+}

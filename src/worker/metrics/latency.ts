@@ -1,0 +1,50 @@
+/** The worker's own view of how long requests take: percentiles of the last seconds, in steps of 9 %. */
+
+/** The first bucket ends here, milliseconds. */
+const least = 0.05;
+/** Buckets to a doubling. */
+const fineness = 8;
+const buckets = 200;
+/** Beats that are looked back upon. */
+const window = 20;
+
+export class Latency {
+  /** One row of buckets to each beat, round and round. */
+  readonly #rows = Array.from({ length: window }, () => new Uint32Array(buckets));
+  #row = 0;
+
+  record(milliseconds: number): void {
+    const index =
+      milliseconds <= least ? 0 : Math.min(buckets - 1, Math.ceil(Math.log2(milliseconds / least) * fineness));
+    const row = this.#rows[this.#row];
+    if (row !== undefined) row[index] = (row[index] ?? 0) + 1;
+  }
+
+  /** Begins the next beat, forgets the oldest. */
+  turn(): void {
+    this.#row = (this.#row + 1) % window;
+    this.#rows[this.#row]?.fill(0);
+  }
+
+  /** @returns milliseconds at each of these shares, or `null` where there were no requests */
+  percentiles(shares: readonly number[]): readonly number[] | null {
+    const sums = new Float64Array(buckets);
+    let total = 0;
+    for (const row of this.#rows) {
+      for (let index = 0; index < buckets; index++) {
+        const count = row[index] ?? 0;
+        sums[index] = (sums[index] ?? 0) + count;
+        total += count;
+      }
+    }
+    if (total === 0) return null;
+    return shares.map((share) => {
+      let left = Math.max(1, share * total);
+      const index = sums.findIndex((count) => {
+        left -= count;
+        return left <= 0;
+      });
+      return least * 2 ** (index / fineness);
+    });
+  }
+}

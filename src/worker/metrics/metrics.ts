@@ -1,0 +1,77 @@
+/** Everything that is counted in a worker, and how it gets to the master. */
+import { pathToFileURL } from 'node:url';
+import type { BootInfo } from '../../ipc/messages.ts';
+import type { Channel } from '../channel.ts';
+import type { Traffic } from '../requests.ts';
+import { AppRegistries } from './app-registries.ts';
+import type { Watcher } from './finishes.ts';
+import type { Latency } from './latency.ts';
+import { Routes, watchFastify } from './routes.ts';
+import { TrafficMeter } from './traffic-meter.ts';
+
+/** Milliseconds that a worker waits for the app's last figures before it leaves. */
+const lastFigures = 500;
+
+export class Metrics {
+  readonly #channel: Channel;
+  readonly #routes = new Routes();
+  readonly #meter: TrafficMeter;
+  readonly #app: AppRegistries | null;
+  readonly #labelFile: string | null;
+
+  constructor(channel: Channel, traffic: Traffic, wanted: NonNullable<BootInfo['metrics']>) {
+    this.#channel = channel;
+    this.#meter = new TrafficMeter(traffic, this.#routes);
+    this.#app = wanted.app ? new AppRegistries(channel) : null;
+    this.#labelFile = wanted.routeLabel;
+  }
+
+  get watcher(): Watcher {
+    return this.#meter;
+  }
+
+  get latency(): Latency {
+    return this.#meter.latency;
+  }
+
+  /** To be called before the app is loaded. */
+  start(): void {
+    watchFastify();
+    this.#app?.start();
+    // Whatever ends this process short of a SIGKILL: what it has served is told.
+    process.on('exit', () => this.report());
+    if (this.#labelFile !== null) void this.#loadLabel(this.#labelFile);
+  }
+
+  /** The app listens. */
+  onListening(): void {
+    this.#routes.findFrameworks();
+  }
+
+  /** Tells the master what was added since the last time. Nothing is lost where it cannot be told now. */
+  report(): void {
+    if (!this.#channel.isOpen) return;
+    const delta = this.#meter.take();
+    if (delta !== null) this.#channel.send({ type: 'traffic', delta });
+  }
+
+  /** The worker has drained. */
+  async finish(): Promise<void> {
+    this.report();
+    if (this.#app === null) return;
+    const patience = new Promise((resolve) => setTimeout(resolve, lastFigures).unref());
+    await Promise.race([this.#app.report(), patience]);
+  }
+
+  async #loadLabel(file: string): Promise<void> {
+    try {
+      const module = (await import(pathToFileURL(file).href)) as { default?: unknown };
+      const first = (module.default as { default?: unknown } | undefined)?.default ?? module.default;
+      const config: unknown = typeof first === 'function' ? await first() : first;
+      const label = (config as { routeLabel?: unknown } | null | undefined)?.routeLabel;
+      if (typeof label === 'function') this.#routes.label = (request) => label.call(config, request) as unknown;
+    } catch (error) {
+      console.error(`prefork: routeLabel cannot be loaded from ${file}: ${String(error)}`);
+    }
+  }
+}

@@ -1,0 +1,139 @@
+/** Counts the requests that have ended, in plain arrays, until the next report takes the counts away. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
+import {
+  durationBounds,
+  knownMethods,
+  otherMethod,
+  otherRoute,
+  type TrafficDelta,
+  type TrafficSeries,
+} from '../../ipc/traffic.ts';
+import type { Connection, StreamInFlight, Traffic } from '../requests.ts';
+import type { Watcher } from './finishes.ts';
+import { Latency } from './latency.ts';
+import type { Routes } from './routes.ts';
+
+interface Counts {
+  readonly method: string;
+  readonly status: number;
+  readonly route: string | null;
+  seconds: number;
+  readonly buckets: number[];
+  isFresh: boolean;
+}
+
+/** Different routes that are told apart, and kinds of requests in all. */
+const maxRoutes = 100;
+const maxSeries = 1_000;
+const noRoute = '';
+
+export class TrafficMeter implements Watcher {
+  readonly latency = new Latency();
+  readonly #traffic: Traffic;
+  readonly #routes: Routes;
+  /** By route, then by method and status in one number. */
+  readonly #series = new Map<string, Map<number, Counts>>();
+  #fresh: Counts[] = [];
+  #size = 0;
+  #aborted = 0;
+  #last = { accepted: 0, received: 0, sent: 0, upgrades: new Map<string, number>() };
+
+  constructor(traffic: Traffic, routes: Routes) {
+    this.#traffic = traffic;
+    this.#routes = routes;
+  }
+
+  onFinished(request: IncomingMessage, response: ServerResponse, _: Connection, milliseconds: number): void {
+    this.#count(request.method, response.statusCode, this.#routes.of(request), milliseconds);
+  }
+
+  onStreamFinished(
+    stream: ServerHttp2Stream,
+    { method }: StreamInFlight,
+    request: Http2ServerRequest | null,
+    _: Connection,
+    milliseconds: number,
+  ): void {
+    const status = Number(stream.sentHeaders?.[':status'] ?? 0);
+    this.#count(method, status, request === null ? null : this.#routes.of(request), milliseconds);
+  }
+
+  onAborted(): void {
+    this.#aborted += 1;
+  }
+
+  /** What was added since the last time, or `null` where that is nothing. */
+  take(): TrafficDelta | null {
+    const { accepted, upgrades } = this.#traffic;
+    const { received, sent } = this.#traffic.bytes();
+    const last = this.#last;
+    const upgraded = [...upgrades].flatMap(([protocol, count]): [string, number][] => {
+      const more = count - (last.upgrades.get(protocol) ?? 0);
+      return more > 0 ? [[protocol, more]] : [];
+    });
+    const delta: TrafficDelta = {
+      series: this.#fresh.map(takeCounts),
+      aborted: this.#aborted,
+      connections: accepted - last.accepted,
+      received: Math.max(0, received - last.received),
+      sent: Math.max(0, sent - last.sent),
+      upgrades: upgraded,
+    };
+    this.#fresh = [];
+    this.#aborted = 0;
+    this.#last = { accepted, received, sent, upgrades: new Map(upgrades) };
+    const isEmpty =
+      delta.series.length === 0 && delta.aborted === 0 && delta.connections === 0 && delta.received + delta.sent === 0;
+    return isEmpty && upgraded.length === 0 ? null : delta;
+  }
+
+  #count(method: string | undefined, status: number, route: string | null, milliseconds: number): void {
+    const counts = this.#countsOf(method ?? '', status, route ?? noRoute);
+    const seconds = milliseconds / 1_000;
+    let bucket = 0;
+    while (bucket < durationBounds.length && seconds > (durationBounds[bucket] ?? 0)) bucket += 1;
+    counts.buckets[bucket] = (counts.buckets[bucket] ?? 0) + 1;
+    counts.seconds += seconds;
+    if (!counts.isFresh) {
+      counts.isFresh = true;
+      this.#fresh.push(counts);
+    }
+    this.latency.record(milliseconds);
+  }
+
+  #countsOf(method: string, status: number, route: string): Counts {
+    const known = knownMethods.indexOf(method);
+    const key = status * 16 + (known < 0 ? knownMethods.length : known);
+    let ofRoute = this.#series.get(route);
+    if (ofRoute === undefined) {
+      if (this.#series.size > maxRoutes && route !== otherRoute) return this.#countsOf(method, status, otherRoute);
+      ofRoute = new Map();
+      this.#series.set(route, ofRoute);
+    }
+    let counts = ofRoute.get(key);
+    if (counts === undefined) {
+      if (this.#size >= maxSeries && route !== otherRoute) return this.#countsOf(method, status, otherRoute);
+      this.#size += 1;
+      counts = {
+        method: known < 0 ? otherMethod : method,
+        status,
+        route: route === noRoute ? null : route,
+        seconds: 0,
+        buckets: Array.from({ length: durationBounds.length + 1 }, () => 0),
+        isFresh: false,
+      };
+      ofRoute.set(key, counts);
+    }
+    return counts;
+  }
+}
+
+function takeCounts(counts: Counts): TrafficSeries {
+  const { method, status, route, seconds } = counts;
+  const buckets = [...counts.buckets];
+  counts.buckets.fill(0);
+  counts.seconds = 0;
+  counts.isFresh = false;
+  return { method, status, route, seconds, buckets };
+}
