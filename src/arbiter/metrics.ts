@@ -83,7 +83,7 @@ function activity({ workers }: Status): Family[] {
     ),
     family(
       'gauge',
-      'http_connections',
+      'http_open_connections',
       'Connections open',
       sum(({ connections }) => connections),
     ),

@@ -11,6 +11,7 @@ const maxMetrics = 2_000;
 const maxSamples = 20_000;
 const metricName = /^[a-zA-Z_:][\w:]{0,199}$/;
 const labelName = /^[a-zA-Z_]\w{0,99}$/;
+const suffixes = ['', '_bucket', '_sum', '_count'];
 const aggregators = ['sum', 'first', 'min', 'max', 'average', 'omit'];
 
 export function checkTraffic({ delta }: Fields): WorkerMessage | null {
@@ -57,7 +58,7 @@ export function checkAppMetrics({ metrics }: Fields): WorkerMessage | null {
 function checkSample(raw: unknown, name: string): AppSample | null {
   if (!isFields(raw) || typeof raw.value !== 'number' || !isFields(raw.labels)) return null;
   const sampleName = raw.metricName ?? name;
-  if (typeof sampleName !== 'string' || !metricName.test(sampleName) || !sampleName.startsWith(name)) return null;
+  if (typeof sampleName !== 'string' || !suffixes.some((suffix) => sampleName === `${name}${suffix}`)) return null;
   const labels: [string, string][] = [];
   for (const [label, value] of Object.entries(raw.labels)) {
     if (!labelName.test(label) || (typeof value !== 'string' && typeof value !== 'number')) return null;

@@ -24,6 +24,8 @@ export async function expose(families: readonly Family[], accept = ''): Promise<
     if (samples.length === 0) continue;
     // The family of an OpenMetrics counter goes without it, and prom-client adds it to the samples.
     const name = isOpen && type === 'counter' ? full.replace(/_total$/, '') : full;
+    // An app may have both `jobs` and `jobs_total`, which OpenMetrics takes for one.
+    if (registry.getSingleMetric(name) !== undefined) continue;
     const values = samples.map(({ suffix, labels, value }) => ({
       labels,
       value,

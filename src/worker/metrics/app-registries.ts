@@ -24,12 +24,15 @@ export class AppRegistries {
   }
 
   start(): void {
-    setInterval(() => void this.report(), every).unref();
+    setInterval(() => {
+      // Nothing piles up behind a master that does not read.
+      if (this.#channel.backlog === 0) void this.report();
+    }, every).unref();
   }
 
   /** Sends what there is, where it is not what was sent before. Never throws. */
   async report(): Promise<void> {
-    if (this.#isBusy || this.#channel.backlog > 0) return;
+    if (this.#isBusy) return;
     this.#isBusy = true;
     try {
       this.#find();
