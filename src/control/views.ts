@@ -21,6 +21,8 @@ export function viewsOf(status: () => Status, events: Events, metrics: MetricsPa
       },
     },
     { method: 'GET', path: '/events', handle: (call) => events.answer(call) },
+    {
+      method: 'GET',
       path: '/metrics',
       handle: async ({ headers }) => {
         const { type, text } = await metrics(headers.accept);

@@ -95,7 +95,7 @@ async function serve(t: TestContext, options: Partial<EventsOptions> = {}): Prom
   const events = new Events({ every: 50, ...options, status, timeline });
   const errors: unknown[] = [];
   const http = new ControlHttp({
-    routes: viewsOf(status, events),
+    routes: viewsOf(status, events, () => Promise.resolve({ type: 'text/plain', text: '' })),
     reach: 'local',
     onError: (error) => errors.push(error),
   });

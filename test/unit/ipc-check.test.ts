@@ -11,6 +11,9 @@ const figures = {
   loopDelayP99: 5,
   loopDelayMax: 6,
   loopUtilisation: 0.5,
+  cpu: 0.1,
+  latencyP50: null,
+  latencyP99: 7,
 };
 
 test('SEC-08 messages: what a worker may say passes, field by field', () => {
