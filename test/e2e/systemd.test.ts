@@ -1,0 +1,221 @@
+/** SDN: under the real systemd, with the units that prefork ships. */
+import assert from 'node:assert/strict';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { startLoad } from '../support/load/child.ts';
+import { fourKinds, type Group, table, total } from '../support/load/mix.ts';
+import { root } from '../support/paths.ts';
+import { freePort, request, requestJson } from '../support/request.ts';
+import { Systemd, withoutSystemd } from '../support/systemd.ts';
+import { until } from '../support/until.ts';
+
+const skip = withoutSystemd();
+const system = skip === false ? new Systemd() : null;
+
+const sample = (name: string): string => readFileSync(join(root, 'config/systemd', name), 'utf8');
+
+describe('under systemd', { skip, timeout: 600_000 }, () => {
+  before(() => get().start());
+  after(() => get().stop());
+  afterEach(async () => {
+    await get().run('systemctl', ['stop', 'shop.socket', 'shop.service']);
+    await get().run('systemctl', ['reset-failed']);
+  });
+
+  it('the units are without a fault: systemd-analyze verify', async () => {
+    const world = get();
+    for (const service of ['shop.service', 'hardened/shop.service']) {
+      world.unit('shop.service', sample(service));
+      world.unit('shop.socket', sample('shop.socket'));
+      for (const unit of ['shop.service', 'shop.socket']) {
+        const { code, stdout, stderr } = await world.run('systemd-analyze', [
+          'verify',
+          '--man=no',
+          `/run/world/units/${unit}`,
+        ]);
+        assert.deepEqual([code, stdout, stderr], [0, '', ''], service);
+      }
+    }
+    world.removeUnits(['shop.socket']);
+  });
+
+  for (const service of ['shop.service', 'hardened/shop.service']) {
+    it(`SDN-01 ${service}: starts, reloads under load without a failed request, stops clean and in time`, async (t) => {
+      const { world, port, log } = await install(service);
+      await world.systemctl('start', 'shop');
+      assert.equal(await world.show('shop', 'ActiveState'), 'active');
+      assert.match(await status(/^2\/2 workers ready, generation 1$/), /2\/2/);
+      assert.equal((await request({ port }, '/healthz')).status, 200);
+      const { env } = (await requestJson({ port }, '/env')) as { env: Record<string, string> };
+      const leaked = Object.keys(env).filter((name) => /^(NOTIFY_SOCKET|WATCHDOG_|LISTEN_)/.test(name));
+      assert.deepEqual([env.USER, leaked], ['shop', []], 'SDN-04');
+
+      const load = startLoad(t, { target: { port }, groups: fourKinds });
+      await load.answered(200);
+      const main = await world.show('shop', 'MainPID');
+      for (let generation = 2; generation <= 4; generation += 1) {
+        await world.systemctl('reload', 'shop');
+        await status(new RegExp(`^2/2 workers ready, generation ${generation}$`));
+        await until('the end of the reload', async () => (await world.show('shop', 'ActiveState')) === 'active');
+        await load.further(200);
+      }
+      assert.equal(await world.show('shop', 'MainPID'), main);
+      const report = await load.stop();
+      total(report).assertComplete();
+      assert.equal(total(report).failed, 0, table(report));
+      t.diagnostic(`${total(report).sent} requests, ${total(report).failed} failed`);
+
+      const started = performance.now();
+      await world.systemctl('stop', 'shop');
+      assert.ok(performance.now() - started < 30_000);
+      assert.equal(await world.show('shop', 'ActiveState'), 'inactive');
+      assert.equal(await world.show('shop', 'Result'), 'success');
+      assert.equal(await world.show('shop', 'ExecMainStatus'), '0');
+      assert.doesNotMatch(await log(), /SIGKILL|timed out|remains running/);
+    });
+  }
+
+  it('a reload that is rejected fails, with the reason in `systemctl status`, and the old release serves on', async () => {
+    const { world, port } = await install('shop.service');
+    await world.systemctl('start', 'shop');
+    await status(/^2\/2 workers ready, generation 1$/);
+    lever('boot', 'throw');
+    const { code, stderr } = await world.run('systemctl', ['reload', 'shop']);
+    assert.equal(code, 1);
+    assert.match(stderr, /Job for shop\.service failed/);
+    await status(
+      /^2\/2 workers ready, generation 1; reload 1 failed, nothing was changed: Error: this version cannot start$/,
+    );
+    const shown = (await world.run('systemctl', ['status', '--no-pager', 'shop'])).stdout;
+    assert.match(shown, /Active: active \(running\)/);
+    assert.match(shown, /Status: "2\/2 workers ready, generation 1; reload 1 failed/);
+    assert.match(shown, /ExecReload=.* \(code=exited, status=1\/FAILURE\)/);
+    assert.equal((await request({ port }, '/healthz')).status, 200);
+    // The next one that works leaves nothing of it.
+    lever('boot', 'ok');
+    await world.systemctl('reload', 'shop');
+    await status(/^2\/2 workers ready, generation 2$/);
+  });
+
+  it('SDN-03 a start that fails says so, and a configuration that cannot be used is not tried again', async () => {
+    const { world, log } = await install('shop.service', 'Environment=WEB_CONCURRENCY=many');
+    const { code, stderr } = await world.run('systemctl', ['start', 'shop']);
+    assert.equal(code, 1);
+    assert.match(stderr, /Job for shop\.service failed/);
+    assert.equal(await world.show('shop', 'ExecMainStatus'), '2');
+    assert.equal(await world.show('shop', 'ActiveState'), 'failed');
+    assert.equal(await world.show('shop', 'NRestarts'), '0');
+    assert.match(await log(), /WEB_CONCURRENCY: workers: expected/);
+  });
+
+  it('SDN-03 an app that cannot start is tried again until it can', async () => {
+    const { world, port } = await install('shop.service');
+    lever('boot', 'throw');
+    await world.systemctl('start', '--no-block', 'shop');
+    await until('a second attempt', async () => Number(await world.show('shop', 'NRestarts')) >= 1, { within: 60_000 });
+    lever('boot', 'ok');
+    await until('the service', async () => (await request({ port }, '/healthz')).status === 200, { within: 60_000 });
+    await until('it to be active', async () => (await world.show('shop', 'ActiveState')) === 'active');
+  });
+
+  it('SDN-02 a master that is stopped (kill -STOP) is ended by the watchdog and started anew', async () => {
+    const { world, port, log } = await install('shop.service', 'WatchdogSec=8s\nLimitCORE=0');
+    await world.systemctl('start', 'shop');
+    const first = await world.show('shop', 'MainPID');
+    await world.systemctl('kill', '--kill-whom=main', '--signal=STOP', 'shop');
+    await until('another master', async () => ![first, '0'].includes(await world.show('shop', 'MainPID')), {
+      within: 90_000,
+    });
+    assert.match(await log(), /Watchdog timeout/);
+    await status(/^2\/2 workers ready, generation 1$/);
+    assert.equal(await world.show('shop', 'NRestarts'), '1');
+    assert.equal((await request({ port }, '/healthz')).status, 200);
+    // And this one goes on: its pings arrive.
+    const second = await world.show('shop', 'MainPID');
+    const since = performance.now();
+    await until('more than the limit to pass', () => performance.now() - since > 12_000, { within: 30_000 });
+    assert.equal(await world.show('shop', 'MainPID'), second);
+    assert.equal(await world.show('shop', 'NRestarts'), '1');
+  });
+
+  it('BIND-07 shop.socket: the first client starts the service, and none is refused while it restarts', async (t) => {
+    const { world, port } = await install('shop.service');
+    world.unit('shop.socket', sample('shop.socket'));
+    const other = await freePort();
+    world.unit('shop.socket.d/test.conf', `[Socket]\nListenStream=\nListenStream=127.0.0.1:${other}\n`);
+    await world.systemctl('daemon-reload');
+    await world.systemctl('start', 'shop.socket');
+    assert.equal(await world.show('shop', 'ActiveState'), 'inactive');
+    assert.equal((await request({ port: other }, '/healthz', { timeout: 60_000 })).status, 200);
+    await status(/^2\/2 workers ready/);
+    await assert.rejects(request({ port }, '/healthz'), 'PORT is not served beside it');
+
+    const groups: readonly Group[] = [
+      { kind: 'busy', clients: 2 },
+      { kind: 'idle', clients: 4 },
+      { kind: 'fresh', clients: 2, think: 20 },
+    ];
+    const load = startLoad(t, { target: { port: other }, groups });
+    await load.answered(100);
+    const before = await world.show('shop', 'MainPID');
+    for (let restart = 1; restart <= 2; restart += 1) {
+      await world.systemctl('restart', 'shop.service');
+      await load.further(100);
+    }
+    assert.notEqual(await world.show('shop', 'MainPID'), before);
+    const report = await load.stop();
+    total(report).assertComplete();
+    assert.equal(total(report).failed, 0, table(report));
+    await world.systemctl('reload', 'shop');
+    assert.equal((await request({ port: other }, '/healthz')).status, 200);
+    world.removeUnits(['shop.socket', 'shop.socket.d']);
+  });
+});
+
+function get(): Systemd {
+  assert.ok(system !== null);
+  return system;
+}
+
+interface Installed {
+  /** Its log of this test. */
+  readonly log: () => Promise<string>;
+  readonly world: Systemd;
+  readonly port: number;
+}
+
+/** The unit as it is shipped, and beside it what a test needs: a port, the levers of the app, the log in a file. */
+async function install(name: string, more = ''): Promise<Installed> {
+  const world = get();
+  const port = await freePort();
+  lever('boot', 'ok');
+  world.unit('shop.service', sample(name));
+  const lines = [`Environment=PORT=${port} WEB_CONCURRENCY=2 BOOT_FILE=/run/world/boot`, more];
+  world.unit('shop.service.d/test.conf', `[Service]\n${lines.join('\n')}\n`);
+  await world.systemctl('daemon-reload');
+  const since = new Date();
+  return { world, port, log: () => world.log('shop', since) };
+}
+
+/** Sets a lever of the app. */
+function lever(name: 'boot', value: string): void {
+  const path = join(get().dir, name);
+  writeFileSync(`${path}.new`, value);
+  renameSync(`${path}.new`, path);
+}
+
+/** Waits for what `systemctl status` shows as the service's own words. */
+async function status(match: RegExp): Promise<string> {
+  let last = '';
+  return await until(
+    `the status ${String(match)}`,
+    async () => {
+      last = await get().show('shop', 'StatusText');
+      return match.test(last) ? last : null;
+    },
+    { within: 30_000, every: 100 },
+  ).catch((error: unknown) => {
+    throw new Error(`${String(error)}: ${last}`);
+  });
+}
