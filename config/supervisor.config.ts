@@ -105,6 +105,8 @@ export default defineConfig({
   // socketOwner: 'www-data:www-data',
   // daemon: false,
   // envFile: '.env',
+  // What a new master may take to be ready at an upgrade (prefork upgrade, SIGUSR2).
+  // upgradeTimeout: '2m',
 
   // logLevel: 'info',
   // 'auto' is pretty on a terminal, JSON lines otherwise.

@@ -89,6 +89,11 @@ export class ReleaseError extends PreforkError {
   readonly code = 'PREFORK_RELEASE';
 }
 
+/** A new master cannot take over from the one that runs. */
+export class UpgradeError extends PreforkError {
+  readonly code = 'PREFORK_UPGRADE';
+}
+
 /** A running service cannot be reached, or refuses what it is asked. */
 export class ControlError extends PreforkError {
   readonly code = 'PREFORK_CONTROL';

@@ -1,5 +1,6 @@
 /** The admin address: read-only, for monitors and people. Changes are made through the control socket. */
-import { unlinkSync } from 'node:fs';
+import { lstatSync, rmSync } from 'node:fs';
+import type { ListenOptions } from 'node:net';
 import type { Address } from '../config/address.ts';
 import type { Events } from '../control/events.ts';
 import { ControlHttp, type Reply, type Route } from '../control/http.ts';
@@ -7,6 +8,7 @@ import type { Status } from '../control/status.ts';
 import { type MetricsPage, viewsOf } from '../control/views.ts';
 import { BindError, messageOf } from '../errors.ts';
 import type { HealthReport } from '../ipc/messages.ts';
+import { descriptorOf } from '../ipc/node-internals.ts';
 import { tcpLabel } from '../master/bind.ts';
 import { clearStaleSocket } from '../master/unix-socket.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -24,41 +26,63 @@ export class Admin {
   #http: ControlHttp | null = null;
   #address: string | null = null;
   #path: string | null = null;
+  #inode: number | null = null;
 
   constructor(sources: AdminSources) {
     this.#sources = sources;
   }
 
+  /** As JSON. */
+  get address(): string | null {
+    return this.#address;
+  }
+
+  /** Its socket, for the master after us; `null` where there is none, or where it has a path to be found by. */
+  handOver(): { readonly address: string; readonly fd: number } | null {
+    const fd = this.#http === null || this.#path !== null ? null : descriptorOf(this.#http.server);
+    return fd === null || this.#address === null ? null : { address: this.#address, fd };
+  }
+
+  /** The new master serves it: whoever is connected is served to the end. @returns what it was */
+  retire(): void {
+    this.#http?.retire();
+    this.#forget();
+  }
+
   /**
    * Listens there, or goes on to.
    *
+   * @param handed the socket of the master before us
+   * @param replaces takes the place of that one's path
    * @throws BindError
    */
-  async ensure(address: Address | null): Promise<void> {
+  async ensure(address: Address | null, handed: number | null = null, replaces = false): Promise<void> {
     const wanted = address === null ? null : JSON.stringify(address);
     if (wanted === this.#address) return;
-    const http = address === null ? null : await this.#open(address);
+    const http = address === null ? null : await this.#open(address, handed, replaces);
     this.close();
     this.#http = http;
     this.#address = wanted;
     this.#path = address?.kind === 'unix' ? address.path : null;
+    this.#inode = this.#path === null ? null : inodeOf(this.#path);
   }
 
   close(): void {
     this.#http?.close();
-    if (this.#path !== null) {
-      try {
-        unlinkSync(this.#path);
-      } catch {
-        // Node removes it where it closes in time.
-      }
-    }
+    // Not one that took its place.
+    if (this.#path !== null && this.#inode !== null && inodeOf(this.#path) === this.#inode)
+      rmSync(this.#path, { force: true });
+    this.#forget();
+  }
+
+  #forget(): void {
     this.#http = null;
     this.#address = null;
     this.#path = null;
+    this.#inode = null;
   }
 
-  async #open(address: Address): Promise<ControlHttp> {
+  async #open(address: Address, handed: number | null, replaces: boolean): Promise<ControlHttp> {
     const label =
       address.kind === 'tcp'
         ? tcpLabel(address.host, address.port)
@@ -67,21 +91,29 @@ export class Admin {
           : 'fd';
     if (address.kind === 'fd')
       throw new BindError(`fd://${address.fd}`, 'EINVAL', 'admin: expected host:port or unix:/path');
-    if (address.kind === 'unix') await clearStaleSocket(address.path);
+    if (address.kind === 'unix' && !replaces) await clearStaleSocket(address.path);
     const http = new ControlHttp({
       routes: routesFor(this.#sources),
       reach: address.kind === 'unix' ? 'local' : 'network',
+      replaces,
       onError: (error) => this.#sources.logger().error({ err: error }, 'admin: a request failed, this is a bug'),
     });
-    const where =
-      address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port, exclusive: true };
-    await http.listen(where).catch((error: unknown) => {
+    await http.listen(whereOf(address, handed)).catch((error: unknown) => {
       http.close();
       const { code = 'EIO' } = error as NodeJS.ErrnoException;
       throw new BindError(label, code, `admin: cannot listen on ${label}: ${messageOf(error)}`);
     });
     return http;
   }
+}
+
+function whereOf(address: Exclude<Address, { kind: 'fd' }>, handed: number | null): ListenOptions & { fd?: number } {
+  if (handed !== null) return { fd: handed };
+  return address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port, exclusive: true };
+}
+
+function inodeOf(path: string): number | null {
+  return lstatSync(path, { throwIfNoEntry: false })?.ino ?? null;
 }
 
 function routesFor({ status, events, metrics, health }: AdminSources): Route[] {

@@ -7,7 +7,8 @@ import { claimFolder, listPlaces, runtimeFolder, socketPath } from '../control/p
 import type { Status } from '../control/status.ts';
 import { type MetricsPage, viewsOf } from '../control/views.ts';
 import type { Event } from '../core/events.ts';
-import type { ReloadOutcome } from '../core/model.ts';
+import { upgradeRefusal } from '../core/fleet.ts';
+import type { Fleet, ReloadOutcome, UpgradeOutcome } from '../core/model.ts';
 import { BindError, messageOf } from '../errors.ts';
 import { maxUnixPath } from '../master/bind.ts';
 import { clearStaleSocket } from '../master/unix-socket.ts';
@@ -22,6 +23,9 @@ export interface Steering {
   readonly post: (event: Event) => void;
   /** Asks for a reload and waits for its outcome; `null` where the service stopped first. */
   readonly reload: () => Promise<ReloadOutcome | null>;
+  readonly fleet: () => Fleet;
+  /** Asks for an upgrade and waits for its outcome; `null` where the service stopped first. */
+  readonly upgrade: () => Promise<UpgradeOutcome | null>;
   readonly logger: () => Logger;
 }
 
@@ -31,10 +35,42 @@ export class Control {
   #http: ControlHttp | null = null;
   #path: string | null = null;
   #inode: number | null = null;
+  /** Another master has it for now: the one before us, or the one after. */
+  #isAway = false;
 
   constructor(steering: Steering, env: Readonly<Record<string, string | undefined>>) {
     this.#steering = steering;
     this.#env = env;
+  }
+
+  get path(): string | null {
+    return this.#path;
+  }
+
+  /**
+   * Leaves it to the master before us for now, where it is one and the same: of one service only one is to be found.
+   *
+   * @param path of that one's
+   */
+  leaveTo(path: string | null): void {
+    const settings = this.#steering.settings();
+    this.#isAway = settings.controlSocket.kind === 'runtime' || socketPath(settings, this.#env, process.pid) === path;
+  }
+
+  /** Takes the place of the master's before us, at once. */
+  async takeOver(): Promise<void> {
+    this.#isAway = false;
+    await this.ensure(true);
+  }
+
+  /** The new master has taken its place: whoever is connected is served to the end. */
+  retire(): void {
+    this.#isAway = true;
+    this.#http?.retire();
+    this.#unlink();
+    this.#http = null;
+    this.#path = null;
+    this.#inode = null;
   }
 
   /**
@@ -43,7 +79,8 @@ export class Control {
    *
    * @throws BindError where a path that was configured cannot be used
    */
-  async ensure(): Promise<void> {
+  async ensure(replaces = false): Promise<void> {
+    if (this.#isAway) return;
     const settings = this.#steering.settings();
     const path = socketPath(settings, this.#env, process.pid);
     if (path === this.#path && (path === null || inodeOf(path) === this.#inode)) return;
@@ -53,7 +90,7 @@ export class Control {
     const { controlSocket } = settings;
     try {
       if (controlSocket.kind === 'runtime') this.#claimRuntime();
-      await this.#listen(path);
+      await this.#listen(path, replaces);
       if (isLost)
         this.#steering.logger().warn({ path }, 'the control socket was removed by somebody; it is there again');
     } catch (error) {
@@ -67,11 +104,15 @@ export class Control {
 
   close(): void {
     this.#http?.close();
-    // Not one that took its place.
-    if (this.#path !== null && this.#inode !== null && inodeOf(this.#path) === this.#inode) unlinkSync(this.#path);
+    this.#unlink();
     this.#http = null;
     this.#path = null;
     this.#inode = null;
+  }
+
+  /** Not one that took its place. */
+  #unlink(): void {
+    if (this.#path !== null && this.#inode !== null && inodeOf(this.#path) === this.#inode) unlinkQuietly(this.#path);
   }
 
   #claimRuntime(): void {
@@ -81,16 +122,17 @@ export class Control {
     for (const { path, pid } of listPlaces(folder)) if (!isAlive(pid)) unlinkQuietly(path);
   }
 
-  async #listen(path: string): Promise<void> {
+  async #listen(path: string, replaces: boolean): Promise<void> {
     if (Buffer.byteLength(path) > maxUnixPath)
       throw new BindError(
         `unix:${path}`,
         'ENAMETOOLONG',
         `controlSocket: ${path} is longer than the ${maxUnixPath} bytes of a unix socket`,
       );
-    await clearStaleSocket(path);
+    if (!replaces) await clearStaleSocket(path);
     const http = new ControlHttp({
       routes: routesFor(this.#steering),
+      replaces,
       reach: 'local',
       onError: (error) => this.#steering.logger().error({ err: error }, 'control: a request failed, this is a bug'),
     });
@@ -104,7 +146,7 @@ export class Control {
   }
 }
 
-function routesFor({ status, events, settings, metrics, post, reload }: Steering): Route[] {
+function routesFor({ status, events, settings, metrics, post, reload, fleet, upgrade }: Steering): Route[] {
   const ok = (body: unknown): Reply => ({ status: 200, body });
   const taken = (body: object = {}): Reply => ({ status: 202, body: { accepted: true, ...body } });
   const isStopping = (): boolean => status().state === 'stopping';
@@ -120,6 +162,20 @@ function routesFor({ status, events, settings, metrics, post, reload }: Steering
         const { wait = false } = body;
         if (typeof wait !== 'boolean') return refuse(400, 'bad_request', 'wait: expected true or false');
         const outcome = reload();
+        if (!wait) return taken();
+        const result = await outcome;
+        return result === null ? stopping() : ok({ ...result, duration: result.duration / 1_000 });
+      },
+    },
+    {
+      method: 'POST',
+      path: '/upgrade',
+      handle: async ({ body }) => {
+        const { wait = false } = body;
+        if (typeof wait !== 'boolean') return refuse(400, 'bad_request', 'wait: expected true or false');
+        const refusal = upgradeRefusal(fleet());
+        if (refusal !== null) return refuse(409, 'upgrade_refused', `upgrade refused: ${refusal}`);
+        const outcome = upgrade();
         if (!wait) return taken();
         const result = await outcome;
         return result === null ? stopping() : ok({ ...result, duration: result.duration / 1_000 });

@@ -150,9 +150,9 @@ function labelOf({ address, port, fd, addressType }: ListenMessage['query']): st
   return addressType === -1 ? `unix:${address ?? ''}` : `${address ?? ''}:${port ?? 0}`;
 }
 
-/** A listener with one queue is everybody's. */
-function wantedOf(holding: Holding, listener: Listener): readonly number[] {
-  return listener.queues.length === 1 ? [0] : holding.queues;
+/** A listener with one queue is everybody's; of masters that followed each other they may have different numbers of them. */
+function wantedOf(holding: Holding, { queues }: Listener): readonly number[] {
+  return [...new Set(holding.queues.map((queue) => queue % queues.length))];
 }
 
 function heldOf(holding: Holding, key: string): Set<number> {

@@ -50,8 +50,17 @@ export class ServiceHealth {
     const ready = fleet.workers.filter((worker) => isReady(worker) && this.#isWell(worker.id)).length;
     const wanted = fleet.dormant ? 0 : fleet.wanted;
     const enough = ready >= Math.min(readyQuorum, Math.max(1, wanted));
-    const status =
-      fleet.stopping !== null ? 'draining' : !enough ? 'not_ready' : ready < wanted ? 'degraded' : 'healthy';
+    // Of two masters the service is what either serves: nobody is to look elsewhere for the change.
+    const isShared = fleet.predecessor === 'serves' || fleet.upgrade.state === 'ready';
+    const status = isShared
+      ? 'healthy'
+      : fleet.stopping !== null
+        ? 'draining'
+        : !enough
+          ? 'not_ready'
+          : ready < wanted
+            ? 'degraded'
+            : 'healthy';
     return { status, ready, wanted, version: this.#versionOf(app.path) };
   }
 

@@ -5,12 +5,14 @@ import type { Status } from '../control/status.ts';
 import type { Action } from '../core/actions.ts';
 import type { Event } from '../core/events.ts';
 import { findWorker } from '../core/fleet.ts';
-import { type Fleet, initialFleet, type ReloadOutcome } from '../core/model.ts';
+import { type Fleet, initialFleet, type ReloadOutcome, type UpgradeOutcome } from '../core/model.ts';
 import { type BindError, exitStatus, messageOf, PreforkError } from '../errors.ts';
 import type { WorkerMessage } from '../ipc/messages.ts';
 import type { Listeners } from '../master/listeners.ts';
+import type { Command } from '../master/own-command.ts';
 import { Pidfile } from '../master/pidfile.ts';
 import { Pool } from '../master/pool.ts';
+import type { Predecessor } from '../master/predecessor.ts';
 import { Sentinel } from '../master/sentinel.ts';
 import { masterTitle } from '../master/title.ts';
 import type { Log } from '../telemetry/logger.ts';
@@ -24,12 +26,13 @@ import { Generations } from './generations.ts';
 import { Handover } from './handover.ts';
 import { ServiceHealth } from './health.ts';
 import { Metrics } from './metrics.ts';
-import { Outcomes } from './outcomes.ts';
+import { Outcomes, UpgradeOutcomes } from './outcomes.ts';
 import { drawLimits, policyFrom } from './policy.ts';
 import { Rates } from './rates.ts';
 import { ServiceManager } from './service-manager.ts';
 import { statusOf } from './status.ts';
 import { Stuck } from './stuck.ts';
+import { Succession } from './succession.ts';
 
 /** Milliseconds between two looks at the control socket's file. */
 const controlEvery = 5_000;
@@ -40,8 +43,11 @@ export interface MasterOptions {
   readonly log: Log;
   readonly listeners: Listeners;
   readonly queueCount: number;
-  /** Sockets that were open when the master started. */
-  readonly inherited: ReadonlySet<number>;
+  /** Sockets that were open when the master started, and their inodes. */
+  readonly inherited: ReadonlyMap<number, string | null>;
+  readonly command: Command;
+  /** The master that this one is to replace. */
+  readonly predecessor: Predecessor | null;
   /** The first worker is ready, and the pidfile is written. */
   readonly onReady: () => void;
 }
@@ -59,6 +65,8 @@ export class Master {
   readonly #control: Control;
   readonly #admin: Admin;
   readonly #outcomes = new Outcomes();
+  readonly #upgradeOutcomes = new UpgradeOutcomes();
+  readonly #succession: Succession;
   readonly #timeline = new Timeline();
   readonly #events = new Events({ status: () => this.status(), timeline: this.#timeline });
   readonly #rates = new Rates();
@@ -67,10 +75,12 @@ export class Master {
   readonly #onReady: () => void;
   readonly #serviceManager: ServiceManager;
   readonly #sentinel = new Sentinel();
+  readonly #predecessor: Predecessor | null;
   #pidfile: Pidfile | null = null;
   #errorLog: string | null;
 
-  constructor({ request, settings, log, listeners, queueCount, inherited, onReady }: MasterOptions) {
+  constructor(options: MasterOptions) {
+    const { request, settings, log, listeners, queueCount, inherited, onReady, predecessor } = options;
     this.#onReady = onReady;
     this.#errorLog = settings.errorLog;
     const logger = () => log.logger;
@@ -87,12 +97,16 @@ export class Master {
       () => this.#generations.current,
     );
     this.#arbiter = new Arbiter({
-      fleet: initialFleet(policyFrom(settings), queueCount),
+      fleet: {
+        ...initialFleet(policyFrom(settings), queueCount),
+        predecessor: predecessor === null ? 'none' : 'serves',
+      },
       logger,
       act: (action, fleet) => this.#act(action, fleet),
       onTurn: (fleet) => {
         this.#health.spread(fleet);
         this.#outcomes.onTurn(fleet);
+        this.#upgradeOutcomes.onTurn(fleet);
         this.#serviceManager.onTurn(fleet);
         this.#metrics.onTurn(fleet);
       },
@@ -118,11 +132,13 @@ export class Master {
         metrics: (accept) => this.#metrics.page(accept),
         post: (event) => this.post(event),
         reload: () => this.#reload(),
+        fleet: () => this.fleet,
+        upgrade: () => this.#upgrade(),
         logger,
       },
       request.env,
     );
-    this.#serviceManager = new ServiceManager({ env: request.env, logger });
+    this.#serviceManager = new ServiceManager({ env: request.env, logger, isMain: predecessor === null });
     this.#stuck = new Stuck({
       pool: this.#pool,
       logger,
@@ -133,11 +149,27 @@ export class Master {
     this.#handover = new Handover({
       listeners,
       pool: this.#pool,
-      inherited,
+      inherited: new Set(inherited.keys()),
       logger,
       isStarting: () => this.#arbiter.fleet.start === 'starting',
       onGiven: (id) => this.post({ type: 'listened', id }),
       onBindError: (error) => this.#onBindError(error),
+    });
+    this.#predecessor = predecessor;
+    this.#succession = new Succession({
+      request,
+      command: options.command,
+      inherited,
+      predecessor,
+      listeners,
+      control: this.#control,
+      admin: this.#admin,
+      serviceManager: this.#serviceManager,
+      settings: () => this.#generations.current,
+      pidfile: () => this.#pidfile,
+      announce: () => this.#restorePidfile(),
+      post: (event) => this.post(event),
+      logger,
     });
   }
 
@@ -159,8 +191,9 @@ export class Master {
 
   /** @throws BindError where the admin address or the control socket that was configured cannot be used */
   async start(): Promise<void> {
-    await this.#admin.ensure(this.#generations.current.admin);
-    await this.#control.ensure();
+    await this.#succession.open();
+    // As Gunicorn: who waits for `<pidfile>.2` sees that an upgrade is under way.
+    if (this.#predecessor !== null) this.#announce();
     setInterval(() => void this.#ensureControl(), controlEvery).unref();
     process.on('uncaughtException', (error) => this.#crash(error));
     this.#sentinel.start();
@@ -177,6 +210,12 @@ export class Master {
   #reload(): Promise<ReloadOutcome | null> {
     const outcome = this.#outcomes.ofNext(this.fleet);
     this.post({ type: 'reloadRequested' });
+    return outcome;
+  }
+
+  #upgrade(): Promise<UpgradeOutcome | null> {
+    const outcome = this.#upgradeOutcomes.ofNext(this.fleet);
+    this.post({ type: 'upgradeRequested' });
     return outcome;
   }
 
@@ -238,8 +277,19 @@ export class Master {
       case 'reopen':
         this.#log.reopen();
         return;
-      case 'halt':
       case 'started':
+        this.#succession.ready();
+        return;
+      case 'upgrade':
+        this.#succession.upgrade();
+        return;
+      case 'yield':
+        this.#succession.yield(action.reload);
+        return;
+      case 'abandon':
+        this.#succession.abandon(action.reason);
+        return;
+      case 'halt':
         return;
     }
   }
@@ -272,7 +322,7 @@ export class Master {
   #announce(): void {
     const { pidfile } = this.#generations.current;
     if (pidfile === null || this.#pidfile !== null) return;
-    this.#pidfile = new Pidfile(pidfile);
+    this.#pidfile = new Pidfile(pidfile, this.#succession.isInCharge ? null : (this.#predecessor?.bequest.pid ?? null));
     try {
       this.#pidfile.write();
     } catch (error) {
@@ -280,6 +330,12 @@ export class Master {
       if (this.fleet.reload.state === 'idle')
         this.post({ type: 'stopRequested', kind: 'quick', status: exitStatus.failure });
     }
+  }
+
+  /** A new master had it, and is gone. */
+  #restorePidfile(): void {
+    this.#pidfile = null;
+    this.#announce();
   }
 
   #onPoolEvent(event: Event): void {
@@ -365,6 +421,7 @@ export class Master {
 
   async #exit(status: number): Promise<void> {
     this.#arbiter.end();
+    await this.#succession.leave();
     this.#sentinel.stop();
     this.#listeners.closeAll();
     this.#events.end();
@@ -385,6 +442,7 @@ export class Master {
     process.exitCode = exitStatus.failure;
     this.#log.logger.fatal({ err: error }, 'the master failed, this is a bug in prefork; the workers drain and exit');
     this.#arbiter.end();
+    this.#succession.crash(this.fleet.upgrade.state === 'ending');
     this.#listeners.closeAll();
     this.#control.close();
     this.#admin.close();

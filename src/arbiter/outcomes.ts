@@ -1,5 +1,5 @@
 /** Tells whoever asked for a reload how it went: that one, and not one that was under way already. */
-import type { Fleet, ReloadOutcome } from '../core/model.ts';
+import type { Fleet, ReloadOutcome, UpgradeOutcome } from '../core/model.ts';
 
 interface Waiting {
   readonly reload: number;
@@ -25,6 +25,30 @@ export class Outcomes {
       if (!isOver && (stopping === null || reload.state !== 'idle')) continue;
       this.#waiting.delete(waiting);
       waiting.settle(isOver ? lastReload : null);
+    }
+  }
+}
+
+/** The same for an upgrade. One at a time: who asks is told of the one that this begins. */
+export class UpgradeOutcomes {
+  readonly #waiting = new Set<{
+    readonly upgrade: number;
+    readonly settle: (outcome: UpgradeOutcome | null) => void;
+  }>();
+
+  /** @param fleet before the request is taken in */
+  ofNext(fleet: Fleet): Promise<UpgradeOutcome | null> {
+    return new Promise((settle) => this.#waiting.add({ upgrade: fleet.upgrades + 1, settle }));
+  }
+
+  onTurn({ lastUpgrade, upgrades, exited }: Fleet): void {
+    for (const waiting of this.#waiting) {
+      const isOver = lastUpgrade !== null && lastUpgrade.upgrade >= waiting.upgrade;
+      // One that was refused after all: another was faster.
+      const isRefused = upgrades < waiting.upgrade;
+      if (!isOver && !isRefused && !exited) continue;
+      this.#waiting.delete(waiting);
+      waiting.settle(isOver ? lastUpgrade : null);
     }
   }
 }

@@ -20,6 +20,7 @@ export function policyFrom(settings: Settings): Policy {
     rollbackWindow: settings.rollbackWindow,
     maxMemory: settings.maxMemory,
     maxBootFailures: settings.maxBootFailures,
+    upgradeTimeout: settings.upgradeTimeout,
   };
 }
 

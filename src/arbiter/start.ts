@@ -6,9 +6,12 @@ import { exitStatus, PreforkError } from '../errors.ts';
 import { supportsReusePort } from '../ipc/node-internals.ts';
 import { type Caller, daemonise } from '../master/daemon.ts';
 import { Listeners } from '../master/listeners.ts';
+import { ownCommand } from '../master/own-command.ts';
 import { Pidfile } from '../master/pidfile.ts';
+import type { Predecessor } from '../master/predecessor.ts';
 import { inheritedSockets } from '../master/rights.ts';
 import { listenToSignals } from '../master/signals.ts';
+import { socketInode } from '../master/socket-inode.ts';
 import { masterTitle } from '../master/title.ts';
 import { openLog } from '../telemetry/logger.ts';
 import { openFirst } from './generations.ts';
@@ -23,10 +26,13 @@ const errorLevel = 50;
  *
  * @throws PreforkError where it cannot be started: nothing is left behind then
  */
-export async function start(given: LoadRequest, caller: Caller): Promise<void> {
-  const request = { ...given, passed: passedSockets(given.env, process.pid) };
+export async function start(given: LoadRequest, caller: Caller, predecessor: Predecessor | null = null): Promise<void> {
+  const request = { ...given, passed: predecessor?.bequest.passed ?? passedSockets(given.env, process.pid) };
+  const command = ownCommand(request.cwd);
   process.title = masterTitle('');
-  const inherited = inheritedSockets();
+  const inherited = new Map(
+    [...(predecessor?.bequest.inherited ?? inheritedSockets())].map((fd) => [fd, socketInode(fd)]),
+  );
   // The master's own files do not depend on who starts it; its workers get the caller's mask.
   process.umask(0o022);
   let master: Master | null = null;
@@ -40,7 +46,7 @@ export async function start(given: LoadRequest, caller: Caller): Promise<void> {
   });
 
   const settings = await loadSettings(request);
-  if (settings.daemon && !caller.waits) {
+  if (settings.daemon && !caller.waits && predecessor === null) {
     stopListening();
     await daemonise({ output: settings.errorLog, umask: request.umask ?? process.umask() });
   }
@@ -50,26 +56,36 @@ export async function start(given: LoadRequest, caller: Caller): Promise<void> {
     level: settings.logLevel,
     format: settings.logFormat,
     file: settings.errorLog,
-    tee: caller.waits ? (line) => tellErrors(caller, line) : null,
+    tee: caller.waits || predecessor !== null ? (line) => tellErrors([caller, predecessor], line) : null,
   });
   const { logger } = log;
   try {
-    if (settings.pidfile !== null) new Pidfile(settings.pidfile).check();
+    if (settings.pidfile !== null) new Pidfile(settings.pidfile, predecessor?.bequest.pid).check();
     for (const notice of noticesFor(settings, request.passed)) logger.warn(notice);
     if (process.geteuid?.() === 0 && settings.user === null)
       logger.warn('started as root without user: the workers have all rights of root; set user (-u)');
-    const queueCount = queueCountFor(settings);
-    listeners = new Listeners({
-      queues: queueCount,
-      socketMode: settings.socketMode,
-      socketOwner: settings.socketOwner,
-    });
+    const handed = predecessor?.bequest.listeners ?? [];
+    const queues = queueCountFor(settings);
+    // What waits in any queue is served, also where there were more of them.
+    const queueCount = Math.max(queues, ...handed.map(({ fds }) => fds.length));
+    const { socketMode, socketOwner } = settings;
+    listeners = new Listeners({ queues, socketMode, socketOwner }, handed);
     await openFirst(listeners, settings, logger);
     logger.info(
       { pid: process.pid, node: process.version, workers: settings.workers, app: settings.app.path },
       `prefork starts ${settings.workers} workers for ${settings.app.given}${bindText(listeners)}`,
     );
-    master = new Master({ request, settings, log, listeners, queueCount, inherited, onReady: () => caller.release() });
+    master = new Master({
+      request,
+      settings,
+      log,
+      listeners,
+      queueCount,
+      inherited,
+      command,
+      predecessor,
+      onReady: () => caller.release(),
+    });
     await master.start();
   } catch (error) {
     listeners?.closeAll();
@@ -81,10 +97,10 @@ export async function start(given: LoadRequest, caller: Caller): Promise<void> {
 }
 
 /** The errors of a start are told to who waits for it; the log has them too, but may be nowhere. */
-function tellErrors(caller: Caller, line: string): void {
-  if (!caller.waits) return;
+function tellErrors(listeners: readonly (Pick<Caller, 'tell'> | null)[], line: string): void {
   const { level, msg, err } = JSON.parse(line) as { level: number; msg?: string; err?: { stack?: string } };
-  if (level >= errorLevel) caller.tell([msg, err?.stack].filter((text) => text !== undefined).join('\n'));
+  if (level < errorLevel) return;
+  for (const each of listeners) each?.tell([msg, err?.stack].filter((text) => text !== undefined).join('\n'));
 }
 
 function queueCountFor(settings: Settings): number {

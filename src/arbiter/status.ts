@@ -47,10 +47,18 @@ export function statusOf({ fleet, now, settings, listeners, health, rates }: Sta
           : { reload: reload.reload, step: reload.state, uptime: seconds(now - reload.since) },
       last: lastReload === null ? null : { ...lastReload, duration: seconds(lastReload.duration) },
     },
+    upgrade: upgradeStatus(fleet),
     listeners: listeners.map(listenerStatus),
     workers: [...fleet.workers]
       .sort((a, b) => a.slot - b.slot || a.id - b.id)
       .map((worker) => workerStatus(worker, fleet, now, rates)),
+  };
+}
+
+function upgradeStatus({ upgrade, upgrades, successor, lastUpgrade }: Fleet): Status['upgrade'] {
+  return {
+    running: upgrade.state === 'none' ? null : { upgrade: upgrades, step: upgrade.state, pid: successor },
+    last: lastUpgrade === null ? null : { ...lastUpgrade, duration: seconds(lastUpgrade.duration) },
   };
 }
 

@@ -5,6 +5,7 @@ import type { LoadRequest } from '../config/resolved.ts';
 import { ConfigError, exitStatus, PreforkError, type Problem } from '../errors.ts';
 import { Caller } from '../master/daemon.ts';
 import { guardInspector } from '../master/inspector-guard.ts';
+import { Predecessor } from '../master/predecessor.ts';
 import { commandNames } from './control/names.ts';
 import type { Flags } from './flags.ts';
 import { splitWords } from './words.ts';
@@ -15,12 +16,15 @@ export async function main(argv: readonly string[]): Promise<void> {
   // `prefork --help | head -1` must not end in a stack trace.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const caller = Caller.take(process.env);
+  let predecessor: Predecessor | null = null;
   try {
-    await run(argv, caller);
+    predecessor = Predecessor.take(process.env);
+    await run(argv, caller, predecessor);
   } catch (error) {
     if (error instanceof PreforkError) {
       for (const line of error.message.split('\n')) console.error(`prefork: ${line}`);
       caller.tell(error.message);
+      predecessor?.tell(error.message);
       process.exitCode = error.exitStatus;
     } else {
       console.error('prefork: this is a bug in prefork, please report it:');
@@ -30,7 +34,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-async function run(argv: readonly string[], caller: Caller): Promise<void> {
+async function run(argv: readonly string[], caller: Caller, predecessor: Predecessor | null): Promise<void> {
   if (commandNames.has(argv[0] ?? '')) {
     const { runCommand } = await import('./control/main.ts');
     return runCommand(argv, logicalCwd());
@@ -57,7 +61,7 @@ async function run(argv: readonly string[], caller: Caller): Promise<void> {
   if (problems.length > 0) throw new ConfigError([...problems, ...(await problemsOf(request))]);
   if (isCheck) return check(request);
   const { start } = await import('../arbiter/start.ts');
-  await start(request, caller);
+  await start(request, caller, predecessor);
 }
 
 /** Says what a start would say of the configuration, and starts nothing. */

@@ -152,6 +152,7 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
     socketOwner,
     daemon: get('daemon', false),
     envFile,
+    upgradeTimeout: get('upgradeTimeout', 120_000),
     logLevel: get('logLevel', 'info'),
     logFormat: get('logFormat', 'auto'),
     configFile: draft.configFile,

@@ -96,6 +96,8 @@ export interface Settings {
   readonly daemon: boolean;
   /** Already in `env`; kept for what shows the configuration. */
   readonly envFile: string | null;
+  /** Milliseconds. */
+  readonly upgradeTimeout: number;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   readonly logFormat: 'auto' | 'pretty' | 'json';
   /** The config file in use, absolute, or `null`. */

@@ -377,6 +377,12 @@ export const settings = {
     group: 'Process',
     doc: 'File of NAME=value lines for the environment of the app',
   },
+  upgradeTimeout: {
+    kind: time(1),
+    default: '120s',
+    group: 'Process',
+    doc: 'Time in which a new master must be ready at an upgrade (SIGUSR2)',
+  },
 } as const satisfies Readonly<Record<string, Setting>>;
 
 export type SettingName = keyof typeof settings;

@@ -106,6 +106,7 @@ export interface UserConfig {
   socketOwner?: string;
   daemon?: boolean;
   envFile?: string;
+  upgradeTimeout?: Time;
   logLevel?: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   logFormat?: 'auto' | 'pretty' | 'json';
 }

@@ -2,8 +2,11 @@
  * A small HTTP server for operators: a fixed table of routes, JSON in and out, tight limits. Serves the control socket,
  * and read-only the admin address. Nothing that is sent to it can block or end the master.
  */
+import { randomBytes } from 'node:crypto';
+import { linkSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { ListenOptions } from 'node:net';
+import { type ListenOptions, Server as NetServer } from 'node:net';
+import { dirname, join } from 'node:path';
 import { EventSink } from './event-sink.ts';
 import { refusalOf } from './guard.ts';
 
@@ -44,9 +47,13 @@ export interface ControlHttpOptions {
   readonly reach: 'local' | 'network';
   /** A route threw: a bug of ours. */
   readonly onError: (error: unknown) => void;
+  /** A unix socket takes the place of the one that is there. */
+  readonly replaces?: boolean;
 }
 
 const maxBody = 64 * 1024;
+/** Bytes: sun_path less its end, see unix(7). */
+const maxUnixPath = 107;
 const maxConnections = 64;
 /** Connections that may be streams: the others are for those who only ask something. */
 const maxStreams = 32;
@@ -65,11 +72,13 @@ export function refuse(status: number, code: string, message: string): Reply {
 
 export class ControlHttp {
   readonly #options: ControlHttpOptions;
+  readonly #replaces: boolean;
   readonly #streams = new Set<ServerResponse>();
   readonly server: Server;
 
   constructor(options: ControlHttpOptions) {
     this.#options = options;
+    this.#replaces = options.replaces ?? false;
     this.server = createServer(
       {
         maxHeaderSize: 8 * 1024,
@@ -94,11 +103,29 @@ export class ControlHttp {
   }
 
   /**
-   * A unix socket is its owner's alone from its first moment on.
+   * A unix socket is its owner's alone from its first moment on. It gets its name last: libuv unlinks the name it has
+   * bound when it closes, whoever has that name by then; and one that takes another's place does so at once.
    *
    * @throws what node:net says of an address that cannot be used
    */
   async listen(where: ListenOptions): Promise<void> {
+    const { path } = where;
+    const temporary = path === undefined ? null : join(dirname(path), `.${randomBytes(4).toString('hex')}`);
+    if (path === undefined || temporary === null || Buffer.byteLength(temporary) > maxUnixPath)
+      return await this.#listen(where);
+    try {
+      await this.#listen({ path: temporary });
+      if (this.#replaces) renameSync(temporary, path);
+      else linkSync(temporary, path);
+    } catch (error) {
+      if (error instanceof Error) error.message = error.message.replaceAll(temporary, path);
+      throw error;
+    } finally {
+      rmSync(temporary, { force: true });
+    }
+  }
+
+  async #listen(where: ListenOptions): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.server.once('error', reject);
       this.server.once('listening', resolve);
@@ -109,6 +136,11 @@ export class ControlHttp {
         process.umask(umask);
       }
     });
+  }
+
+  /** Nobody new; who is there already is served to the end. */
+  retire(): void {
+    NetServer.prototype.close.call(this.server);
   }
 
   close(): void {

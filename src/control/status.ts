@@ -1,5 +1,5 @@
 /** What the control socket, the page and `prefork top` show of the service: plain data, one version of it. */
-import type { Phase, ReloadOutcome } from '../core/model.ts';
+import type { Phase, ReloadOutcome, Upgrade, UpgradeOutcome } from '../core/model.ts';
 
 /** Version of everything the control interface says; a field may be added without a new one. */
 export const statusVersion = 1;
@@ -31,6 +31,10 @@ export interface Status {
     } | null;
     readonly last: LastReload | null;
   };
+  readonly upgrade: {
+    readonly running: { readonly upgrade: number; readonly step: UpgradeStep; readonly pid: number | null } | null;
+    readonly last: LastUpgrade | null;
+  };
   readonly listeners: readonly ListenerStatus[];
   readonly workers: readonly WorkerStatus[];
 }
@@ -39,6 +43,19 @@ export interface LastReload {
   readonly reload: number;
   readonly verdict: ReloadOutcome['verdict'];
   readonly generation: number;
+  readonly reason: string | null;
+  /** Seconds. */
+  readonly duration: number;
+}
+
+/** `ready`: the new master serves, and this one is about to go, or waits to be told. */
+export type UpgradeStep = Exclude<Upgrade['state'], 'none'>;
+
+export interface LastUpgrade {
+  readonly upgrade: number;
+  readonly verdict: UpgradeOutcome['verdict'];
+  /** Of the new master. */
+  readonly pid: number | null;
   readonly reason: string | null;
   /** Seconds. */
   readonly duration: number;

@@ -38,6 +38,17 @@ export type Action =
   /** All workers of the first start are ready. */
   | { readonly type: 'started'; readonly workers: number }
   | { readonly type: 'reopen' }
+  /** Start a new master and give it the sockets; answer `successorSpawned`, and `successorGone` at its end. */
+  | { readonly type: 'upgrade'; readonly upgrade: number }
+  /** The new master is to take the pidfile, the control socket and the admin address; answer `successorTook`. */
+  | {
+      readonly type: 'yield';
+      readonly upgrade: number;
+      /** A reload was asked for meanwhile: it is the new master's to do. */
+      readonly reload: boolean;
+    }
+  /** End the new master. */
+  | { readonly type: 'abandon'; readonly upgrade: number; readonly reason: string }
   /** The master lets go of its listening sockets: the service is stopping. */
   | { readonly type: 'unlisten' }
   | { readonly type: 'exit'; readonly status: number; readonly reason: string | null };

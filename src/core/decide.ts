@@ -16,6 +16,7 @@ import { rollout } from './rules/rollout.ts';
 import { shrink } from './rules/shrink.ts';
 import { shutdown } from './rules/shutdown.ts';
 import { start } from './rules/start.ts';
+import { upgrade } from './rules/upgrade.ts';
 import { type Rule, Turn } from './turn.ts';
 
 export interface Decision {
@@ -26,7 +27,19 @@ export interface Decision {
 }
 
 /** In this order: what frees capacity first, what spends it last. */
-const rules: readonly Rule[] = [shutdown, overdue, reload, rollout, start, shrink, retire, fill, assign, handover];
+const rules: readonly Rule[] = [
+  upgrade,
+  shutdown,
+  overdue,
+  reload,
+  rollout,
+  start,
+  shrink,
+  retire,
+  fill,
+  assign,
+  handover,
+];
 
 /** @param now milliseconds of the running clock; never less than in the call before */
 export function decide(fleet: Fleet, now: number): Decision {

@@ -37,6 +37,20 @@ export type Event =
   /** WINCH. */
   | { readonly type: 'dismissed' }
   | { readonly type: 'reopenRequested' }
+  /** USR2. */
+  | { readonly type: 'upgradeRequested' }
+  /** The new master's process exists. */
+  | { readonly type: 'successorSpawned'; readonly pid: number }
+  /** All workers of the new master are ready. */
+  | { readonly type: 'successorReadied' }
+  /** The new master has the pidfile, the control socket and the admin address. */
+  | { readonly type: 'successorTook' }
+  /** The new master is gone, or never was. */
+  | { readonly type: 'successorGone'; readonly reason: string }
+  /** The master that started us has left the service to us, and drains. */
+  | { readonly type: 'predecessorYielded' }
+  /** It is gone. */
+  | { readonly type: 'predecessorGone' }
   | { readonly type: 'stopRequested'; readonly kind: 'graceful' | 'quick'; readonly status?: number }
   /** Nothing happened but time. */
   | { readonly type: 'ticked' };

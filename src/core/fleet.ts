@@ -107,3 +107,12 @@ export function wasUnstable(worker: Worker, now: number): boolean {
       return worker.phase.reason === 'boot-timeout' || worker.phase.reason === 'misbehaved';
   }
 }
+
+/** Why an upgrade cannot be begun now, or `null`. */
+export function upgradeRefusal({ upgrade, stopping, start, predecessor }: Fleet): string | null {
+  if (stopping !== null) return 'the service is stopping';
+  if (upgrade.state === 'ending') return 'the new master of the last one is still on its way out';
+  if (upgrade.state !== 'none') return 'one is under way';
+  if (predecessor !== 'none') return 'the master before this one is still there';
+  return start === 'starting' ? 'the service has not started yet' : null;
+}

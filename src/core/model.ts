@@ -6,7 +6,16 @@
  */
 
 /** Why a worker is asked to leave. */
-export type RetireReason = 'reload' | 'requests' | 'memory' | 'lifetime' | 'signal' | 'operator' | 'scale' | 'shutdown';
+export type RetireReason =
+  | 'reload'
+  | 'requests'
+  | 'memory'
+  | 'lifetime'
+  | 'signal'
+  | 'operator'
+  | 'scale'
+  | 'upgrade'
+  | 'shutdown';
 
 /** Why a worker is killed. */
 export type KillReason = 'boot-timeout' | 'stuck' | 'drain-timeout' | 'shutdown' | 'reload-rejected' | 'misbehaved';
@@ -121,6 +130,8 @@ export interface Policy {
   readonly maxMemory: number;
   /** Consecutive failed boots after which the master exits; 0 is never. */
   readonly maxBootFailures: number;
+  /** What a new master may take to be ready. */
+  readonly upgradeTimeout: number;
 }
 
 /** Why a worker could not boot, as far as it could tell: `load` is an app that cannot even be loaded. */
@@ -166,6 +177,46 @@ export interface ReloadOutcome {
   readonly duration: number;
 }
 
+/** The progress of an upgrade, as the master that is to be replaced sees it. `byHand`: an operator does the rest of it. */
+export type Upgrade =
+  | { readonly state: 'none' }
+  /** A reload that is under way ends first. */
+  | { readonly state: 'asked'; readonly since: number; readonly byHand: boolean }
+  /** The new master boots its fleet. */
+  | {
+      readonly state: 'starting';
+      readonly since: number;
+      readonly deadline: number;
+      /** Since when its whole fleet is ready. */
+      readonly readySince: number | null;
+      readonly byHand: boolean;
+    }
+  /** It serves, and our workers leave; without an operator's hand the master follows them. */
+  | {
+      readonly state: 'ready';
+      readonly since: number;
+      /** For what is to be `taken`. */
+      readonly deadline: number;
+      /** The pidfile and the control socket are the new one's. */
+      readonly taken: boolean;
+      readonly byHand: boolean;
+      /** Whether there were no workers before it either. */
+      readonly wasDormant: boolean;
+    }
+  /** It failed, and is on its way out. */
+  | { readonly state: 'ending'; readonly since: number };
+
+/** How the last upgrade ended. */
+export interface UpgradeOutcome {
+  readonly verdict: 'completed' | 'failed';
+  /** Counts attempts. */
+  readonly upgrade: number;
+  /** Of the new master. */
+  readonly pid: number | null;
+  readonly reason: string | null;
+  readonly duration: number;
+}
+
 /** A new generation that has to prove itself after its rollout. */
 export interface Probation {
   readonly generation: number;
@@ -191,6 +242,13 @@ export interface Fleet {
   readonly halted: boolean;
   /** WINCH: no workers, sockets kept. */
   readonly dormant: boolean;
+  readonly upgrade: Upgrade;
+  readonly upgrades: number;
+  readonly lastUpgrade: UpgradeOutcome | null;
+  /** The master that started us: it `serves` until it has left everything to us, and then `leaves`. */
+  readonly predecessor: 'none' | 'serves' | 'leaves';
+  /** Of the new master. */
+  readonly successor: number | null;
   readonly stopping: {
     readonly kind: 'graceful' | 'quick';
     readonly deadline: number;
@@ -258,6 +316,11 @@ export function initialFleet(policy: Policy, queueCount = 1): Fleet {
     probation: null,
     halted: false,
     dormant: false,
+    upgrade: { state: 'none' },
+    upgrades: 0,
+    lastUpgrade: null,
+    predecessor: 'none',
+    successor: null,
     stopping: null,
     exited: false,
     start: 'starting',

@@ -13,6 +13,7 @@ import {
   withWorker,
 } from './fleet.ts';
 import { type FailureKind, type Figures, type Fleet, fixed, type Worker } from './model.ts';
+import { byHand, observeDismissed, observeUpgrade } from './observe-upgrade.ts';
 
 /** @returns the fleet as it is known after `event`; facts about a worker that is gone change nothing. */
 export function observe(fleet: Fleet, event: Event, now: number): Fleet {
@@ -42,7 +43,7 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
     case 'misbehaved':
       return withWorker(fleet, event.id, { offence: event.reason });
     case 'reloadRequested':
-      return fleet.stopping === null ? { ...fleet, reloadPending: true } : fleet;
+      return fleet.stopping === null ? { ...byHand(fleet), reloadPending: true } : fleet;
     case 'prepared':
       return fleet.reload.state === 'preparing' && fleet.reload.reload === event.reload
         ? {
@@ -83,11 +84,19 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
         ),
       };
     case 'dismissed':
-      return { ...fleet, dormant: true };
+      return observeDismissed(fleet);
     case 'reopenRequested':
       return { ...fleet, reopen: true };
     case 'stopRequested':
       return observeStop(fleet, event.kind, event.status ?? 0, now);
+    case 'upgradeRequested':
+    case 'successorSpawned':
+    case 'successorReadied':
+    case 'successorTook':
+    case 'successorGone':
+    case 'predecessorYielded':
+    case 'predecessorGone':
+      return observeUpgrade(fleet, event, now);
     case 'ticked':
       return fleet;
   }
@@ -193,7 +202,7 @@ function noteCanaryFailure(fleet: Fleet, id: number, reason: string, gone?: Work
 function resize(fleet: Fleet, to: number): Fleet {
   if (fleet.stopping !== null) return fleet;
   const wanted = Math.max(1, Math.min(fleet.policy.maxWorkers, to));
-  return { ...fleet, wanted, dormant: false };
+  return { ...byHand(fleet), wanted, dormant: false };
 }
 
 /** The first request sets the deadline; a further one while stopping makes the stop quick. */

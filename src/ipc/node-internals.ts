@@ -259,6 +259,12 @@ export function prepareHandle(
   };
 }
 
+/** The descriptor of a listening server, `null` where it does not listen. Relies on `server._handle.fd`. */
+export function descriptorOf(server: Server): number | null {
+  const fd = internalsOf(server)._handle?.fd;
+  return fd === undefined || fd < 0 ? null : fd;
+}
+
 /** Closes a handle without what {@link prepareHandle} put before it. */
 export function closeHandle(handle: Handle): void {
   Object.getPrototypeOf(handle).close.call(handle);

@@ -89,6 +89,11 @@ function bindQueues(target: Target, queues: number): Handle[] {
   }
 }
 
+/** A further queue of an address that has some already. @throws BindError */
+export function bindFurther(target: Target, port: number): Handle {
+  return bindTcp(target, port, UV_TCP_REUSEPORT);
+}
+
 async function bindUnix(target: Target, { socketMode, socketOwner }: BindOptions): Promise<Handle> {
   const path = target.host ?? '';
   // libuv cuts a longer one, and binds somewhere else.

@@ -6,8 +6,10 @@ import { constants } from 'node:os';
 import type { Address } from '../config/address.ts';
 import { BindError, messageOf } from '../errors.ts';
 import type { ListenQuery } from '../ipc/messages.ts';
-import { type Handle, handleAddress } from '../ipc/node-internals.ts';
-import { type BindOptions, bindTarget, resolveTarget, type Target, tcpLabel } from './bind.ts';
+import { type Handle, handleAddress, supportsReusePort } from '../ipc/node-internals.ts';
+import { type BindOptions, bindFurther, bindTarget, resolveTarget, type Target, tcpLabel } from './bind.ts';
+import { HandedListeners } from './handed-listeners.ts';
+import type { HandedListener } from './upgrade-channel.ts';
 
 export interface Listener {
   /** Equal for equal addresses: tells on reload what is new, and on `listen()` what is shared. */
@@ -26,8 +28,36 @@ export class Listeners {
   /** Binds under way, so that workers that ask at the same time get the same socket. */
   readonly #opening = new Map<string, Promise<Listener>>();
 
-  constructor(options: BindOptions) {
+  /** What the master before us had open. */
+  readonly #handed: HandedListeners;
+  /** Another master has these sockets as well. */
+  #isShared = false;
+
+  constructor(options: BindOptions, handed: readonly HandedListener[] = []) {
     this.#options = options;
+    this.#handed = new HandedListeners(handed);
+  }
+
+  /** Everything, for another master; but for what was passed to us, which it finds under its number. */
+  handOver(): HandedListener[] {
+    return this.all()
+      .filter(({ key }) => !isPassed(key))
+      .map(({ key, queues }) => ({ key, path: pathOf(key), fds: queues.map(({ fd }) => fd) }));
+  }
+
+  /** While another master has the sockets as well, closing ours must not take a unix socket's path from it. */
+  share(isShared: boolean): void {
+    this.#isShared = isShared;
+  }
+
+  /** The master before us has left everything to us. */
+  takeCharge(): void {
+    this.#handed.takeCharge();
+  }
+
+  /** Our workers have what they want: once we are in charge, what nobody wanted of the master's before us is closed. */
+  settle(): void {
+    this.#handed.settle();
   }
 
   /** All that are open, in the order in which they were bound. */
@@ -83,7 +113,11 @@ export class Listeners {
       this.#parked.set(key, listener);
       return;
     }
-    for (const queue of listener?.queues ?? []) queue.close();
+    if (listener === undefined || this.#handed.takeBack(listener)) return;
+    // libuv would unlink the path.
+    if (this.#isShared && pathOf(key) !== null) return;
+    for (const queue of listener.queues) queue.close();
+    this.#handed.unlink(key);
   }
 
   closeAll(): void {
@@ -107,11 +141,26 @@ export class Listeners {
   async #bind(key: string, target: Target, backlog: number): Promise<Listener> {
     const parked = this.#parked.get(key);
     this.#parked.delete(key);
-    const queues = parked?.queues ?? (await bindTarget(target, this.#options));
+    const handed = this.#handed.take(key);
+    if (handed !== null) this.#topUp(target, handed);
+    const queues = parked?.queues ?? handed ?? (await bindTarget(target, this.#options));
     const listener = { key, label: labelOf(target, queues), backlog, queues };
     this.#open.set(key, listener);
     return listener;
   }
+
+  /** There may be more workers now. Fewer queues there are never: what waits in one would be lost with it. */
+  #topUp(target: Target, queues: Handle[]): void {
+    const [first] = queues;
+    if (first === undefined || queues.length === 1 || !supportsReusePort()) return;
+    const port = handleAddress(first)?.port ?? target.port;
+    while (queues.length < this.#options.queues) queues.push(bindFurther(target, port));
+  }
+}
+
+/** Where a key names a unix socket. */
+function pathOf(key: string): string | null {
+  return key.startsWith('unix ') ? key.slice('unix '.length) : null;
 }
 
 /** A port 0 is another socket each time it is asked for; anything else is the same for everybody. */

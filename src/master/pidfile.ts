@@ -9,6 +9,7 @@ import {
   openSync,
   readFileSync,
   readSync,
+  renameSync,
   statSync,
   unlinkSync,
   writeSync,
@@ -19,10 +20,36 @@ import { masterTitle } from './title.ts';
 
 export class Pidfile {
   readonly path: string;
+  /** Whom we replace: while it lives and holds the file, ours is `<path>.2`, as Gunicorn's is. */
+  readonly #predecessor: number | null;
+  /** Where our pid is. */
+  #at: string;
   #written = false;
 
-  constructor(path: string) {
+  constructor(path: string, predecessor: number | null = null) {
     this.path = path;
+    this.#at = path;
+    this.#predecessor = predecessor;
+  }
+
+  /** Takes the place of the predecessor's; at once, so that there is one at any moment. @throws FileError */
+  promote(): void {
+    if (!this.#written || this.#at === this.path) return;
+    if (this.#holder(this.path) !== this.#predecessor) this.check();
+    try {
+      renameSync(this.#at, this.path);
+      this.#at = this.path;
+    } catch (error) {
+      throw new FileError(`cannot rename the pidfile ${this.#at} to ${this.path}: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** Removes what a new master that was killed left behind. */
+  removeSecond(pid: number): void {
+    const second = secondOf(this.path);
+    if (this.#read(second) === pid) removeQuietly(second);
   }
 
   /**
@@ -30,10 +57,10 @@ export class Pidfile {
    * @throws FileError where something that is not a pidfile is in the way
    */
   check(): void {
-    const holder = this.#holder();
-    if (holder !== null) {
+    const holder = this.#holder(this.#at);
+    if (holder !== null && holder !== this.#predecessor) {
       throw new AlreadyRunningError(
-        `already running: ${this.path} is held by the master with pid ${holder}; stop that one first, or give this one a pidfile of its own (--pid)`,
+        `already running: ${this.#at} is held by the master with pid ${holder}; stop that one first, or give this one a pidfile of its own (--pid)`,
       );
     }
   }
@@ -41,6 +68,8 @@ export class Pidfile {
   /** Writes our pid. Throws as {@link check} does, and FileError where it cannot be written. */
   write(): void {
     this.#checkFolder();
+    const isHeld = this.#predecessor !== null && this.#holder(this.path) === this.#predecessor;
+    this.#at = isHeld ? secondOf(this.path) : this.path;
     const temporary = join(dirname(this.path), `.${basename(this.path)}.${randomBytes(6).toString('hex')}`);
     try {
       const fd = openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644);
@@ -76,42 +105,40 @@ export class Pidfile {
   #place(temporary: string): void {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        linkSync(temporary, this.path);
+        linkSync(temporary, this.#at);
         return;
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || attempt >= 5) {
-          throw new FileError(`cannot write the pidfile ${this.path}: ${messageOf(error)}`, { cause: error });
+          throw new FileError(`cannot write the pidfile ${this.#at}: ${messageOf(error)}`, { cause: error });
         }
       }
       this.check();
-      removeQuietly(this.path);
+      removeQuietly(this.#at);
     }
   }
 
   remove(): void {
-    if (this.#written && this.#read() === process.pid) removeQuietly(this.path);
+    if (this.#written && this.#read(this.#at) === process.pid) removeQuietly(this.#at);
     this.#written = false;
   }
 
   /** The pid of a live master that holds the file; `null` where it is free or stale. */
-  #holder(): number | null {
-    const pid = this.#read();
+  #holder(path: string): number | null {
+    const pid = this.#read(path);
     return pid !== null && pid !== process.pid && isMaster(pid) ? pid : null;
   }
 
-  #read(): number | null {
+  #read(path: string): number | null {
     let fd: number;
     try {
-      if (!lstatSync(this.path).isFile()) {
-        throw new FileError(
-          `the pidfile ${this.path} exists and is not a regular file; remove it or choose another path`,
-        );
+      if (!lstatSync(path).isFile()) {
+        throw new FileError(`the pidfile ${path} exists and is not a regular file; remove it or choose another path`);
       }
-      fd = openSync(this.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+      fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
       if (error instanceof FileError) throw error;
-      throw new FileError(`cannot read the pidfile ${this.path}: ${messageOf(error)}`, { cause: error });
+      throw new FileError(`cannot read the pidfile ${path}: ${messageOf(error)}`, { cause: error });
     }
     try {
       if (!fstatSync(fd).isFile()) return null;
@@ -123,6 +150,10 @@ export class Pidfile {
       closeSync(fd);
     }
   }
+}
+
+function secondOf(path: string): string {
+  return `${path}.2`;
 }
 
 /**

@@ -10,11 +10,11 @@ const table: Readonly<Partial<Record<NodeJS.Signals, Event>>> = {
   SIGTTOU: { type: 'scaled', by: -1 },
   SIGWINCH: { type: 'dismissed' },
   SIGUSR1: { type: 'reopenRequested' },
+  SIGUSR2: { type: 'upgradeRequested' },
 };
 
 /** Signals that would end Node or be misunderstood, and mean nothing here. */
 const ignored: readonly NodeJS.Signals[] = [
-  'SIGUSR2',
   'SIGPIPE',
   'SIGALRM',
   'SIGVTALRM',

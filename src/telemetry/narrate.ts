@@ -6,6 +6,7 @@ import type { Action } from '../core/actions.ts';
 import type { Event } from '../core/events.ts';
 import { findWorker } from '../core/fleet.ts';
 import type { Fleet, KillReason, Phase, RetireReason, Worker } from '../core/model.ts';
+import { dismissal, narrateAbandon, narrateUpgrade } from './narrate-upgrade.ts';
 
 export interface Line {
   readonly level: 'debug' | 'info' | 'warn' | 'error' | 'fatal';
@@ -21,6 +22,7 @@ const retireReasons: Readonly<Record<RetireReason, string>> = {
   signal: 'it was sent SIGTERM',
   operator: 'an operator asked for it',
   scale: 'the pool is smaller now',
+  upgrade: 'a new master serves',
   shutdown: 'the service is stopping',
 };
 
@@ -69,7 +71,15 @@ export function narrateEvent(event: Event, before: Fleet, now: number): Line | n
     case 'resized':
       return narrateResize(event, before);
     case 'dismissed':
-      return line('info', 'all workers retire, the sockets stay (HUP brings workers back)', {});
+      return line('info', dismissal(before), {});
+    case 'upgradeRequested':
+    case 'successorSpawned':
+    case 'successorReadied':
+    case 'successorTook':
+    case 'successorGone':
+    case 'predecessorYielded':
+    case 'predecessorGone':
+      return narrateUpgrade(event, before);
     case 'stopRequested':
       if (before.stopping === null) return narrateStop(event.kind, before);
       return before.stopping.kind === 'graceful' ? line('warn', 'stopping now (asked a second time)', {}) : null;
@@ -177,6 +187,8 @@ export function narrateAction(action: Action, fleet: Fleet): Line | null {
       );
     case 'started':
       return line('info', `ready: ${action.workers} workers serve`, { workers: action.workers });
+    case 'abandon':
+      return narrateAbandon(action);
     case 'reopen':
       return line('info', 'log files reopened', {});
     case 'exit':

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import type { Supervisor } from './supervisor.ts';
 import { until } from './until.ts';
 
-/** A module that, in the master only, collects garbage on SIGUSR2 and writes down what is left. */
+/** A module that, in the master only, collects garbage on SIGPWR and writes down what is left. */
 const probe = `
   import { writeFileSync, renameSync } from 'node:fs';
   let asked = 0;
-  if (process.argv[1]?.endsWith('prefork.js')) process.on('SIGUSR2', () => {
+  if (process.argv[1]?.endsWith('prefork.js')) process.on('SIGPWR', () => {
     for (let round = 0; round < 3; round++) globalThis.gc();
     const { heapUsed, external, rss } = process.memoryUsage();
     writeFileSync('memory.new', JSON.stringify({ asked: ++asked, heapUsed, external, rss }));
@@ -40,7 +40,7 @@ export async function memoryAfterGc(supervisor: Supervisor): Promise<Memory> {
     }
   };
   const before = read()?.asked ?? 0;
-  supervisor.signal('SIGUSR2');
+  supervisor.signal('SIGPWR');
   return await until('the master to collect its garbage', () => {
     const now = read();
     return now !== null && now.asked > before ? now : null;

@@ -21,6 +21,7 @@ const policy: Policy = {
   rollbackWindow: 0,
   maxMemory: 0,
   maxBootFailures: 0,
+  upgradeTimeout: 120_000,
 };
 
 function worker(id: number, phase: Phase): Worker {

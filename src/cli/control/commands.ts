@@ -1,7 +1,7 @@
 /** What each command asks of a running service, and prints. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { answers, call } from '../../control/client.ts';
-import type { LastReload, Status } from '../../control/status.ts';
+import type { LastReload, LastUpgrade, Status } from '../../control/status.ts';
 import { ControlError } from '../../errors.ts';
 import { renderStatus, renderWorkers } from './render.ts';
 
@@ -70,6 +70,19 @@ async function showProgress(socket: string, signal: AbortSignal): Promise<void> 
     }
     await sleep(pollEvery, undefined, { signal }).catch(() => {});
   }
+}
+
+/** @throws ControlError with the reason where it was waited for and the old master goes on */
+export async function upgrade(socket: string, wait: boolean): Promise<void> {
+  if (!wait) {
+    await call(socket, 'POST', '/upgrade');
+    console.log('upgrade asked for; prefork status shows how it goes, --wait waits for it');
+    return;
+  }
+  const outcome = await call<LastUpgrade>(socket, 'POST', '/upgrade', { wait: true });
+  if (outcome.verdict === 'failed')
+    throw new ControlError(`upgrade failed, nothing was changed: ${outcome.reason ?? 'no reason given'}`);
+  console.log(`upgraded in ${outcome.duration.toFixed(2)} s, the master is now pid ${outcome.pid}`);
 }
 
 export async function stop(socket: string, now: boolean): Promise<void> {

@@ -1,7 +1,7 @@
 /** The commands for a running service: `prefork status`, `reload`, `stop` and the like. */
 import yargs, { type Argv } from 'yargs';
 import { ConfigError } from '../../errors.ts';
-import { config, recycle, reload, reopen, scale, status, stop, workers } from './commands.ts';
+import { config, recycle, reload, reopen, scale, status, stop, upgrade, workers } from './commands.ts';
 import { findSocket, type Target } from './find.ts';
 import { init } from './init.ts';
 
@@ -42,6 +42,17 @@ export async function runCommand(words: readonly string[], cwd: string): Promise
           describe: 'Wait for the outcome: exit 0 when it completed',
         }),
       async (given) => reload(await find(given), given.wait),
+    )
+    .command(
+      'upgrade',
+      'Replace the master itself, and with it every worker: a new prefork, a new Node',
+      (y) =>
+        y.option('wait', {
+          type: 'boolean',
+          default: false,
+          describe: 'Wait for the outcome: exit 0 when the new master serves',
+        }),
+      async (given) => upgrade(await find(given), given.wait),
     )
     .command(
       'stop',

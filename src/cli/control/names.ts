@@ -2,6 +2,7 @@
 export const commandNames: ReadonlySet<string> = new Set([
   'status',
   'reload',
+  'upgrade',
   'stop',
   'scale',
   'recycle',

@@ -17,6 +17,11 @@ export function renderStatus(status: Status): string {
     const why = last.reason === null ? '' : `: ${plain(last.reason)}`;
     lines.push(`  last reload ${last.reload}: ${last.verdict} in ${last.duration.toFixed(2)} s${why}`);
   }
+  const { running: upgrade, last: lastUpgrade } = status.upgrade;
+  if (upgrade !== null)
+    lines.push(`  upgrade ${upgrade.upgrade} under way: ${upgrade.step}, new master ${upgrade.pid ?? 'not there yet'}`);
+  if (lastUpgrade?.verdict === 'failed')
+    lines.push(`  last upgrade ${lastUpgrade.upgrade}: failed: ${plain(lastUpgrade.reason ?? 'no reason given')}`);
   return [...lines, '', renderWorkers(status.workers)].join('\n');
 }
 

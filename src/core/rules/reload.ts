@@ -18,6 +18,8 @@ function begin(turn: Turn): void {
   // Workers of a rejected reload carry the number that the next one will have.
   const clear = !fleet.workers.some((worker) => isCandidate(fleet, worker));
   if (fleet.reload.state !== 'idle' || !clear) return;
+  // The new master reads the configuration anyway; where it fails, the reload comes after all.
+  if (fleet.upgrade.state === 'asked' || fleet.upgrade.state === 'starting') return;
   const rollback = fleet.reloadPending ? null : crashLoop(turn);
   if (!fleet.reloadPending && rollback === null) return;
   const id = fleet.reloads + 1;

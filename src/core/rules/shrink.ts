@@ -9,12 +9,13 @@ export function shrink(turn: Turn): void {
   const beyond = turn.fleet.workers
     .filter((worker) => worker.slot >= size && !isCandidate(turn.fleet, worker))
     .sort((a, b) => b.slot - a.slot);
+  const reason = turn.fleet.upgrade.state === 'ready' ? 'upgrade' : 'scale';
   const deadline = turn.now + turn.fleet.policy.gracefulTimeout;
   for (const worker of beyond) {
-    if (worker.phase.name === 'booting') turn.dismiss(worker, ['shutdown', 'scale'], deadline);
+    if (worker.phase.name === 'booting') turn.dismiss(worker, ['shutdown', reason], deadline);
     // Not before the others can do without it.
     else if (worker.phase.name === 'ready' && servingCount(turn.fleet) > size) {
-      turn.drain(worker, 'scale', deadline);
+      turn.drain(worker, reason, deadline);
     }
   }
 }

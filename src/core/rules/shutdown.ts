@@ -22,7 +22,8 @@ export function shutdown(turn: Turn): void {
       turn.drain(worker, phase.reason, stopping.deadline, phase.quick);
     }
   }
-  if (turn.fleet.workers.length === 0) {
+  // A new master that is to end with us is seen out.
+  if (turn.fleet.workers.length === 0 && turn.fleet.upgrade.state !== 'ending') {
     turn.change({ exited: true });
     turn.do({ type: 'exit', status: stopping.status, reason: null });
   }

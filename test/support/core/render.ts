@@ -42,6 +42,20 @@ export function renderEvent(event: Event): string | null {
       return 'WINCH';
     case 'reopenRequested':
       return 'USR1';
+    case 'upgradeRequested':
+      return 'USR2';
+    case 'successorSpawned':
+      return 'the new master exists';
+    case 'successorReadied':
+      return 'the new master is ready';
+    case 'successorTook':
+      return 'the new master has taken over';
+    case 'successorGone':
+      return `the new master is gone: ${event.reason}`;
+    case 'predecessorYielded':
+      return 'the old master leaves';
+    case 'predecessorGone':
+      return 'the old master is gone';
     case 'stopRequested':
       return event.kind === 'graceful' ? 'TERM' : 'INT';
   }

@@ -123,6 +123,10 @@ const signals: Readonly<Record<string, Event>> = {
   TTOU: { type: 'scaled', by: -1 },
   WINCH: { type: 'dismissed' },
   USR1: { type: 'reopenRequested' },
+  USR2: { type: 'upgradeRequested' },
+  'the new master is ready': { type: 'successorReadied' },
+  'the new master has taken over': { type: 'successorTook' },
+  'the new master is gone': { type: 'successorGone', reason: 'exited with code 1' },
   'recycle all': { type: 'recycleRequested', slot: null },
 };
 

@@ -21,6 +21,7 @@ export const defaultPolicy: Policy = {
   rollbackWindow: 30_000,
   maxMemory: 0,
   maxBootFailures: 0,
+  upgradeTimeout: 120_000,
 };
 
 /** One turn of the master: what it took in, and what it decided. */

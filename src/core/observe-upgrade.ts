@@ -1,0 +1,84 @@
+/** Takes in what happens between two masters. */
+import type { Event } from './events.ts';
+import { upgradeRefusal } from './fleet.ts';
+import type { Fleet } from './model.ts';
+
+type UpgradeEvent = Extract<
+  Event,
+  {
+    type:
+      | 'upgradeRequested'
+      | 'successorSpawned'
+      | 'successorReadied'
+      | 'successorTook'
+      | 'successorGone'
+      | 'predecessorYielded'
+      | 'predecessorGone';
+  }
+>;
+
+export function observeUpgrade(fleet: Fleet, event: UpgradeEvent, now: number): Fleet {
+  const { upgrade } = fleet;
+  switch (event.type) {
+    case 'upgradeRequested':
+      return upgradeRefusal(fleet) === null
+        ? { ...fleet, upgrades: fleet.upgrades + 1, upgrade: { state: 'asked', since: now, byHand: false } }
+        : fleet;
+    case 'successorSpawned':
+      return { ...fleet, successor: event.pid };
+    case 'successorReadied':
+      return upgrade.state === 'starting' ? { ...fleet, upgrade: { ...upgrade, readySince: now } } : fleet;
+    case 'successorTook':
+      return upgrade.state === 'ready' ? completed({ ...fleet, upgrade: { ...upgrade, taken: true } }, now) : fleet;
+    case 'successorGone':
+      return observeGone(fleet, event.reason, now);
+    case 'predecessorYielded':
+      return { ...fleet, predecessor: 'leaves' };
+    case 'predecessorGone':
+      return { ...fleet, predecessor: 'none' };
+  }
+}
+
+/** From a failed upgrade the master goes on as if nothing had happened; whoever left for it is brought back. */
+function observeGone(fleet: Fleet, reason: string, now: number): Fleet {
+  const { upgrade } = fleet;
+  const gone: Fleet = { ...fleet, upgrade: { state: 'none' }, successor: null };
+  if (upgrade.state === 'starting') return failed(gone, reason, now - upgrade.since, fleet.successor);
+  if (upgrade.state !== 'ready') return gone;
+  const awake = { ...gone, dormant: fleet.dormant && upgrade.wasDormant };
+  return upgrade.taken || upgrade.byHand ? awake : failed(awake, reason, now - upgrade.since, fleet.successor);
+}
+
+export function failed(fleet: Fleet, reason: string, duration: number, pid: number | null): Fleet {
+  return { ...fleet, lastUpgrade: { verdict: 'failed', upgrade: fleet.upgrades, pid, reason, duration } };
+}
+
+export function completed(fleet: Fleet, now: number): Fleet {
+  const { upgrade, upgrades, successor, lastUpgrade } = fleet;
+  if (upgrade.state !== 'ready' || lastUpgrade?.upgrade === upgrades) return fleet;
+  const duration = now - upgrade.since;
+  return {
+    ...fleet,
+    lastUpgrade: { verdict: 'completed', upgrade: upgrades, pid: successor, reason: null, duration },
+  };
+}
+
+/**
+ * WINCH. In the middle of an upgrade it says that an operator takes it from here, as in Gunicorn's dance; our workers
+ * still stay until there are others.
+ */
+export function observeDismissed(fleet: Fleet): Fleet {
+  const { state } = fleet.upgrade;
+  return state === 'asked' || state === 'starting' ? withHand(fleet) : { ...withHand(fleet), dormant: true };
+}
+
+/** The operator wants workers here although a new master serves: it is not left by itself any more. */
+export function byHand(fleet: Fleet): Fleet {
+  return fleet.upgrade.state === 'ready' ? withHand(fleet) : fleet;
+}
+
+function withHand(fleet: Fleet): Fleet {
+  const { upgrade } = fleet;
+  if (upgrade.state === 'none' || upgrade.state === 'ending') return fleet;
+  return { ...fleet, upgrade: { ...upgrade, byHand: true } };
+}

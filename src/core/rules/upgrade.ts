@@ -1,0 +1,76 @@
+/**
+ * A new master replaces this one: it boots beside us, and only when all of it is ready do our workers leave, and we
+ * after them. Until then anything that goes wrong with it changes nothing here.
+ */
+import { isCandidate } from '../fleet.ts';
+import type { Upgrade } from '../model.ts';
+import { completed, failed } from '../observe-upgrade.ts';
+import type { Turn } from '../turn.ts';
+
+export function upgrade(turn: Turn): void {
+  const state = turn.fleet.upgrade;
+  if (state.state === 'asked') begin(turn, state);
+  else if (state.state === 'starting') judge(turn, state);
+  else if (state.state === 'ready') leave(turn, state);
+}
+
+function begin(turn: Turn, { since, byHand }: Extract<Upgrade, { state: 'asked' }>): void {
+  const { fleet, now } = turn;
+  if (fleet.stopping !== null) {
+    turn.fleet = failed({ ...fleet, upgrade: { state: 'none' } }, stopping, now - since, null);
+    return;
+  }
+  if (fleet.reload.state !== 'idle' || fleet.workers.some((worker) => isCandidate(fleet, worker))) return;
+  const deadline = now + fleet.policy.upgradeTimeout;
+  turn.change({ upgrade: { state: 'starting', since, deadline, readySince: null, byHand } });
+  turn.do({ type: 'upgrade', upgrade: fleet.upgrades });
+}
+
+/** Milliseconds for a new master that is ready to take over. */
+const patience = 30_000;
+
+const stopping = 'the service is stopping';
+
+function judge(turn: Turn, state: Extract<Upgrade, { state: 'starting' }>): void {
+  const { fleet } = turn;
+  const { since, deadline, readySince, byHand } = state;
+  if (readySince !== null && turn.due(readySince + fleet.policy.minReady) && (fleet.stopping === null || byHand)) {
+    const { dormant: wasDormant, reloadPending: reload } = fleet;
+    const until = turn.now + patience;
+    turn.change({
+      upgrade: { state: 'ready', since, deadline: until, taken: false, byHand, wasDormant },
+      dormant: true,
+      reloadPending: byHand && reload,
+    });
+    if (byHand) turn.fleet = completed(turn.fleet, turn.now);
+    else turn.do({ type: 'yield', upgrade: fleet.upgrades, reload });
+    return;
+  }
+  // By hand, a TERM is for this master alone: the new one goes on with the sockets.
+  if (fleet.stopping !== null) {
+    if (!byHand) abandon(turn, since, stopping);
+  } else if (readySince === null && turn.due(deadline)) {
+    abandon(turn, since, 'the new master was not ready within upgradeTimeout');
+  }
+}
+
+function leave(turn: Turn, state: Extract<Upgrade, { state: 'ready' }>): void {
+  const { fleet, now } = turn;
+  if (state.byHand || fleet.stopping !== null) return;
+  if (!state.taken) {
+    if (turn.due(state.deadline)) {
+      turn.change({ dormant: fleet.dormant && state.wasDormant });
+      abandon(turn, state.since, 'the new master was ready, but does not answer');
+    }
+    return;
+  }
+  if (fleet.workers.length > 0) return;
+  turn.change({ stopping: { kind: 'graceful', deadline: now, listening: true, acceptUntil: now, status: 0 } });
+}
+
+function abandon(turn: Turn, since: number, reason: string): void {
+  const { upgrades, successor } = turn.fleet;
+  turn.change({ upgrade: { state: 'ending', since: turn.now } });
+  turn.fleet = failed(turn.fleet, reason, turn.now - since, successor);
+  turn.do({ type: 'abandon', upgrade: upgrades, reason });
+}

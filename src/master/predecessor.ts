@@ -1,0 +1,63 @@
+/** The old master, as the new one sees it. */
+import { closeSync } from 'node:fs';
+import { UpgradeError } from '../errors.ts';
+import {
+  type Bequest,
+  protocolVersion,
+  UpgradeChannel,
+  type UpgradeMessage,
+  upgradeVariable,
+} from './upgrade-channel.ts';
+
+export class Predecessor {
+  readonly bequest: Bequest;
+  readonly #channel: UpgradeChannel;
+
+  private constructor(bequest: Bequest) {
+    this.bequest = bequest;
+    this.#channel = UpgradeChannel.of(bequest.channel);
+  }
+
+  /**
+   * Takes what was handed over out of the environment: nobody else is to see it.
+   *
+   * @returns `null` where this is a start like any other
+   * @throws UpgradeError where the one that hands over speaks another version
+   */
+  static take(env: NodeJS.ProcessEnv): Predecessor | null {
+    const text = env[upgradeVariable];
+    delete env[upgradeVariable];
+    if (text === undefined) return null;
+    const bequest = JSON.parse(text) as Bequest;
+    if (bequest.version === protocolVersion) return new Predecessor(bequest);
+    throw new UpgradeError(
+      `this prefork cannot take over from the one that runs (it hands over in version ${String(bequest.version)}, understood is ${protocolVersion}); stop that one and start this one`,
+    );
+  }
+
+  get isGone(): boolean {
+    return this.#channel.ended;
+  }
+
+  listen(onMessage: (message: UpgradeMessage) => void, onGone: () => void): void {
+    this.#channel.listen(onMessage, onGone);
+  }
+
+  send(message: UpgradeMessage): void {
+    this.#channel.send(message);
+  }
+
+  /** Why this one cannot take over. */
+  tell(message: string): void {
+    this.send({ type: 'error', message });
+  }
+}
+
+/** Closes a descriptor that nobody has a use for. */
+export function closeUnclaimed(fd: number): void {
+  try {
+    closeSync(fd);
+  } catch {
+    // It is closed already.
+  }
+}

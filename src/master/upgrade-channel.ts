@@ -1,0 +1,128 @@
+/**
+ * What two masters say to each other at an upgrade: the sockets by inheritance and a description of them in the new
+ * one's environment, then lines of JSON over a socket pair. Whoever dies is seen by its end of file, never by its pid.
+ */
+import { Socket } from 'node:net';
+import type { PassedSocket } from '../config/passed.ts';
+
+/** In the new master's environment: a {@link Bequest}. */
+export const upgradeVariable = 'PREFORK_UPGRADE';
+/** Of everything in this file. */
+export const protocolVersion = 1;
+
+/** A listener as it is handed over. */
+export interface HandedListener {
+  readonly key: string;
+  /** Path of a unix socket. */
+  readonly path: string | null;
+  /** One for each queue. */
+  readonly fds: readonly number[];
+}
+
+/** What the new master is given. Descriptors are those it has them under. */
+export interface Bequest {
+  readonly version: typeof protocolVersion;
+  /** Of the master that gives it. */
+  readonly pid: number;
+  /** The socket pair. */
+  readonly channel: number;
+  readonly listeners: readonly HandedListener[];
+  /** Sockets that the first master of all was started with, under the same numbers; and which of them a service manager passed. */
+  readonly inherited: readonly number[];
+  readonly passed: readonly PassedSocket[];
+  readonly admin: { readonly address: string; readonly fd: number } | null;
+  /** The admin address, where it is a path too. */
+  readonly adminAddress: string | null;
+  /** Path of the control socket. */
+  readonly control: string | null;
+}
+
+export type UpgradeMessage =
+  /** From the new one: all its workers are ready. */
+  | { readonly type: 'ready' }
+  /** It has taken what is one master's at a time. */
+  | { readonly type: 'taken' }
+  /** It does as it was told, and ends. */
+  | { readonly type: 'ending' }
+  /** What went wrong; the last one is the reason. */
+  | { readonly type: 'error'; readonly message: string }
+  /** From the old one: take the pidfile, the control socket and the admin address. `reload`: and then reload. */
+  | { readonly type: 'yours'; readonly reload: boolean }
+  | { readonly type: 'end'; readonly reason: string };
+
+const types: ReadonlySet<string> = new Set(['ready', 'taken', 'ending', 'error', 'yours', 'end']);
+/** Characters: nobody has as much to say. */
+const maxLine = 64 * 1024;
+
+export class UpgradeChannel {
+  readonly #socket: Socket;
+  #onMessage: ((message: UpgradeMessage) => void) | null = null;
+  #onEnd: (() => void) | null = null;
+  readonly #early: UpgradeMessage[] = [];
+  #unfinished = '';
+  #ended = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.unref();
+    socket.setEncoding('utf8');
+    socket.on('error', () => this.#end());
+    socket.on('end', () => this.#end());
+    socket.on('close', () => this.#end());
+    socket.on('data', (text: string) => this.#take(text));
+  }
+
+  static of(fd: number): UpgradeChannel {
+    return new UpgradeChannel(new Socket({ fd, readable: true, writable: true }));
+  }
+
+  /** Whether the other one is gone. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** What has arrived already is told at once. */
+  listen(onMessage: (message: UpgradeMessage) => void, onEnd: () => void): void {
+    this.#onMessage = onMessage;
+    this.#onEnd = onEnd;
+    for (const message of this.#early.splice(0)) onMessage(message);
+    if (this.#ended) onEnd();
+  }
+
+  send(message: UpgradeMessage): void {
+    if (!this.#ended) this.#socket.write(`${JSON.stringify(message)}\n`, () => {});
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #take(text: string): void {
+    const lines = (this.#unfinished + text).split('\n');
+    this.#unfinished = lines.pop() ?? '';
+    if (this.#unfinished.length > maxLine) this.#socket.destroy();
+    for (const line of lines) {
+      const message = parse(line);
+      if (message === null) continue;
+      if (this.#onMessage === null) this.#early.push(message);
+      else this.#onMessage(message);
+    }
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#socket.destroy();
+    this.#onEnd?.();
+  }
+}
+
+/** A later version may say more: what is not understood is not heard. */
+function parse(line: string): UpgradeMessage | null {
+  try {
+    const message = JSON.parse(line) as { type?: unknown } | null;
+    return typeof message?.type === 'string' && types.has(message.type) ? (message as UpgradeMessage) : null;
+  } catch {
+    return null;
+  }
+}

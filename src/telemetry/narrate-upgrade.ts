@@ -1,0 +1,64 @@
+/** What is told of two masters. */
+import type { Action } from '../core/actions.ts';
+import type { Event } from '../core/events.ts';
+import { upgradeRefusal } from '../core/fleet.ts';
+import type { Fleet } from '../core/model.ts';
+import type { Line } from './narrate.ts';
+
+/** The line for a fact about an upgrade, told with what was known before it. */
+export function narrateUpgrade(event: Event, { upgrade, upgrades, successor, ...before }: Fleet): Line | null {
+  const line = (level: Line['level'], message: string, fields: Line['fields'] = {}): Line => ({
+    level,
+    message,
+    fields: { upgrade: upgrades, ...fields },
+  });
+  switch (event.type) {
+    case 'upgradeRequested': {
+      const refusal = upgradeRefusal({ upgrade, upgrades, successor, ...before });
+      return refusal === null ? null : line('warn', `upgrade refused: ${refusal}`);
+    }
+    case 'successorSpawned':
+      return line('info', `upgrade ${upgrades} started: the new master has pid ${event.pid}`, { pid: event.pid });
+    case 'successorReadied':
+      return upgrade.state === 'starting'
+        ? line('info', `upgrade ${upgrades}: the new master is ready${upgrade.byHand ? byHandNext : ''}`, {
+            pid: successor,
+          })
+        : null;
+    case 'successorTook':
+      return line('info', `upgrade ${upgrades} done: the new master serves, this one leaves`, { pid: successor });
+    case 'successorGone':
+      if (upgrade.state === 'starting')
+        return line('error', `upgrade ${upgrades} failed, nothing was changed: ${event.reason}`, { pid: successor });
+      if (upgrade.state === 'ready' && before.stopping === null)
+        return line('error', `the new master is gone, this one serves again: ${event.reason}`, { pid: successor });
+      return line('info', 'the new master is gone', { pid: successor });
+    case 'predecessorYielded':
+      return line('info', 'this master has taken over, the one before it leaves');
+    case 'predecessorGone':
+      return line('info', 'the master before this one is gone');
+    default:
+      return null;
+  }
+}
+
+const byHandNext =
+  '; our workers leave, and the rest is up to you: TERM this one, or HUP this one and TERM the new one';
+
+export function narrateAbandon({ upgrade, reason }: Extract<Action, { type: 'abandon' }>): Line {
+  const message = `upgrade ${upgrade} failed, nothing was changed: ${reason}; the new master is ended`;
+  return { level: 'error', message, fields: { upgrade } };
+}
+
+/** WINCH. */
+export function dismissal({ upgrade }: Fleet): string {
+  switch (upgrade.state) {
+    case 'asked':
+    case 'starting':
+      return 'the upgrade goes on by hand: our workers leave when the new master is ready';
+    case 'ready':
+      return 'the upgrade goes on by hand: this master stays until it is told to stop';
+    default:
+      return 'all workers retire, the sockets stay (HUP brings workers back)';
+  }
+}
