@@ -7,7 +7,7 @@ import { Durations, type Family, family, type Labels, Tally } from './family.ts'
 
 const startReasons = ['start', 'scale', 'reload', 'recycle', 'respawn'] as const;
 const exitReasons = [
-  ...['reload', 'requests', 'memory', 'lifetime', 'signal', 'operator', 'scale', 'shutdown'],
+  ...['reload', 'requests', 'memory', 'lifetime', 'signal', 'operator', 'scale', 'upgrade', 'shutdown'],
   ...['crash', 'boot', 'stuck', 'boot-timeout', 'drain-timeout', 'reload-rejected', 'misbehaved', 'spawn'],
 ] as const;
 type StartReason = (typeof startReasons)[number];
