@@ -12,8 +12,9 @@ export default defineConfig({
   app: './server.js',
   // In process titles and logs. Default: the app's file name.
   name: 'shop',
-  // host:port, :port, port, [::1]:port, unix:/path, fd://N; several in an array. Without it, an app that listens by
-  // itself gets the addresses it asks for; one that exports a handler gets 0.0.0.0:$PORT, or 127.0.0.1:8000.
+  // host:port, :port, port, [::1]:port, unix:/path, fd://N; several in an array. Without it, sockets that systemd
+  // passes are served (docs/systemd.md); where there are none, an app that listens by itself gets the addresses it asks
+  // for, and one that exports a handler gets 0.0.0.0:$PORT, or 127.0.0.1:8000.
   bind: ['127.0.0.1:8000', 'unix:/run/shop/http.sock'],
   // backlog: 2048,
   // 'per-worker' needs Linux and Node 22.12 or newer.

@@ -58,10 +58,10 @@ export const settings = {
   },
   bind: {
     kind: { type: 'addresses' },
-    default: "the app's own addresses",
+    default: "sockets a service manager passed, else the app's own addresses",
     group: 'Service',
     short: 'b',
-    doc: 'Address to serve on: host:port, :port, port, [::1]:port, unix:/path, fd://N; repeatable',
+    doc: 'Address to serve on: host:port, :port, port, [::1]:port, unix:/path, fd://N, fd://NAME; repeatable',
   },
   backlog: {
     kind: count(1, 65_535),

@@ -25,7 +25,7 @@ export interface UserConfig {
   /** The app's file, or `file:exportName`. */
   app?: string;
   name?: string;
-  /** `host:port`, `:port`, a port, `[::1]:port`, `unix:/path`, `fd://N`; or several. */
+  /** `host:port`, `:port`, a port, `[::1]:port`, `unix:/path`, `fd://N`, `fd://name` of a socket that was passed; or several. */
   bind?: string | number | readonly (string | number)[];
   backlog?: number;
   queues?: 'auto' | 'shared' | 'per-worker';

@@ -139,6 +139,18 @@ describe('under systemd', { skip, timeout: 600_000 }, () => {
     assert.equal(await world.show('shop', 'NRestarts'), '1');
   });
 
+  it('a master that is root and its own workers are not: NotifyAccess=main is enough, and keeps the workers out', async () => {
+    const more = 'User=\nNotifyAccess=main\nEnvironment="PREFORK_CMD_ARGS=--user shop"\nWatchdogSec=8s';
+    const { world, port, log } = await install('shop.service', more);
+    await world.systemctl('start', 'shop');
+    await status(/^2\/2 workers ready, generation 1$/);
+    const { env } = (await requestJson({ port }, '/env')) as { env: Record<string, string> };
+    assert.equal(env.USER, 'shop');
+    await world.systemctl('reload', 'shop');
+    await status(/^2\/2 workers ready, generation 2$/);
+    assert.doesNotMatch(await log(), /notification message from PID/);
+  });
+
   it('BIND-07 shop.socket: the first client starts the service, and none is refused while it restarts', async (t) => {
     const { world, port } = await install('shop.service');
     world.unit('shop.socket', sample('shop.socket'));
@@ -169,6 +181,12 @@ describe('under systemd', { skip, timeout: 600_000 }, () => {
     assert.equal(total(report).failed, 0, table(report));
     await world.systemctl('reload', 'shop');
     assert.equal((await request({ port: other }, '/healthz')).status, 200);
+
+    // A master that dies: who comes before the next one waits for it.
+    await world.systemctl('kill', '--kill-whom=main', '--signal=KILL', 'shop');
+    await until('systemd to see it', async () => (await world.show('shop', 'ActiveState')) !== 'active');
+    assert.equal((await request({ port: other }, '/healthz', { timeout: 60_000 })).status, 200);
+    assert.equal(await world.show('shop', 'NRestarts'), '1');
     world.removeUnits(['shop.socket', 'shop.socket.d']);
   });
 });
