@@ -7,6 +7,7 @@ import { workerFields } from '../telemetry/narrate.ts';
 import type { Timeline } from '../telemetry/timeline.ts';
 
 type Draining = Extract<WorkerMessage, { type: 'draining' }>;
+type LogTrouble = Extract<WorkerMessage, { type: 'log-trouble' }>;
 type Short = Extract<WorkerMessage, { type: 'short' }>;
 type Drained = Extract<WorkerMessage, { type: 'drained' }>;
 
@@ -18,6 +19,7 @@ export class Failures {
   readonly #logger: () => Logger;
   readonly #timeline: Timeline;
   readonly #printed = new Map<string, number>();
+  #lostLines = 0;
 
   constructor(logger: () => Logger, timeline: Timeline) {
     this.#logger = logger;
@@ -58,6 +60,16 @@ export class Failures {
     this.#logger().warn(
       { ...workerFields(worker), connections },
       `worker runs out of file descriptors, with ${connections} connections: further connections are closed; raise ulimit -n (LimitNOFILE= in systemd)`,
+    );
+  }
+
+  /** The same for all workers, most likely. */
+  reportLogTrouble(worker: Worker, { lines, reason }: LogTrouble): void {
+    this.#lostLines += lines;
+    if (this.#isRepeated(`access log: ${reason}`)) return;
+    this.#logger().warn(
+      { ...workerFields(worker), lostLines: this.#lostLines, reason },
+      `the access log cannot be written: ${reason}; ${this.#lostLines} of its lines were lost so far, the service goes on`,
     );
   }
 

@@ -1,8 +1,10 @@
 /** The settings of each generation that has workers, and what a reload has prepared for the next. */
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync } from 'node:fs';
 import { loadSettings } from '../config/load.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
 import { ReleaseError } from '../errors.ts';
+import { openLogFile } from '../ipc/log-file.ts';
+import { prepareAccessLog } from '../master/access-log-file.ts';
 import { arm } from '../master/arm.ts';
 import type { Listeners } from '../master/listeners.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -57,6 +59,7 @@ export class Generations {
     const { signal } = this.#abort;
     const { listeners, logger, request } = this.#options;
     const settings = isRollback ? this.#previousOnDisk() : await loadSettings(request);
+    this.#checkLogs(settings);
     const { added } = await listeners.openAll(settings.bind, settings.backlog);
     try {
       signal.throwIfAborted();
@@ -69,6 +72,13 @@ export class Generations {
     this.#prepared = { generation, settings, added };
     this.#settings.set(generation, settings);
     return settings;
+  }
+
+  /** @throws FileError where a log of it cannot be written: better no reload than no log */
+  #checkLogs(settings: Settings): void {
+    prepareAccessLog(settings);
+    const { errorLog } = settings;
+    if (errorLog !== null && errorLog !== this.#current.errorLog) closeSync(openLogFile(errorLog));
   }
 
   promote(): void {

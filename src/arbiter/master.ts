@@ -8,6 +8,7 @@ import { findWorker } from '../core/fleet.ts';
 import { type Fleet, initialFleet, type ReloadOutcome, type UpgradeOutcome } from '../core/model.ts';
 import { type BindError, exitStatus, messageOf, PreforkError } from '../errors.ts';
 import type { WorkerMessage } from '../ipc/messages.ts';
+import { prepareAccessLog } from '../master/access-log-file.ts';
 import type { Listeners } from '../master/listeners.ts';
 import type { Command } from '../master/own-command.ts';
 import { Pidfile } from '../master/pidfile.ts';
@@ -115,6 +116,8 @@ export class Master {
     this.#pool = new Pool({
       onEvent: (event) => this.#onPoolEvent(event),
       onMessage: (id, message) => this.#onMessage(id, message),
+      onOutput: ({ stream, ...from }, line) =>
+        this.#log.logger[stream === 'stderr' ? 'warn' : 'info']({ ...from, stream }, line),
     });
     this.#health = new ServiceHealth({ pool: this.#pool, settings: () => this.#generations.current });
     this.#admin = new Admin({
@@ -275,7 +278,7 @@ export class Master {
         void this.#exit(action.status);
         return;
       case 'reopen':
-        this.#log.reopen();
+        this.#reopenLogs();
         return;
       case 'started':
         this.#succession.ready();
@@ -317,6 +320,16 @@ export class Master {
     this.#pidfile?.remove();
     this.#pidfile = null;
     this.#announce();
+  }
+
+  #reopenLogs(): void {
+    this.#log.reopen();
+    try {
+      prepareAccessLog(this.#generations.current);
+    } catch (error) {
+      this.#log.logger.warn(`${messageOf(error)}; the access log goes on where it was`);
+    }
+    for (const { id } of this.fleet.workers) this.#pool.send(id, { type: 'reopen' });
   }
 
   #announce(): void {
@@ -386,6 +399,9 @@ export class Master {
         else this.#health.spread(this.fleet);
         return;
       }
+      case 'log-trouble':
+        this.#failures.reportLogTrouble(worker, message);
+        return;
       case 'short':
         this.#failures.reportShortage(worker, message);
         return;

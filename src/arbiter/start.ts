@@ -4,6 +4,7 @@ import { passedSockets } from '../config/passed.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
 import { exitStatus, PreforkError } from '../errors.ts';
 import { supportsReusePort } from '../ipc/node-internals.ts';
+import { prepareAccessLog } from '../master/access-log-file.ts';
 import { type Caller, daemonise } from '../master/daemon.ts';
 import { Listeners } from '../master/listeners.ts';
 import { ownCommand } from '../master/own-command.ts';
@@ -61,6 +62,7 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   const { logger } = log;
   try {
     if (settings.pidfile !== null) new Pidfile(settings.pidfile, predecessor?.bequest.pid).check();
+    prepareAccessLog(settings);
     for (const notice of noticesFor(settings, request.passed)) logger.warn(notice);
     if (process.geteuid?.() === 0 && settings.user === null)
       logger.warn('started as root without user: the workers have all rights of root; set user (-u)');

@@ -1,7 +1,9 @@
 /** From checked values to the settings of a generation: defaults, what follows from other settings, what must agree. */
+
 import { realpathSync, statSync } from 'node:fs';
 import { basename, extname, resolve } from 'node:path';
 import type { Problem } from '../errors.ts';
+import { defaultAccessLogFormat, parseAccessFormat } from './access-format.ts';
 import type { Address, GivenAddress } from './address.ts';
 import { findApp, noApp } from './app.ts';
 import { readEnvFile } from './env-file.ts';
@@ -142,7 +144,9 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
     statsdPrefix: get('statsdPrefix', 'prefork'),
     statsdTags: get('statsdTags', {}),
     accessLog: fileOf(get<string | null>('accessLog', null), cwd),
-    accessLogFormat: get('accessLogFormat', defaultAccessLogFormat),
+    accessLogFormat: accessFormatOf(get('accessLogFormat', defaultAccessLogFormat), (message) =>
+      complain('accessLogFormat', message),
+    ),
     errorLog: get('errorLog', '-') === '-' ? null : fileOf(get('errorLog', '-'), cwd),
     captureOutput: get('captureOutput', false),
     user,
@@ -184,9 +188,6 @@ function shareOf(memory: number | null, workers: number): number {
   return share < smallestShare ? 0 : share;
 }
 
-/** As Gunicorn's `access_log_format`. */
-const defaultAccessLogFormat = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"';
-
 function fileOf(given: string | null, cwd: string): string | null {
   return given === null || given === '-' ? given : resolve(cwd, given);
 }
@@ -211,6 +212,14 @@ function healthPaths(
   }
   if (isOn && paths.live === paths.ready) complain('healthReady', 'expected another path than healthLive');
   return isOn ? paths : null;
+}
+
+function accessFormatOf(given: string, complain: (message: string) => void): string {
+  if (given === 'json') return given;
+  const parts = parseAccessFormat(given);
+  if (typeof parts === 'string')
+    complain(`expected Gunicorn's atoms such as %(h)s and %({referer}i)s, or json; ${parts}`);
+  return given;
 }
 
 function statsdOf(given: string | null, complain: (message: string) => void): Settings['statsd'] {

@@ -53,6 +53,10 @@ function checkFields(m: Fields): WorkerMessage | null {
       return checkTraffic(m);
     case 'app-metrics':
       return checkAppMetrics(m);
+    case 'log-trouble':
+      return isCount(m.lines) && typeof m.reason === 'string'
+        ? { type: 'log-trouble', lines: m.lines, reason: m.reason.slice(0, 300) }
+        : null;
     case 'draining':
       return checkDraining(m);
     case 'drained':

@@ -40,6 +40,8 @@ export interface BootInfo {
   readonly keepAlive: number;
   /** Paths answered ahead of the app. */
   readonly health: { readonly live: string; readonly ready: string } | null;
+  /** `target` is a path or an open descriptor; `format` is Gunicorn's atoms, or `json`. */
+  readonly accessLog: { readonly target: string | number; readonly format: string } | null;
   /** What is counted; `null` is nothing. */
   readonly metrics: {
     /** The config file that names routes, where it does. */
@@ -109,6 +111,8 @@ export type WorkerMessage =
   | { readonly type: 'failed'; readonly kind: FailureKind; readonly error: ErrorReport }
   /** The app's health checks; sent when an outcome changes. */
   | { readonly type: 'health'; readonly checks: readonly CheckReport[] }
+  /** Its access log cannot be written: lines wait, and these were lost. */
+  | { readonly type: 'log-trouble'; readonly lines: number; readonly reason: string }
   /** It runs out of file descriptors. */
   | { readonly type: 'short'; readonly connections: number }
   /** The worker itself got a TERM. */

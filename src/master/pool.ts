@@ -9,6 +9,7 @@ import { messageOf } from '../errors.ts';
 import { type Checked, checkWorkerMessage } from '../ipc/check.ts';
 import { type BootInfo, bootVariable, type MasterMessage, type WorkerMessage, wrap } from '../ipc/messages.ts';
 import { filterClusterMessages, guardChannel, type Handle } from '../ipc/node-internals.ts';
+import { readLines } from './output.ts';
 import { wantsTsx } from './typescript.ts';
 
 export interface SpawnOrder {
@@ -22,6 +23,17 @@ export interface SpawnOrder {
 export interface PoolListener {
   onEvent(event: Event): void;
   onMessage(id: number, message: WorkerMessage): void;
+  /** A line that a worker has printed; only where output is captured. */
+  onOutput(from: Printed, line: string): void;
+}
+
+/** Who printed something, and where to. */
+export interface Printed {
+  readonly slot: number;
+  readonly worker: number;
+  readonly generation: number;
+  readonly pid: number;
+  readonly stream: 'stdout' | 'stderr';
 }
 
 /** Messages a worker may send in a second, on average over a few, before it is taken for hostile. */
@@ -78,7 +90,7 @@ export class Pool {
     this.#processes.set(id, entry);
     filterClusterMessages(worker);
     guardChannel(worker, (reason) => this.#condemn(id, entry, reason));
-    this.#watch(id, entry);
+    this.#watch(id, entry, settings.captureOutput ? this.#capture(order, worker) : Promise.resolve());
     const { pid } = worker.process;
     if (pid !== undefined) this.#listener.onEvent({ type: 'spawned', id, pid, limits: order.limits });
   }
@@ -97,7 +109,20 @@ export class Pool {
     if (entry !== undefined && !entry.gone) entry.worker.process.kill(signal);
   }
 
-  #watch(id: number, entry: Process): void {
+  /** @returns settles when all has been read */
+  async #capture({ id, slot, generation }: SpawnOrder, { process: child }: ClusterWorker): Promise<void> {
+    const { pid } = child;
+    if (pid === undefined) return;
+    const from = (stream: 'stdout' | 'stderr'): Promise<void> => {
+      const source = child[stream];
+      if (source === null) return Promise.resolve();
+      const printed = { slot, worker: id, generation, pid, stream };
+      return readLines(source, (line) => this.#listener.onOutput(printed, line));
+    };
+    await Promise.all([from('stdout'), from('stderr')]);
+  }
+
+  #watch(id: number, entry: Process, printed: Promise<void>): void {
     const { worker } = entry;
     const child = worker.process;
     child.on('message', (raw) => this.#receive(id, entry, raw));
@@ -109,12 +134,13 @@ export class Pool {
     worker.on('error', () => {});
     child.on('exit', (code, signal) => {
       const event: Event = { type: 'exited', id, code, signal, jitter: Math.random() };
-      if (!child.connected) {
-        this.#gone(id, entry, event);
-        return;
-      }
+      // What it forked may hold its pipes open for ever.
       const timer = setTimeout(() => this.#gone(id, entry, event), lastWords);
-      child.once('disconnect', () => {
+      const told = new Promise<void>((resolve) => {
+        if (child.connected) child.once('disconnect', resolve);
+        else resolve();
+      });
+      void Promise.all([told, printed]).then(() => {
         clearTimeout(timer);
         this.#gone(id, entry, event);
       });
@@ -187,11 +213,24 @@ function clusterSettings(settings: Settings): ClusterSettings {
       ...loader,
     ],
     cwd: settings.chdir,
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    stdio: stdioOf(settings),
     // Without it node:cluster counts up from the port that everybody knows.
     inspectPort: 0,
     serialization: 'json',
   };
+}
+
+/** The worker's copy of the master's stdout, where its own goes elsewhere. */
+const spareStdout = 4;
+
+function stdioOf({ captureOutput, accessLog }: Settings): NonNullable<ClusterSettings['stdio']> {
+  if (!captureOutput) return ['ignore', 'inherit', 'inherit', 'ipc'];
+  return ['ignore', 'pipe', 'pipe', 'ipc', ...(accessLog === '-' ? [1] : [])];
+}
+
+function accessLogOf({ accessLog, accessLogFormat: format, captureOutput }: Settings): BootInfo['accessLog'] {
+  if (accessLog === null) return null;
+  return { target: accessLog !== '-' ? accessLog : captureOutput ? spareStdout : 1, format };
 }
 
 /** cluster.fork() adds the master's environment to what it is given: what a worker must not have is set to undefined. */
@@ -209,6 +248,7 @@ function environment({ id, slot, generation, settings }: SpawnOrder): NodeJS.Pro
     gracefulTimeout: settings.gracefulTimeout,
     keepAlive: settings.keepAlive,
     health: settings.health,
+    accessLog: accessLogOf(settings),
     metrics: settings.metrics
       ? {
           routeLabel: settings.hooks.includes('routeLabel') ? settings.configFile : null,

@@ -9,6 +9,7 @@ import { isMainThread } from 'node:worker_threads';
 import { registry } from '../app/registry.ts';
 import { type BootInfo, bootVariable, type MasterMessage } from '../ipc/messages.ts';
 import type { Handle } from '../ipc/node-internals.ts';
+import { AccessLog } from './access-log/access-log.ts';
 import { App } from './app.ts';
 import { Channel } from './channel.ts';
 import { Drain } from './drain.ts';
@@ -34,6 +35,7 @@ class Agent {
   readonly #traffic = new Traffic();
   readonly #failures = new FailureWatch(this.#channel);
   readonly #metrics: Metrics | null;
+  #accessLog: AccessLog | null = null;
   readonly #heartbeat: Heartbeat;
   readonly #drain = new Drain(this.#channel, this.#traffic, (deadline) => this.#leave(deadline));
   readonly #readiness = new Readiness(this.#channel, this.#failures);
@@ -78,7 +80,15 @@ class Agent {
     this.#failures.start();
     this.#listens.install();
     this.#metrics?.start();
-    const watchers = [this.#metrics?.watcher].filter((watcher) => watcher !== undefined);
+    const { accessLog } = this.#boot;
+    if (accessLog !== null) {
+      this.#accessLog = new AccessLog(accessLog, this.#boot, this.#channel);
+      this.#traffic.remembersPeers = true;
+      if (accessLog.format === 'json') this.#accessLog.identify(this.#traffic);
+    }
+    const watchers = [this.#metrics?.watcher, this.#accessLog].filter(
+      (watcher) => watcher !== undefined && watcher !== null,
+    );
     if (watchers.length > 0) watchFinishes(this.#traffic, watchers);
     leaveEvidence(this.#traffic);
     this.#heartbeat.start(this.#boot.heartbeat);
@@ -119,7 +129,7 @@ class Agent {
         this.#health?.onService(message.report);
         break;
       case 'reopen':
-        // No log files of its own: what the app writes goes to the descriptors it got from the master.
+        this.#accessLog?.reopen();
         break;
     }
   }
@@ -147,7 +157,10 @@ class Agent {
     // Whatever the listeners do. It does not keep alive a process that has nothing else left.
     setTimeout(() => process.exit(0), end - performance.now() + lastWords).unref();
     const told = this.#metrics?.finish() ?? Promise.resolve();
-    void told.then(() => sayFarewell(end)).finally(() => process.exit(0));
+    void told
+      .then(() => sayFarewell(end))
+      .then(() => this.#accessLog?.finish())
+      .finally(() => process.exit(0));
   }
 }
 

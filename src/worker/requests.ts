@@ -12,6 +12,7 @@ export interface StreamInFlight {
   readonly method: string;
   readonly url: string;
   readonly since: number;
+  readonly headers: Readonly<Record<string, unknown>>;
   /** Where the app uses Node's compatibility API. */
   request: Http2ServerRequest | null;
 }
@@ -19,7 +20,8 @@ export interface StreamInFlight {
 /** Hears of HTTP/2 streams that end, and of responses that never will. */
 export interface EndListener {
   onStream(stream: ServerHttp2Stream, about: StreamInFlight, connection: Connection): void;
-  onAborted(): void;
+  onAborted(response: ServerResponse | null, connection: Connection): void;
+  onUpgrade(request: IncomingMessage, connection: Connection): void;
 }
 
 /** One accepted connection. */
@@ -82,6 +84,10 @@ export class Traffic {
   listener: TrafficListener | null = null;
   /** Set where requests are counted by outcome, or logged. */
   ended: EndListener | null = null;
+  /** Is called before the app sees a request. */
+  onBegin: ((request: IncomingMessage, response: ServerResponse) => void) | null = null;
+  /** Somebody will want to know who a client was when it is gone. */
+  remembersPeers = false;
   /** Connections that were upgraded in this worker's life, by protocol. */
   readonly upgrades = new Map<string, number>();
   health: Interceptor | null = null;
@@ -240,6 +246,7 @@ export class Traffic {
       return;
     }
     this.requests += 1;
+    this.onBegin?.(request, response);
     const connection = (request.socket as Tracked | null)?.[connectionKey];
     if (connection === undefined) return;
     const now = performance.now();
@@ -269,12 +276,14 @@ export class Traffic {
     this.accepted += 1;
     this.#arriving = connection;
     this.connections.add(connection);
+    // Node asks the kernel, and keeps the answer.
+    if (this.remembersPeers) void socket.remoteAddress;
     socket.once('close', () => {
       this.connections.delete(connection);
       this.#bytes.received += socket.bytesRead;
       this.#bytes.sent += socket.bytesWritten;
       const response = currentResponse(connection.socket);
-      if (response !== null && !response.writableFinished) this.ended?.onAborted();
+      if (response !== null && !response.writableFinished) this.ended?.onAborted(response, connection);
       this.listener?.onClosed();
     });
   }
@@ -296,6 +305,7 @@ export class Traffic {
     // A client may call it what it likes.
     const known = protocol === 'websocket' || protocol === 'h2c' || protocol === 'connect' ? protocol : 'other';
     this.upgrades.set(known, (this.upgrades.get(known) ?? 0) + 1);
+    this.ended?.onUpgrade(request, connection);
   }
 
   #session(session: Http2Session & Tracked): void {
@@ -317,13 +327,14 @@ export class Traffic {
       method: String(headers[':method'] ?? ''),
       url: String(headers[':path'] ?? ''),
       since,
+      headers,
       request: null,
     };
     streams.set(stream, about);
     stream.once('close', () => {
       streams.delete(stream);
       if (stream.writableFinished) this.ended?.onStream(stream, about, connection);
-      else this.ended?.onAborted();
+      else this.ended?.onAborted(null, connection);
     });
   }
 

@@ -76,6 +76,7 @@ export class WorkerUnderTest {
       keepAlive: 0,
       health: null,
       metrics: null,
+      accessLog: null,
       gracefulTimeout: options.gracefulTimeout ?? 3_000,
     };
     cluster.setupPrimary({

@@ -20,8 +20,10 @@ export interface Watcher {
     connection: Connection,
     milliseconds: number,
   ): void;
-  /** The connection was gone before the response was complete. */
-  onAborted(): void;
+  /** The connection was gone before the response was complete; of HTTP/2 there is no response to tell of. */
+  onAborted(response: ServerResponse | null, connection: Connection, milliseconds: number): void;
+  /** The connection becomes something else. */
+  onUpgrade?(request: IncomingMessage, connection: Connection): void;
 }
 
 interface Finished {
@@ -47,8 +49,13 @@ export function watchFinishes(traffic: Traffic, watchers: readonly Watcher[]): v
       const milliseconds = performance.now() - about.since;
       for (const watcher of watchers) watcher.onStreamFinished(stream, about, about.request, connection, milliseconds);
     },
-    onAborted: () => {
-      for (const watcher of watchers) watcher.onAborted();
+    onAborted: (response, connection) => {
+      const since = response === null ? connection.requestAt : traffic.startOf(response, connection);
+      const milliseconds = performance.now() - since;
+      for (const watcher of watchers) watcher.onAborted(response, connection, milliseconds);
+    },
+    onUpgrade: (request, connection) => {
+      for (const watcher of watchers) watcher.onUpgrade?.(request, connection);
     },
   };
 }

@@ -1,0 +1,19 @@
+/** Workers that run as somebody else cannot make a file where the log belongs: the master makes it, and gives it to them. */
+import { closeSync } from 'node:fs';
+import type { Settings } from '../config/resolved.ts';
+import { giveAway, openLogFile } from '../ipc/log-file.ts';
+
+/**
+ * To be called before workers are told to open it.
+ *
+ * @throws FileError where it cannot be opened
+ */
+export function prepareAccessLog({ accessLog, identity }: Pick<Settings, 'accessLog' | 'identity'>): void {
+  if (accessLog === null || accessLog === '-') return;
+  const fd = openLogFile(accessLog, 'access log');
+  try {
+    if (identity !== null) giveAway(fd, identity.uid, identity.gid);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,50 @@
+/** Reads what a worker prints, line by line: whatever its bytes are, each line is one, of bounded length, and text. */
+import type { Readable } from 'node:stream';
+import { StringDecoder } from 'node:string_decoder';
+
+/** Characters of a line; a longer one becomes several. */
+const maxLine = 16 * 1024;
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: what speaks to terminals may not get through, but for the tab
+const unsafe = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029]/g;
+
+/**
+ * @param onLine is told each line without its end, control characters escaped
+ * @returns settles when the stream has ended and its last line was told
+ */
+export function readLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
+  // A character may be cut by the end of a chunk.
+  const decoder = new StringDecoder('utf8');
+  let rest = '';
+  const tell = (line: string): void => onLine(line.replace(/\r$/, '').replace(unsafe, escaped));
+  const take = (text: string): void => {
+    const lines = `${rest}${text}`.split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) split(line).forEach(tell);
+    while (rest.length >= maxLine) {
+      tell(rest.slice(0, maxLine));
+      rest = rest.slice(maxLine);
+    }
+  };
+  return new Promise((resolve) => {
+    stream.on('data', (chunk: Buffer) => take(decoder.write(chunk)));
+    // Whatever happens to a pipe: the worker's exit tells the rest.
+    stream.on('error', () => {});
+    stream.on('close', () => {
+      take(decoder.end());
+      if (rest !== '') tell(rest);
+      rest = '';
+      resolve();
+    });
+  });
+}
+
+function split(line: string): string[] {
+  const pieces: string[] = [];
+  for (let at = 0; at === 0 || at < line.length; at += maxLine) pieces.push(line.slice(at, at + maxLine));
+  return pieces;
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}

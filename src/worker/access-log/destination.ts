@@ -1,0 +1,125 @@
+/** Where the lines go: pino's own destination, which merges what piles up. Nothing that happens to it stops the worker. */
+import { createRequire } from 'node:module';
+import { messageOf } from '../../errors.ts';
+import { openAnew, openLogFile } from '../../ipc/log-file.ts';
+
+/** Bytes that wait for a slow disk or reader before lines are dropped. */
+const maxBuffered = 4 * 1024 * 1024;
+/** Milliseconds that the exit waits for a reader that does not read. */
+const lastMoment = 500;
+
+/** The part of pino's destination (sonic-boom) that is used here. */
+interface Stream {
+  write(line: string): boolean;
+  flush(done?: (error?: Error | null) => void): void;
+  flushSync(): void;
+  destroy(): void;
+  on(event: 'error' | 'drop' | 'drain', listener: (error: unknown) => void): unknown;
+}
+
+interface Pino {
+  destination(options: object): Stream;
+}
+
+export class Destination {
+  readonly #target: string | number;
+  readonly #pino: Pino;
+  #stream: Stream | null;
+  /** Of files that were left, and are still written to. */
+  readonly #left = new Set<Stream>();
+  /** Those that could not be written the last time. */
+  readonly #failing = new WeakSet<Stream>();
+  #retryUntil = Number.POSITIVE_INFINITY;
+  /** What was not told yet. */
+  #lost = 0;
+  #reason: string | null = null;
+
+  /** @param target a path, or a descriptor that is open */
+  constructor(target: string | number) {
+    this.#target = target;
+    // Where there is no access log, workers have nothing of it.
+    this.#pino = createRequire(import.meta.url)('pino') as Pino;
+    // Before the one that pino adds.
+    process.on('exit', () => this.#end());
+    this.#stream = this.#open();
+  }
+
+  write(line: string): void {
+    if (this.#stream === null) this.#lost += 1;
+    else this.#stream.write(line);
+  }
+
+  /** @returns what went wrong since the last call, and how many lines it took */
+  takeTrouble(): { readonly lines: number; readonly reason: string } | null {
+    const lines = this.#lost;
+    const reason = this.#reason;
+    this.#lost = 0;
+    this.#reason = null;
+    return lines === 0 && reason === null ? null : { lines, reason: reason ?? 'it is not written as fast as it grows' };
+  }
+
+  /** Goes on in a new file of the same name: what was written before is in the old one, whole. */
+  reopen(): void {
+    if (typeof this.#target === 'number') return;
+    const old = this.#stream;
+    const next = this.#open();
+    // Better the old file than none.
+    if (next === null && old !== null) return;
+    this.#stream = next;
+    if (old === null) return;
+    this.#left.add(old);
+    old.flush(() => {
+      old.destroy();
+      this.#left.delete(old);
+    });
+  }
+
+  /** @returns once what was written is with the kernel, or could not be for a while */
+  async flush(): Promise<void> {
+    const all = [...this.#left, ...(this.#stream === null ? [] : [this.#stream])];
+    const flushed = all.map((stream) => new Promise<void>((resolve) => stream.flush(() => resolve())));
+    const patience = new Promise((resolve) => setTimeout(resolve, lastMoment).unref());
+    await Promise.race([Promise.all(flushed), patience]);
+  }
+
+  #open(): Stream | null {
+    let dest: number;
+    try {
+      dest = typeof this.#target === 'number' ? openAnew(this.#target) : openLogFile(this.#target, 'access log');
+    } catch (error) {
+      this.#reason = messageOf(error);
+      return null;
+    }
+    const stream = this.#pino.destination({
+      dest,
+      sync: false,
+      minLength: 1,
+      maxLength: maxBuffered,
+      retryEAGAIN: () => performance.now() < this.#retryUntil,
+    });
+    // What could not be written waits, and is tried again with the next line.
+    stream.on('error', (error) => {
+      this.#reason = messageOf(error);
+      this.#failing.add(stream);
+    });
+    stream.on('drain', () => this.#failing.delete(stream));
+    stream.on('drop', () => {
+      this.#lost += 1;
+    });
+    return stream;
+  }
+
+  #end(): void {
+    this.#retryUntil = performance.now() + lastMoment;
+    for (const stream of [...this.#left, ...(this.#stream === null ? [] : [this.#stream])]) {
+      try {
+        // On a full disk it would try for ever.
+        if (!this.#failing.has(stream)) stream.flushSync();
+      } catch {
+        // EPIPE, EAGAIN: the line is lost, the exit is not.
+      }
+      // pino would flush it once more.
+      stream.destroy();
+    }
+  }
+}

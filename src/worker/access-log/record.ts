@@ -1,0 +1,137 @@
+/** One request as the access log sees it, and how much of a response's body was sent. */
+import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
+import { sentHead } from '../../ipc/node-internals.ts';
+import type { Connection, StreamInFlight } from '../requests.ts';
+
+/** What both kinds of line are made of. */
+export interface AccessRecord {
+  readonly remote: string;
+  readonly method: string;
+  readonly url: string;
+  /** `HTTP/1.1` */
+  readonly protocol: string;
+  readonly status: number;
+  /** Of the body; `null` where it is not known. */
+  readonly bytes: number | null;
+  readonly milliseconds: number;
+  readonly isAborted: boolean;
+  readonly requestHeader: (name: string) => string | null;
+  readonly responseHeader: (name: string) => string | null;
+}
+
+/** As nginx has it: the client closed the request before there was a response. */
+const clientClosed = 499;
+const sizeKey = Symbol('prefork.size');
+
+interface Sized {
+  [sizeKey]?: number;
+}
+
+/** Has every response remember how much was written to it. */
+export function countBodies(): void {
+  const { prototype } = ServerResponse;
+  for (const name of ['write', 'end'] as const) {
+    const original = prototype[name] as (this: ServerResponse, ...args: unknown[]) => unknown;
+    const counting = function (this: ServerResponse & Sized, chunk?: unknown, encoding?: unknown): unknown {
+      const size = sizeOf(chunk, encoding);
+      if (size > 0) this[sizeKey] = (this[sizeKey] ?? 0) + size;
+      // biome-ignore lint/complexity/noArguments: handed on as they came
+      return Reflect.apply(original, this, arguments);
+    };
+    Object.defineProperty(counting, 'name', { value: name });
+    Object.defineProperty(prototype, name, { value: counting, writable: true, configurable: true });
+  }
+}
+
+function sizeOf(chunk: unknown, encoding: unknown): number {
+  if (typeof chunk === 'string')
+    return Buffer.byteLength(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8');
+  return chunk instanceof Uint8Array ? chunk.byteLength : 0;
+}
+
+export function recordOf(
+  request: IncomingMessage,
+  response: ServerResponse,
+  connection: Connection,
+  milliseconds: number,
+  isAborted: boolean,
+): AccessRecord {
+  const hasBody = request.method !== 'HEAD' && response.statusCode !== 204 && response.statusCode !== 304;
+  return {
+    remote: remoteOf(connection),
+    method: request.method ?? '',
+    url: urlOf(request),
+    protocol: `HTTP/${request.httpVersion}`,
+    status: isAborted && !response.headersSent ? clientClosed : response.statusCode,
+    bytes: hasBody ? ((response as Sized)[sizeKey] ?? 0) : 0,
+    milliseconds,
+    isAborted,
+    requestHeader: (name) => headerText(request.headers[name]),
+    responseHeader: (name) => headerText(response.getHeader(name)) ?? headOf(response, name),
+  };
+}
+
+/** Of a connection that became something else. */
+export function upgradeRecordOf(request: IncomingMessage, connection: Connection, milliseconds: number): AccessRecord {
+  return {
+    remote: remoteOf(connection),
+    method: request.method ?? '',
+    url: urlOf(request),
+    protocol: `HTTP/${request.httpVersion}`,
+    status: 101,
+    bytes: Math.max(0, connection.socket.bytesWritten - (connection.upgraded?.written ?? 0)),
+    milliseconds,
+    isAborted: false,
+    requestHeader: (name) => headerText(request.headers[name]),
+    responseHeader: () => null,
+  };
+}
+
+export function streamRecordOf(
+  stream: ServerHttp2Stream,
+  about: StreamInFlight,
+  request: Http2ServerRequest | null,
+  connection: Connection,
+  milliseconds: number,
+): AccessRecord {
+  const sent: Readonly<Record<string, unknown>> = stream.sentHeaders ?? {};
+  const length = Number(sent['content-length']);
+  const received: Readonly<Record<string, unknown>> = request?.headers ?? about.headers;
+  return {
+    remote: remoteOf(connection),
+    method: about.method,
+    url: about.url,
+    protocol: 'HTTP/2.0',
+    status: Number(sent[':status'] ?? clientClosed),
+    bytes: Number.isFinite(length) ? length : null,
+    milliseconds,
+    isAborted: false,
+    requestHeader: (name) => headerText(received[name]),
+    responseHeader: (name) => headerText(sent[name]),
+  };
+}
+
+function remoteOf({ raw }: Connection): string {
+  const address = raw.remoteAddress;
+  // A unix socket's peer has none; an IPv4 client of an IPv6 socket is known by its own.
+  return address === undefined ? '-' : address.replace(/^::ffff:(?=\d)/, '');
+}
+
+/** Express shortens `url` where a router is mounted. */
+function urlOf(request: IncomingMessage): string {
+  const { originalUrl } = request as { originalUrl?: unknown };
+  return typeof originalUrl === 'string' ? originalUrl : (request.url ?? '');
+}
+
+/** What Node added itself, or the app gave to writeHead(), is in the head alone. */
+function headOf(response: ServerResponse, name: string): string | null {
+  const lines = sentHead(response).split('\r\n').slice(1);
+  const line = lines.find((each) => each.slice(0, name.length + 1).toLowerCase() === `${name}:`);
+  return line === undefined ? null : line.slice(name.length + 1).trim();
+}
+
+function headerText(value: unknown): string | null {
+  if (value === undefined || value === null) return null;
+  return Array.isArray(value) ? value.join(', ') : String(value as string | number);
+}
