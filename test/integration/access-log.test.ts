@@ -98,7 +98,10 @@ describe('a line', () => {
 
 describe('an id', () => {
   it('is taken or made, and is the same for app, client and log', async (t) => {
-    const s = await start(t, ['--access-log-format', 'json'], { app: fixture('access-log/echo-headers.cjs') });
+    const s = await start(t, ['--access-log-format', 'json'], {
+      app: fixture('access-log/echo-headers.cjs'),
+      workers: 1,
+    });
     const given = await request(s.target, '/', { headers: { 'x-request-id': 'abc-1' } });
     const made = await request(s.target, '/');
     const forged = await request(s.target, '/', { headers: { 'x-request-id': 'a"b c' } });
