@@ -4,6 +4,12 @@ import type { Fleet } from '../core/model.ts';
 import { Notifier, pingEvery } from '../master/systemd.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
+/** Milliseconds that the end of the process may wait for systemd. */
+const usualPatience = 1_000;
+const handoverPatience = 15_000;
+/** Milliseconds for systemd to know its new main process. */
+const sayAgainAfter = 2_000;
+
 export interface ServiceManagerOptions {
   /** The environment as the master was started with. */
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -22,11 +28,14 @@ export class ServiceManager {
   /** The reload that was last said to be under way; `null` where none is. */
   #reload: number | null = null;
   #status = '';
+  /** The master before us, whose child we are; `null` once we are the service manager's own, and it knows. */
+  #parent: number | null;
   #pings: NodeJS.Timeout | null = null;
 
   constructor(options: ServiceManagerOptions) {
     this.#options = options;
     this.#isMain = options.isMain ?? true;
+    this.#parent = this.#isMain ? null : process.ppid;
     this.#notifier = new Notifier({ env: options.env, warn: (message) => options.logger().warn(message) });
     if (this.#isMain) this.#startPings();
   }
@@ -38,9 +47,9 @@ export class ServiceManager {
 
   onTurn(fleet: Fleet): void {
     if (!this.#notifier.isOn || !this.#isMain) return;
-    const status = statusText(fleet);
-    if (status !== this.#status) this.#notifier.status(status);
-    this.#status = status;
+    this.#becomeOwn(fleet);
+    // Two masters that speak at the same time may be heard in any order: from here on the new one does.
+    if (fleet.upgrade.state !== 'ready') this.#tellStatus(statusText(fleet));
     if (fleet.stopping !== null) {
       if (!this.#isStopping) this.#notifier.transition('STOPPING');
       this.#isStopping = true;
@@ -56,19 +65,40 @@ export class ServiceManager {
    */
   mainpid(pid: number): void {
     const isMain = pid === process.pid;
+    if (!isMain) this.#notifier.forget();
     if (this.#isMain || isMain) this.#notifier.mainpid(pid);
     this.#isMain = isMain;
     this.#stopPings();
     if (!isMain) return;
     this.#startPings();
     this.#status = '';
+    // Where the main process alone is heard, that was not us yet.
+    setTimeout(() => {
+      this.#status = '';
+    }, sayAgainAfter).unref();
     if (this.#isReady) this.#notifier.transition('READY');
   }
 
   /** The process ends next; what is to be told is told before. */
   async end(): Promise<void> {
     this.#stopPings();
-    await this.#notifier.end();
+    // Where systemd does not know of the new master yet, the end of this one is the end of the service to it.
+    await this.#notifier.end(this.#isMain ? usualPatience : handoverPatience);
+  }
+
+  /**
+   * A main process that is not its own child systemd does not wait for: at a stop it would send TERM and KILL at once.
+   * The child of the master before us was no child of systemd's; once that master is gone we are.
+   */
+  #becomeOwn({ stopping }: Fleet): void {
+    if (this.#parent === null || process.ppid === this.#parent || stopping !== null) return;
+    this.#parent = null;
+    this.#notifier.becomeOwn();
+  }
+
+  #tellStatus(status: string): void {
+    if (status !== this.#status) this.#notifier.status(status);
+    this.#status = status;
   }
 
   #followReload({ reload }: Fleet): void {
@@ -87,7 +117,10 @@ export class ServiceManager {
     const { env, isMain = true } = this.#options;
     // Who takes over has the environment of who was asked.
     const every = pingEvery(isMain ? env : { ...env, WATCHDOG_PID: undefined }, process.pid);
-    if (every !== null && this.#notifier.isOn) this.#pings = setInterval(() => this.#notifier.ping(), every).unref();
+    if (every === null || !this.#notifier.isOn) return;
+    this.#pings = setInterval(() => this.#notifier.ping(), every).unref();
+    // Who takes over does not know how long ago the last one was.
+    this.#notifier.ping();
   }
 
   #stopPings(): void {
@@ -98,18 +131,28 @@ export class ServiceManager {
 
 /** One line for `systemctl status`. */
 export function statusText(fleet: Fleet): string {
-  const { generation, lastReload, reload, start, stopping, wanted, workers } = fleet;
+  const { generation, stopping, wanted, workers } = fleet;
   if (stopping !== null) return `stopping, ${workers.length} ${workers.length === 1 ? 'worker' : 'workers'} left`;
   if (fleet.dormant) return 'dormant: no workers, the sockets are kept';
   // While workers are replaced there may be more of them for a moment.
   const ready = Math.min(wanted, workers.filter(isReady).length);
-  const prefix =
-    start === 'starting' ? 'starting, ' : reload.state === 'idle' ? '' : `reload ${reload.reload} under way, `;
-  const failed = lastReload !== null && lastReload.verdict !== 'completed' && reload.state === 'idle';
-  const suffix = failed
-    ? `; reload ${lastReload.reload} ${verdicts[lastReload.verdict]}: ${lastReload.reason ?? ''}`
-    : '';
-  return `${prefix}${ready}/${wanted} workers ready, generation ${generation}${suffix}`;
+  return `${underWay(fleet)}${ready}/${wanted} workers ready, generation ${generation}${failures(fleet)}`;
+}
+
+function underWay({ reload, start, upgrade, upgrades }: Fleet): string {
+  if (start === 'starting') return 'starting, ';
+  if (upgrade.state !== 'none') return `upgrade ${upgrades} under way, `;
+  return reload.state === 'idle' ? '' : `reload ${reload.reload} under way, `;
+}
+
+/** What went wrong last, until it goes well. */
+function failures({ lastReload, lastUpgrade, reload, upgrade }: Fleet): string {
+  let text = '';
+  if (lastReload !== null && lastReload.verdict !== 'completed' && reload.state === 'idle')
+    text += `; reload ${lastReload.reload} ${verdicts[lastReload.verdict]}: ${lastReload.reason ?? ''}`;
+  if (lastUpgrade?.verdict === 'failed' && upgrade.state === 'none')
+    text += `; upgrade ${lastUpgrade.upgrade} failed, nothing was changed: ${lastUpgrade.reason ?? ''}`;
+  return text;
 }
 
 const verdicts = {

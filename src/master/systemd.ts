@@ -22,7 +22,12 @@ const maxStatus = 400;
 export type Transition = 'READY' | 'RELOADING' | 'STOPPING';
 
 /** What of it only the latest counts. */
-type Latest = 'STATUS' | 'WATCHDOG' | 'MAINPID';
+type Latest = 'STATUS' | 'WATCHDOG';
+
+type Done = (problem: Error | string | null) => void;
+
+/** In the place of a transition: see {@link Notifier.becomeOwn}. */
+const adoption: readonly string[] = ['MAINPID=', 'twice'];
 
 export interface NotifierOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -54,7 +59,9 @@ export class Notifier {
     if (this.#isOff) return;
     // Who begins anew, or stops, has nothing to say any more of what has not been told yet. The first READY is told.
     if (to !== 'READY')
-      this.#transitions = this.#transitions.slice(0, to === 'RELOADING' && isReady(this.#transitions[0]) ? 1 : 0);
+      this.#transitions = this.#transitions.filter(
+        (each, index) => isMainpid(each) || (to === 'RELOADING' && index === 0 && isReady(each)),
+      );
     this.#transitions.push(to === 'RELOADING' ? ['RELOADING=1', `MONOTONIC_USEC=${monotonic()}`] : [`${to}=1`]);
     this.#schedule(0);
   }
@@ -69,9 +76,27 @@ export class Notifier {
     this.#set('WATCHDOG', '1', 0);
   }
 
-  /** Another process is the service's main one from now on. */
+  /** Which process is the service's main one from now on. */
   mainpid(pid: number): void {
-    this.#set('MAINPID', String(pid), 0);
+    if (this.#isOff) return;
+    this.#transitions.push([`MAINPID=${pid}`]);
+    this.#schedule(0);
+  }
+
+  /**
+   * Has systemd look anew at whose child we are. It does so only where MAINPID changes: for a moment the main process is
+   * a helper, which then says that we are.
+   */
+  becomeOwn(): void {
+    if (this.#isOff) return;
+    this.#transitions.push(adoption);
+    this.#schedule(0);
+  }
+
+  /** What has not been told yet is of no use any more. */
+  forget(): void {
+    this.#transitions = [];
+    this.#latest.clear();
   }
 
   /** Waits until everything is told, but not for long: nobody ends later because systemd does not listen. */
@@ -110,14 +135,15 @@ export class Notifier {
     this.#timer = null;
     if (this.#isOff || this.#child !== null) return;
     const transition = this.#transitions.shift() ?? [];
-    const latest = this.#latest;
-    this.#latest = new Map();
+    const latest = transition === adoption ? new Map<Latest, string>() : this.#latest;
+    if (transition !== adoption) this.#latest = new Map();
     const words = [...transition, ...[...latest].map(([name, value]) => `${name}=${value}`)];
     if (words.length === 0) {
       this.#onIdle?.();
       return;
     }
-    this.#run(words, (problem) => {
+    const run = transition === adoption ? this.#adopt.bind(this) : this.#run.bind(this, words);
+    run((problem) => {
       this.#child = null;
       if (problem === null) {
         this.#retry = 0;
@@ -129,25 +155,41 @@ export class Notifier {
     });
   }
 
-  #run(words: readonly string[], done: (problem: Error | string | null) => void): void {
+  #run(words: readonly string[], done: Done): void {
+    this.#child = this.#spawn(program, words, done);
+  }
+
+  /** See {@link becomeOwn}. The messenger speaks in its parent's name where it is root: that has to be who is main. */
+  #adopt(done: Done): void {
+    const script = `read -r _ && ${program} "MAINPID=$1"; exit $?`;
+    const helper = this.#spawn('/bin/sh', ['-c', script, 'sh', String(process.pid)], done);
+    this.#child = helper;
+    if (helper?.pid === undefined) return;
+    this.#spawn(program, [`MAINPID=${helper.pid}`], (problem) => {
+      // Without its word the helper ends in vain.
+      helper.stdin?.end(problem === null ? '\n' : '');
+    });
+  }
+
+  #spawn(file: string, args: readonly string[], done: Done): ChildProcess | null {
     const { env } = this.#options;
     let said = '';
     let isDone = false;
-    const settle = (problem: Error | string | null) => {
+    const settle: Done = (problem) => {
       if (isDone) return;
       isDone = true;
       done(problem);
     };
     try {
-      const child = spawn(program, words, {
-        stdio: ['ignore', 'ignore', 'pipe'],
+      const child = spawn(file, args, {
+        stdio: ['pipe', 'ignore', 'pipe'],
         // MANAGERPID is how it tells a user's own manager from a parent.
         env: { NOTIFY_SOCKET: env.NOTIFY_SOCKET, MANAGERPID: env.MANAGERPID, PATH: env.PATH ?? '/usr/bin:/bin' },
         cwd: '/',
         timeout: patience,
         killSignal: 'SIGKILL',
       });
-      this.#child = child;
+      child.stdin.on('error', () => {});
       child.stderr.on('error', () => {});
       child.stderr.on('data', (chunk) => {
         if (said.length < maxStatus) said += String(chunk);
@@ -156,8 +198,10 @@ export class Notifier {
       child.on('close', (code, signal) =>
         settle(code === 0 ? null : oneLine(said.trim() || `it ended with ${signal ?? code}`)),
       );
+      return child;
     } catch (error) {
-      settle(error instanceof Error ? error : new Error(String(error)));
+      setImmediate(() => settle(error instanceof Error ? error : new Error(String(error))));
+      return null;
     }
   }
 
@@ -175,6 +219,10 @@ export class Notifier {
     this.#retry = Math.min(longestRetry, this.#retry === 0 ? firstRetry : this.#retry * 2);
     this.#timer = setTimeout(() => this.#send(), this.#retry).unref();
   }
+}
+
+function isMainpid(transition: readonly string[]): boolean {
+  return transition[0]?.startsWith('MAINPID=') === true;
 }
 
 function isReady(transition: readonly string[] | undefined): boolean {

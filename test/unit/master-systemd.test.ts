@@ -51,13 +51,29 @@ describe('SDN-01 the notifier', () => {
     notifier.ping();
     notifier.ping();
     notifier.transition('READY');
-    notifier.mainpid(7);
     await stays('one at a time', () => told().length === 1, 300);
     open();
     await until('the rest', () => told().length === 3);
-    assert.deepEqual(withoutStamp(told()), ['READY=1', 'RELOADING=1 M STATUS=c WATCHDOG=1 MAINPID=7', 'READY=1']);
+    assert.deepEqual(withoutStamp(told()), ['READY=1', 'RELOADING=1 M STATUS=c WATCHDOG=1', 'READY=1']);
     await notifier.end();
     assert.equal(told().length, 3);
+  });
+
+  it('tells of each main process in its turn, and nothing that is to be forgotten', async (t) => {
+    const { env, told, open } = fake(t, true);
+    const notifier = new Notifier({ env, warn });
+    notifier.transition('READY');
+    await until('the first', () => told().length === 1);
+    notifier.transition('RELOADING');
+    notifier.status('old');
+    notifier.ping();
+    notifier.forget();
+    for (const pid of [7, 8]) notifier.mainpid(pid);
+    notifier.transition('RELOADING');
+    notifier.transition('STOPPING');
+    open();
+    await notifier.end(30_000);
+    assert.deepEqual(told(), ['READY=1', 'MAINPID=7', 'MAINPID=8', 'STOPPING=1']);
   });
 
   it('leaves out the pairs nobody waits for any more, never the first READY, and everything before STOPPING', async (t) => {
@@ -160,6 +176,13 @@ describe('the service manager', () => {
       '2/2 workers ready, generation 1',
     );
     assert.equal(statusText(fleet({ dormant: true, workers: [] })), 'dormant: no workers, the sockets are kept');
+    const upgrade = { state: 'starting', since: 0, deadline: 0, readySince: null, byHand: false } as const;
+    assert.equal(statusText(fleet({ upgrade, upgrades: 2 })), 'upgrade 2 under way, 2/2 workers ready, generation 1');
+    const lastUpgrade = { verdict: 'failed', upgrade: 2, pid: null, reason: 'it exited', duration: 1 } as const;
+    assert.equal(
+      statusText(fleet({ lastUpgrade })),
+      '2/2 workers ready, generation 1; upgrade 2 failed, nothing was changed: it exited',
+    );
     const stopping = { kind: 'graceful', deadline: 0, listening: false, acceptUntil: 0, status: 0 } as const;
     assert.equal(statusText(fleet({ stopping, workers: [ready(1)] })), 'stopping, 1 worker left');
   });

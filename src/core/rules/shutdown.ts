@@ -22,11 +22,18 @@ export function shutdown(turn: Turn): void {
       turn.drain(worker, phase.reason, stopping.deadline, phase.quick);
     }
   }
-  // A new master that is to end with us is seen out.
-  if (turn.fleet.workers.length === 0 && turn.fleet.upgrade.state !== 'ending') {
-    turn.change({ exited: true });
-    turn.do({ type: 'exit', status: stopping.status, reason: null });
-  }
+  if (turn.fleet.workers.length > 0 || othersStay(turn, stopping.kind, stopping.deadline)) return;
+  turn.change({ exited: true });
+  turn.do({ type: 'exit', status: stopping.status, reason: null });
+}
+
+/**
+ * A new master that is to end with us is seen out, and so is the one before us that still has clients: to a service
+ * manager the service ends with us, and it kills who is left.
+ */
+function othersStay(turn: Turn, kind: 'graceful' | 'quick', deadline: number): boolean {
+  const { predecessor, upgrade } = turn.fleet;
+  return upgrade.state === 'ending' || (predecessor === 'leaves' && kind === 'graceful' && !turn.due(deadline));
 }
 
 /** A reload under way has its verdict too: before the rollout it has changed nothing, in the middle of it it stops. */
