@@ -1,0 +1,166 @@
+/** Two masters of one service: what each makes of signals, and of the other's end; Gunicorn's manual dance. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { assertClean, assertLog } from '../support/invariants.ts';
+import { startLoad } from '../support/load/child.ts';
+import { fourKinds, table, total } from '../support/load/mix.ts';
+import { startService as start, stopService as stop } from '../support/masters.ts';
+import { isAlive } from '../support/proc.ts';
+import { request, requestJson } from '../support/request.ts';
+import { stays, until } from '../support/until.ts';
+
+const timeout = 120_000;
+
+describe('two masters', { timeout }, () => {
+  it('UPG-04: one upgrade at a time, from either side, refused in one line', async (t) => {
+    const service = await start(t);
+    const { s, masters } = service;
+    const old = masters.current();
+    s.set('boot', 'slow:1500');
+    masters.signal('SIGUSR2');
+    await masters.waitForLine(/^upgrade 1 started/);
+    masters.signal('SIGUSR2');
+    await masters.waitForLine(/^upgrade refused: one is under way$/);
+    await masters.until('pidfile.2', () => masters.pid(true) !== null);
+    masters.signal('SIGWINCH', old);
+    await masters.until('the new one to be ready', () => masters.workers(old).length === 0);
+    const second = masters.pid(true) ?? 0;
+    masters.signal('SIGUSR2', second);
+    await masters.waitForLine(/^upgrade refused: the master before this one is still there$/);
+    masters.signal('SIGTERM', old);
+    assert.equal(await masters.replaced(old), second);
+    await stop(service);
+  });
+
+  it('the old one is killed half way: the new one goes on', async (t) => {
+    const service = await start(t);
+    const { s, masters } = service;
+    const old = masters.current();
+    s.set('boot', 'slow:2000');
+    masters.signal('SIGUSR2');
+    await masters.until('pidfile.2', () => masters.pid(true) !== null);
+    const second = masters.pid(true) ?? 0;
+    process.kill(old, 'SIGKILL');
+    // Nobody accepts for a moment; nobody is refused either.
+    const answer = await request(s.target, '/pid', { timeout: 30_000 });
+    assert.equal(answer.status, 200);
+    assert.equal(await masters.replaced(old), second);
+    assert.equal(masters.pid(true), null);
+    await masters.waitForLine(/^ready: 2 workers/, 2);
+    const status = (await until('the control socket', () =>
+      requestJson({ socketPath: join(s.dir, 'app.ctl') }, '/status'),
+    )) as { pid: number };
+    assert.equal(status.pid, second);
+    s.set('boot', 'ok');
+    await masters.upgrade();
+    await masters.stop();
+    await assertClean(s, { code: null, gone: [masters.pidfile, join(s.dir, 'app.ctl')], leftWithin: 5_000 });
+  });
+
+  it('a TERM before the new one is ready stops the service, the new one with it', async (t) => {
+    const service = await start(t);
+    const { s, masters } = service;
+    s.set('boot', 'slow:3000');
+    masters.signal('SIGUSR2');
+    await masters.until('pidfile.2', () => masters.pid(true) !== null);
+    masters.signal('SIGTERM');
+    await masters.gone();
+    await assertClean(s, { gone: [masters.pidfile, `${masters.pidfile}.2`, join(s.dir, 'app.ctl')] });
+  });
+
+  it('a HUP while the new one boots is its to do: the old one still leaves', async (t) => {
+    const service = await start(t);
+    const { s, masters } = service;
+    const old = masters.current();
+    s.set('boot', 'slow:1000');
+    masters.signal('SIGUSR2');
+    await masters.until('pidfile.2', () => masters.pid(true) !== null);
+    masters.signal('SIGHUP', old);
+    await masters.replaced(old);
+    await masters.waitForLine(/^reload 1 done/);
+    await stop(service);
+  });
+});
+
+describe("UPG-03 Gunicorn's manual dance", { timeout }, () => {
+  it('forward: USR2, WINCH the old, TERM the old', async (t) => {
+    const service = await start(t);
+    const { s, masters } = service;
+    const load = startLoad(t, { target: s.target, groups: fourKinds });
+    await load.answered(20);
+    const old = masters.current();
+    masters.signal('SIGUSR2');
+    await masters.until('pidfile.2', () => masters.pid(true) !== null);
+    const second = masters.pid(true) ?? 0;
+    masters.signal('SIGWINCH', old);
+    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
+    assert.deepEqual([masters.pid(), masters.pid(true)], [old, second], "pidfile and pidfile.2 are Gunicorn's");
+    await stays('the old one', () => isAlive(old), 500);
+    await load.further(20);
+    masters.signal('SIGTERM', old);
+    assert.equal(await masters.replaced(old), second);
+    assert.equal(masters.pid(true), null);
+    await load.further(20);
+    const report = await load.stop();
+    assert.equal(total(report).failed, 0, table(report));
+    await stop(service);
+  });
+
+  it('back: USR2, WINCH the old, HUP the old, TERM the new', async (t) => {
+    const service = await start(t);
+    const { s, masters } = service;
+    const load = startLoad(t, { target: s.target, groups: fourKinds });
+    await load.answered(20);
+    const old = masters.current();
+    masters.signal('SIGUSR2');
+    await masters.until('pidfile.2', () => masters.pid(true) !== null);
+    const second = masters.pid(true) ?? 0;
+    masters.signal('SIGWINCH', old);
+    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
+    masters.signal('SIGHUP', old);
+    await masters.until('the old one to serve', () => masters.workers(old).length === 2);
+    await masters.waitForLine(/^reload 1 done/);
+    masters.signal('SIGTERM', second);
+    await masters.until('the end of the new one', () => !isAlive(second));
+    assert.deepEqual([masters.pid(), masters.pid(true)], [old, null]);
+    await load.further(20);
+    // And forward after all.
+    await masters.upgrade();
+    const report = await load.stop();
+    assert.equal(total(report).failed, 0, table(report));
+    await stop(service);
+  });
+
+  it('a new one that ends while the old one waits: the old one serves again by itself', async (t) => {
+    const service = await start(t);
+    const { masters } = service;
+    const old = masters.current();
+    masters.signal('SIGUSR2');
+    await masters.until('pidfile.2', () => masters.pid(true) !== null);
+    const second = masters.pid(true) ?? 0;
+    masters.signal('SIGWINCH', old);
+    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
+    process.kill(second, 'SIGKILL');
+    await masters.until('the old one to serve', () => masters.workers(old).length === 2);
+    assert.deepEqual([masters.pid(), masters.pid(true)], [old, null]);
+    assertLog(service.s);
+    await stop(service);
+  });
+
+  it('TERM to the old one before the new one is ready: the new one goes on, and clients wait for it', async (t) => {
+    const service = await start(t);
+    const { s, masters } = service;
+    const old = masters.current();
+    s.set('boot', 'slow:1500');
+    masters.signal('SIGUSR2');
+    await masters.until('pidfile.2', () => masters.pid(true) !== null);
+    const second = masters.pid(true) ?? 0;
+    masters.signal('SIGWINCH', old);
+    masters.signal('SIGTERM', old);
+    assert.equal(await masters.replaced(old), second);
+    assert.equal((await request(s.target, '/pid', { timeout: 30_000 })).status, 200);
+    await masters.until('its workers', () => masters.workers(second).length === 2);
+    await stop(service);
+  });
+});

@@ -1,0 +1,123 @@
+/** A service whose master is replaced: which process is the master now, and what it holds. */
+
+import { randomUUID } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { assertClean } from './invariants.ts';
+import { childrenOf, isAlive } from './proc.ts';
+import { type Supervisor, type SupervisorOptions, startSupervisor } from './supervisor.ts';
+import { until } from './until.ts';
+
+export interface Service {
+  readonly s: Supervisor;
+  readonly masters: Masters;
+}
+
+/** Starts a service of two workers, unless told, with `app.pid` and `app.ctl` in its folder. */
+export async function startService(t: TestContext, options: ServiceOptions = {}): Promise<Service> {
+  const { args = [], ownWorkers = false, ...rest } = options;
+  const pid = rest.cwd === undefined ? 'app.pid' : join(tmpdir(), `prefork-upgrade-${randomUUID()}.pid`);
+  const s = await startSupervisor(t, { ...(ownWorkers ? {} : { workers: 2 }), ...rest, args: ['--pid', pid, ...args] });
+  await s.waitReady(30_000);
+  return { s, masters: new Masters(s, pid) };
+}
+
+export interface ServiceOptions extends SupervisorOptions {
+  /** The number of workers is the configuration's. */
+  readonly ownWorkers?: boolean;
+}
+
+/** Stops it; everything ended well, whoever was the last master. @param allow lines of the log that are expected */
+export async function stopService({ s, masters }: Service, allow?: RegExp): Promise<void> {
+  await masters.stop();
+  const { pidfile } = masters;
+  await assertClean(s, {
+    gone: [pidfile, `${pidfile}.2`, pidfile.replace(/pid$/, 'ctl')],
+    leftWithin: 1_000,
+    ...(allow === undefined ? {} : { allow }),
+  });
+}
+
+export class Masters {
+  readonly supervisor: Supervisor;
+  readonly pidfile: string;
+
+  constructor(supervisor: Supervisor, name = 'app.pid') {
+    this.supervisor = supervisor;
+    this.pidfile = isAbsolute(name) ? name : join(supervisor.dir, name);
+  }
+
+  /** Whom the pidfile names, or `<pidfile>.2`. */
+  pid(second = false): number | null {
+    const path = second ? `${this.pidfile}.2` : this.pidfile;
+    return existsSync(path) ? Number(readFileSync(path, 'utf8')) : null;
+  }
+
+  current(): number {
+    const pid = this.pid();
+    if (pid === null) throw new Error(`there is no ${this.pidfile}`);
+    return pid;
+  }
+
+  signal(signal: NodeJS.Signals, pid = this.current()): void {
+    process.kill(pid, signal);
+  }
+
+  /** The log lines that match, of all masters: they share one stderr. */
+  lines(match: RegExp): readonly string[] {
+    return this.supervisor.log.filter(({ msg }) => match.test(msg)).map(({ msg }) => msg);
+  }
+
+  async waitForLine(match: RegExp, count = 1, within = 30_000): Promise<void> {
+    await this.#until(`${count} times the log line ${String(match)}`, () => this.lines(match).length >= count, within);
+  }
+
+  async until(what: string, condition: () => boolean, within = 30_000): Promise<void> {
+    await this.#until(what, condition, within);
+  }
+
+  workers(pid = this.current()): number[] {
+    return childrenOf(pid)
+      .filter(({ title }) => title.startsWith('prefork: worker'))
+      .map((child) => child.pid);
+  }
+
+  /** Waits until another master is in charge, and this one gone. @returns the pid of the new one */
+  async replaced(old: number, within = 30_000): Promise<number> {
+    await this.#until(
+      `another master than ${old}`,
+      () => this.pid() !== null && this.pid() !== old && !isAlive(old),
+      within,
+    );
+    return this.current();
+  }
+
+  /** One whole upgrade. */
+  async upgrade(within = 30_000): Promise<number> {
+    const old = this.current();
+    this.signal('SIGUSR2', old);
+    return await this.replaced(old, within);
+  }
+
+  /** Stops the service, whoever is its master, and waits until no process of it is left. */
+  async stop(within = 30_000): Promise<void> {
+    this.signal('SIGTERM');
+    await this.gone(within);
+  }
+
+  async gone(within = 30_000): Promise<void> {
+    const { supervisor } = this;
+    await this.#until('the end of every process', () => supervisor.processesLeft().length === 0, within);
+    await supervisor.waitExit(within);
+  }
+
+  async #until(what: string, condition: () => boolean, within: number): Promise<void> {
+    const { supervisor } = this;
+    await until(what, condition, { within }).catch((error: unknown) => {
+      const left = supervisor.processesLeft().map(({ pid, parent, title }) => `${pid} (of ${parent}) ${title}`);
+      throw new Error(`${String(error)}\nprocesses: ${left.join(', ')}\n${supervisor.describe()}`, { cause: error });
+    });
+  }
+}
