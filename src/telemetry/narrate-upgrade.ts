@@ -31,7 +31,9 @@ export function narrateUpgrade(event: Event, { upgrade, upgrades, successor, ...
       if (upgrade.state === 'starting')
         return line('error', `upgrade ${upgrades} failed, nothing was changed: ${event.reason}`, { pid: successor });
       if (upgrade.state === 'ready' && before.stopping === null)
-        return line('error', `the new master is gone, this one serves again: ${event.reason}`, { pid: successor });
+        return before.dormant
+          ? line('error', `the new master is gone, this one serves again: ${event.reason}`, { pid: successor })
+          : line('info', `the new master is gone, this one serves on: ${event.reason}`, { pid: successor });
       return line('info', 'the new master is gone', { pid: successor });
     case 'predecessorYielded':
       return line('info', 'this master has taken over, the one before it leaves');
