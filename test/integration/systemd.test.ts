@@ -1,7 +1,7 @@
 /** Catalogue groups SDN and BIND-07 without systemd: its side of NOTIFY_SOCKET and of LISTEN_FDS is played here. */
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
-import { mkdtempSync, readdirSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -206,6 +206,27 @@ describe('BIND-07 passed sockets', () => {
     await next.waitReady();
     await next.stop();
     assert.equal(next.exit?.code, 0, next.describe());
+  });
+
+  it('may be unix sockets: their paths are the service manager’s', async (t) => {
+    const dir = mkdtempSync(join(tmpdir(), 'prefork-test-'));
+    const path = join(dir, 'passed.sock');
+    const handle = bindHandle(path, -1, -1, null, 0);
+    assert.ok(typeof handle !== 'number');
+    t.after(() => {
+      handle.close();
+      rmSync(dir, { recursive: true, force: true });
+    });
+    const before = statSync(path);
+    for (let start = 1; start <= 2; start += 1) {
+      const s = await startPassed(t, [handle.fd], { workers: 1 });
+      await s.waitReady();
+      await s.reload();
+      assert.equal((await request({ socketPath: path }, '/pid')).status, 200);
+      await stopClean(s);
+      const after = statSync(path);
+      assert.deepEqual([after.ino, after.mode], [before.ino, before.mode]);
+    }
   });
 
   it('can be left by a reload, and served again by the next', async (t) => {
