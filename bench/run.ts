@@ -37,6 +37,7 @@ for (const contender of all) {
 const present = (list: readonly Contender[]): Contender[] => list.filter((each) => !reasons.has(each));
 
 const { bare, cluster, clusterNone, preforkShared, preforkPerWorker, pm2, gunicorn, puma } = contenders;
+const { preforkQuiet, preforkMetrics, preforkText, preforkJson } = contenders;
 const scenarios = {
   throughput: {
     heading: `Keep-alive throughput, ${cores} workers`,
@@ -49,6 +50,20 @@ const scenarios = {
           workers: cores,
         },
         quick ? 2 : 5,
+      ),
+  },
+  observability: {
+    heading: `What metrics and the access log cost: keep-alive, ${cores} workers`,
+    run: () =>
+      throughput(
+        {
+          title: 'observability',
+          contenders: present([clusterNone, preforkQuiet, preforkMetrics, preforkText, preforkJson]),
+          rounds,
+          workers: cores,
+        },
+        quick ? 2 : 5,
+        preforkQuiet,
       ),
   },
   connections: {

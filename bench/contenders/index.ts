@@ -9,6 +9,8 @@ import { type Contender, runVariable, serving, startProcess } from './contender.
 const apps = join(root, 'bench/apps');
 const app = join(apps, 'app.cjs');
 const bin = join(root, 'bin/prefork.js');
+/** Where a line of it costs what it costs elsewhere, and nothing is kept. */
+const accessLog = join(tmpdir(), 'prefork-bench-access.log');
 /** Threads of the servers that use them, enough for every slow client of the reload scenario. */
 const threads = 32;
 
@@ -40,18 +42,17 @@ function cluster(policy: 'rr' | 'none'): Contender {
   };
 }
 
-function prefork(queues: 'shared' | 'per-worker'): Contender {
+function prefork(name: string, args: readonly string[]): Contender {
   return {
-    name: `prefork, ${queues}`,
+    name: `prefork, ${name}`,
     unavailable: async () => (existsSync(join(root, 'dist/cli/main.js')) ? null : 'not built: npm run build'),
     version: () => (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version,
     start: (port, workers) =>
-      startProcess(
-        process.execPath,
-        [bin, app, '-b', `127.0.0.1:${port}`, '-w', String(workers), '--queues', queues],
-        port,
-        { cwd: tmpdir(), env: environment(port), reloadSignal: 'SIGHUP' },
-      ),
+      startProcess(process.execPath, [bin, app, '-b', `127.0.0.1:${port}`, '-w', String(workers), ...args], port, {
+        cwd: tmpdir(),
+        env: environment(port),
+        reloadSignal: 'SIGHUP',
+      }),
   };
 }
 
@@ -146,8 +147,12 @@ export const contenders = {
   bare,
   cluster: cluster('rr'),
   clusterNone: cluster('none'),
-  preforkShared: prefork('shared'),
-  preforkPerWorker: prefork('per-worker'),
+  preforkShared: prefork('shared', ['--queues', 'shared']),
+  preforkPerWorker: prefork('per-worker', ['--queues', 'per-worker']),
+  preforkQuiet: prefork('no metrics', ['--no-metrics']),
+  preforkMetrics: prefork('metrics', []),
+  preforkText: prefork('metrics, access log', ['--access-log', accessLog]),
+  preforkJson: prefork('metrics, access log as JSON', ['--access-log', accessLog, '--access-log-format', 'json']),
   pm2,
   gunicorn,
   puma,

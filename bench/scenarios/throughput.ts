@@ -18,16 +18,20 @@ interface Rate {
 const keptConnections = 32;
 const openConnections = 64;
 
-export async function throughput(plan: Plan, seconds: number): Promise<string> {
+export async function throughput(
+  plan: Plan,
+  seconds: number,
+  reference: Contender = contenders.clusterNone,
+): Promise<string> {
   const rounds = await runRounds(plan, (port) =>
     withCpu(port, () => measureThroughput(port, seconds, keptConnections)),
   );
   const rows = [...rounds].map(([contender, results]) => [
-    ...rateColumns(rounds, contender, contenders.clusterNone),
+    ...rateColumns(rounds, contender, reference),
     show(spread(results.map((each) => each.p99)), 1),
     String(results.reduce((sum, each) => sum + each.errors, 0)),
   ]);
-  return markdownTable([...rateHeads('requests/s', contenders.clusterNone), 'p99, ms', 'errors'], rows);
+  return markdownTable([...rateHeads('requests/s', reference), 'p99, ms', 'errors'], rows);
 }
 
 export async function connections(plan: Plan, seconds: number): Promise<string> {

@@ -57,10 +57,14 @@ export function declareFlags(yargs: Argv): Argv {
   return yargs.options(options) as Argv;
 }
 
-/** Writes `-w4` and `-w=4` as `--workers=4`: yargs would take `-wabc` for four options. */
+const switches = new Set(withFlag.filter((name) => settingOf(name).kind.type === 'boolean').map(flagOf));
+
+/** Writes `-w4` and `-w=4` as `--workers=4`: yargs would take `-wabc` for four options; and `--no-x` as `--x=false`. */
 export function spellOut(words: readonly string[]): string[] {
   const end = [...words, '--'].indexOf('--');
   return words.map((word, index) => {
+    const [, off = ''] = index < end ? (/^--no-([a-z-]+)$/.exec(word) ?? []) : [];
+    if (switches.has(off)) return `--${off}=false`;
     const [, short = '', value = ''] = index < end ? (/^-([a-z])=?([\s\S]+)$/i.exec(word) ?? []) : [];
     const long = longFlags.get(short);
     return long === undefined ? word : `--${long}=${value}`;

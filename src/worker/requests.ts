@@ -101,6 +101,7 @@ export class Traffic {
   #bytes = { received: 0, sent: 0 };
   /** Of pipelined requests only: else the connection knows. */
   readonly #starts = new WeakMap<ServerResponse, number>();
+  #hasPipelined = false;
   /** Health checks that the app has not seen. */
   readonly #ownAnswers = new WeakSet<ServerResponse>();
 
@@ -154,7 +155,7 @@ export class Traffic {
 
   /** @returns when its request began, of `performance.now()` */
   startOf(response: ServerResponse, connection: Connection): number {
-    return this.#starts.get(response) ?? connection.requestAt;
+    return (this.#hasPipelined ? this.#starts.get(response) : undefined) ?? connection.requestAt;
   }
 
   isOwnAnswer(response: ServerResponse): boolean {
@@ -255,6 +256,7 @@ export class Traffic {
       // Pipelined: the connection knows when its newest request began, and there are older ones.
       if (current !== null && !this.#starts.has(current)) this.#starts.set(current, connection.requestAt);
       this.#starts.set(response, now);
+      this.#hasPipelined = true;
     }
     connection.requestAt = now;
     if (this.listener !== null || current !== response) connection.newest = response;

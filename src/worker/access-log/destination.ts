@@ -5,6 +5,9 @@ import { openAnew, openLogFile } from '../../ipc/log-file.ts';
 
 /** Bytes that wait for a slow disk or reader before lines are dropped. */
 const maxBuffered = 4 * 1024 * 1024;
+/** Lines are written when there are so many bytes of them, or when the oldest has waited this long, milliseconds. */
+const batch = 8 * 1024;
+const flushAfter = 50;
 /** Milliseconds that the exit waits for a reader that does not read. */
 const lastMoment = 500;
 
@@ -14,7 +17,7 @@ interface Stream {
   flush(done?: (error?: Error | null) => void): void;
   flushSync(): void;
   destroy(): void;
-  on(event: 'error' | 'drop' | 'drain', listener: (error: unknown) => void): unknown;
+  on(event: 'error' | 'drop' | 'drain', listener: (what: unknown) => void): unknown;
 }
 
 interface Pino {
@@ -29,6 +32,9 @@ export class Destination {
   readonly #left = new Set<Stream>();
   /** Those that could not be written the last time. */
   readonly #failing = new WeakSet<Stream>();
+  /** Lines that the stream has not been given yet. */
+  #pending = '';
+  #isDue = false;
   #retryUntil = Number.POSITIVE_INFINITY;
   /** What was not told yet. */
   #lost = 0;
@@ -45,8 +51,25 @@ export class Destination {
   }
 
   write(line: string): void {
-    if (this.#stream === null) this.#lost += 1;
-    else this.#stream.write(line);
+    if (this.#stream === null) {
+      this.#lost += 1;
+      return;
+    }
+    this.#pending += line;
+    if (this.#pending.length >= batch) this.#handOver();
+    if (this.#isDue) return;
+    this.#isDue = true;
+    setTimeout(() => {
+      this.#isDue = false;
+      this.#handOver();
+    }, flushAfter).unref();
+  }
+
+  /** Many lines at once: what the stream does for each costs more than the line. */
+  #handOver(): void {
+    if (this.#pending === '') return;
+    this.#stream?.write(this.#pending);
+    this.#pending = '';
   }
 
   /** @returns what went wrong since the last call, and how many lines it took */
@@ -61,6 +84,7 @@ export class Destination {
   /** Goes on in a new file of the same name: what was written before is in the old one, whole. */
   reopen(): void {
     if (typeof this.#target === 'number') return;
+    this.#handOver();
     const old = this.#stream;
     const next = this.#open();
     // Better the old file than none.
@@ -76,6 +100,7 @@ export class Destination {
 
   /** @returns once what was written is with the kernel, or could not be for a while */
   async flush(): Promise<void> {
+    this.#handOver();
     const all = [...this.#left, ...(this.#stream === null ? [] : [this.#stream])];
     const flushed = all.map((stream) => new Promise<void>((resolve) => stream.flush(() => resolve())));
     const patience = new Promise((resolve) => setTimeout(resolve, lastMoment).unref());
@@ -103,14 +128,15 @@ export class Destination {
       this.#failing.add(stream);
     });
     stream.on('drain', () => this.#failing.delete(stream));
-    stream.on('drop', () => {
-      this.#lost += 1;
+    stream.on('drop', (lines) => {
+      this.#lost += String(lines).split('\n').length - 1;
     });
     return stream;
   }
 
   #end(): void {
     this.#retryUntil = performance.now() + lastMoment;
+    this.#handOver();
     for (const stream of [...this.#left, ...(this.#stream === null ? [] : [this.#stream])]) {
       try {
         // On a full disk it would try for ever.

@@ -115,7 +115,8 @@ export function streamRecordOf(
 function remoteOf({ raw }: Connection): string {
   const address = raw.remoteAddress;
   // A unix socket's peer has none; an IPv4 client of an IPv6 socket is known by its own.
-  return address === undefined ? '-' : address.replace(/^::ffff:(?=\d)/, '');
+  if (address === undefined) return '-';
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
 }
 
 /** Express shortens `url` where a router is mounted. */

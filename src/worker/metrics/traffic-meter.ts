@@ -35,6 +35,7 @@ export class TrafficMeter implements Watcher {
   /** By route, then by method and status in one number. */
   readonly #series = new Map<string, Map<number, Counts>>();
   #fresh: Counts[] = [];
+  #latest: Counts | null = null;
   #size = 0;
   #aborted = 0;
   #last = { accepted: 0, received: 0, sent: 0, upgrades: new Map<string, number>() };
@@ -89,7 +90,12 @@ export class TrafficMeter implements Watcher {
   }
 
   #count(method: string | undefined, status: number, route: string | null, milliseconds: number): void {
-    const counts = this.#countsOf(method ?? '', status, route ?? noRoute);
+    // Most often it is the same kind as the one before.
+    let counts = this.#latest;
+    if (counts === null || counts.status !== status || counts.method !== method || counts.route !== route) {
+      counts = this.#countsOf(method ?? '', status, route ?? noRoute);
+      this.#latest = counts;
+    }
     const seconds = milliseconds / 1_000;
     let bucket = 0;
     while (bucket < durationBounds.length && seconds > (durationBounds[bucket] ?? 0)) bucket += 1;
