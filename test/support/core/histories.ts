@@ -5,7 +5,7 @@ import type { Policy } from '../../../src/core/model.ts';
 import { messageOf } from '../../../src/errors.ts';
 import { type Behaviour, wellBehaved } from './process.ts';
 import { renderAction, renderEvent } from './render.ts';
-import { type SimulatedTurn, Simulator } from './simulator.ts';
+import { type SimulatedTurn, Simulator, type SuccessorFate } from './simulator.ts';
 
 /** Histories per property; a night's worth: `PREFORK_PROPERTY_RUNS=20000`. */
 export const numRuns = Number(process.env.PREFORK_PROPERTY_RUNS ?? 80);
@@ -25,6 +25,7 @@ const policy: fc.Arbitrary<Partial<Policy>> = fc.record({
   drainDelay: fc.constantFrom(0, 0, 700),
   minReady: fc.constantFrom(0, 0, 500),
   progressDeadline: fc.constantFrom(5_000, 60_000),
+  upgradeTimeout: fc.constantFrom(100, 1_500),
   rollbackWindow: fc.constantFrom(0, 5_000),
   maxMemory: fc.constantFrom(0, 100e6),
   maxBootFailures: fc.constantFrom(0, 0, 0, 6),
@@ -97,6 +98,7 @@ const order: fc.Arbitrary<Event> = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom<Event>({ type: 'scaled', by: 1 }, { type: 'scaled', by: -1 }) },
   { weight: 1, arbitrary: fc.integer({ min: -1, max: 9 }).map((to): Event => ({ type: 'resized', to })) },
   { weight: 1, arbitrary: fc.constant<Event>({ type: 'dismissed' }) },
+  { weight: 2, arbitrary: fc.constant<Event>({ type: 'upgradeRequested' }) },
   { weight: 1, arbitrary: fc.constantFrom(null, 0, 1, 9).map((slot): Event => ({ type: 'recycleRequested', slot })) },
   { weight: 1, arbitrary: fc.constant<Event>({ type: 'reopenRequested' }) },
   {
@@ -122,6 +124,8 @@ export const histories = fc.record({
     fc.constantFrom<Partial<Policy> | string>({}, {}, { workers: 2 }, { workers: 4, maxSurge: 2 }, 'broken'),
     { maxLength: 10 },
   ),
+  /** One that takes over ends the history: see the scenarios. */
+  upgrades: fc.array(fc.constantFrom<SuccessorFate>('fails', 'hangs', 'dies'), { maxLength: 6 }),
   orders: fc.array(fc.record({ at: fc.integer({ min: 0, max: turmoil }), event: order }), { maxLength: 12 }),
   facts: fc.array(fc.record({ at: fc.integer({ min: 0, max: turmoil }), event: id.chain(factAbout) }), {
     maxLength: 6,
@@ -142,6 +146,7 @@ export function play(history: History, onTurn: (turn: SimulatedTurn) => void = (
     behaviour: (worker, _generation, now) =>
       now > turmoil ? wellBehaved : (history.behaviours[worker - 1] ?? wellBehaved),
     prepare: (reload) => (sim.now > turmoil ? {} : (history.reloads[reload - 1] ?? {})),
+    successor: (upgrade) => history.upgrades[upgrade - 1] ?? 'fails',
     onTurn,
   });
   sim.at(0, () => sim.post({ type: 'ticked' }));

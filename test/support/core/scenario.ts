@@ -8,6 +8,7 @@
  *     process 4 boot=300 drain=hang      how the process of worker 4 behaves; `process *` is everybody
  *     generation 2 fails=1               how all processes of a generation behave
  *     reload 1 workers=5                 what a reload's config says; `reload 1 fails the config is broken`
+ *     upgrade 1 fails                    what becomes of a new master: takesOver, fails, hangs, dies
  *     at 1s HUP                          `at 1s 50 x HUP`
  *     at 2s worker 3 is killed           see `commands` for all of them
  *     until 5s
@@ -16,7 +17,7 @@ import type { Event } from '../../../src/core/events.ts';
 import type { Policy } from '../../../src/core/model.ts';
 import { type Behaviour, wellBehaved } from './process.ts';
 import { renderAction, renderEvent } from './render.ts';
-import { defaultPolicy, Simulator } from './simulator.ts';
+import { defaultPolicy, Simulator, type SuccessorFate } from './simulator.ts';
 
 export interface Story {
   /** Everything above the dashes. */
@@ -35,6 +36,7 @@ interface Script {
   readonly byId: Map<string, Partial<Behaviour>>;
   readonly byGeneration: Map<number, Partial<Behaviour>>;
   readonly reloads: Map<number, Partial<Policy> | string>;
+  readonly upgrades: Map<number, SuccessorFate>;
   readonly timed: { readonly at: number; readonly times: number; readonly command: string }[];
   until: number;
 }
@@ -42,7 +44,7 @@ interface Script {
 /** Plays a story. @returns what happened, one thing a line */
 export function play(text: string): string {
   const script = parse(text);
-  const { policy, queueCount, byId, byGeneration, reloads } = script;
+  const { policy, queueCount, byId, byGeneration, reloads, upgrades } = script;
   const lines: string[] = [];
   const sim = new Simulator({
     policy,
@@ -54,6 +56,7 @@ export function play(text: string): string {
       ...byId.get(String(id)),
     }),
     prepare: (reload) => reloads.get(reload) ?? {},
+    successor: (upgrade) => upgrades.get(upgrade) ?? 'takesOver',
     onTurn: ({ now, events, actions }) => {
       const told = [
         ...events.map(renderEvent),
@@ -90,6 +93,7 @@ function parse(text: string): Script {
     byId: new Map(),
     byGeneration: new Map(),
     reloads: new Map(),
+    upgrades: new Map(),
     timed: [],
     until: 0,
   };
@@ -103,6 +107,7 @@ function parse(text: string): Script {
     else if (word === 'generation') script.byGeneration.set(Number(first), behaviourOf(rest));
     else if (word === 'reload')
       script.reloads.set(Number(first), tail.startsWith('fails ') ? tail.slice(6) : policyOf(rest));
+    else if (word === 'upgrade') script.upgrades.set(Number(first), tail as SuccessorFate);
     else if (word === 'at') script.timed.push({ at: millis(first), ...repeated(tail) });
     else if (word === 'until') script.until = millis(first);
     else throw new Error(`not understood: ${line}`);
@@ -124,8 +129,6 @@ const signals: Readonly<Record<string, Event>> = {
   WINCH: { type: 'dismissed' },
   USR1: { type: 'reopenRequested' },
   USR2: { type: 'upgradeRequested' },
-  'the new master is ready': { type: 'successorReadied' },
-  'the new master has taken over': { type: 'successorTook' },
   'the new master is gone': { type: 'successorGone', reason: 'exited with code 1' },
   'recycle all': { type: 'recycleRequested', slot: null },
 };

@@ -45,6 +45,8 @@ export interface SimulatorOptions {
   readonly prepare?: (reload: number) => Partial<Policy> | string;
   /** Milliseconds that a `prepare` takes. */
   readonly prepareTime?: number;
+  /** What becomes of a new master. */
+  readonly successor?: (upgrade: number) => SuccessorFate;
   /** Milliseconds between heartbeats. */
   readonly beatEvery?: number;
   /** Milliseconds from a fact to the turn that takes it in, together with all that came meanwhile. */
@@ -52,6 +54,9 @@ export interface SimulatorOptions {
   readonly jitter?: () => number;
   readonly onTurn?: (turn: SimulatedTurn) => void;
 }
+
+/** `takesOver` boots in 300 ms; `fails` after 200; `hangs` says nothing; `dies` as soon as it is ready. */
+export type SuccessorFate = 'takesOver' | 'fails' | 'hangs' | 'dies';
 
 interface Item {
   readonly at: number;
@@ -147,6 +152,15 @@ export class Simulator implements World {
       case 'prepare':
         this.#prepare(action.reload);
         return;
+      case 'upgrade':
+        this.#succeed(this.#options.successor?.(action.upgrade) ?? 'takesOver');
+        return;
+      case 'yield':
+        this.at(this.now + 10, () => this.post({ type: 'successorTook' }));
+        return;
+      case 'abandon':
+        this.at(this.now + 100, () => this.post({ type: 'successorGone', reason: 'it was told to end' }));
+        return;
       default:
     }
   }
@@ -156,6 +170,15 @@ export class Simulator implements World {
     const process = new SimulatedProcess(id, this, behaviour);
     this.processes.set(id, process);
     process.start();
+  }
+
+  #succeed(fate: SuccessorFate): void {
+    this.post({ type: 'successorSpawned', pid: 1_000 });
+    const gone = (at: number) =>
+      this.at(at, () => this.post({ type: 'successorGone', reason: 'it exited with code 1' }));
+    if (fate === 'fails') gone(this.now + 200);
+    if (fate === 'takesOver' || fate === 'dies') this.at(this.now + 300, () => this.post({ type: 'successorReadied' }));
+    if (fate === 'dies') gone(this.now + 305);
   }
 
   #prepare(reload: number): void {
