@@ -108,6 +108,8 @@ export default defineConfig({
   // envFile: '.env',
   // What a new master may take to be ready at an upgrade (prefork upgrade, SIGUSR2).
   // upgradeTimeout: '2m',
+  // USR2 only starts the new master, and WINCH and TERM to the old one do the rest.
+  // upgradeByHand: false,
 
   // logLevel: 'info',
   // 'auto' is pretty on a terminal, JSON lines otherwise.

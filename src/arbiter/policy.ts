@@ -21,6 +21,7 @@ export function policyFrom(settings: Settings): Policy {
     maxMemory: settings.maxMemory,
     maxBootFailures: settings.maxBootFailures,
     upgradeTimeout: settings.upgradeTimeout,
+    upgradeByHand: settings.upgradeByHand,
   };
 }
 

@@ -43,7 +43,7 @@ export async function helpText(columns: number): Promise<string> {
       [
         'prefork [app] [options] [-- app arguments]        serve',
         'prefork check [app] [options]                     check the configuration, serve nothing',
-        'prefork status|reload|stop|scale|recycle|workers|config|reopen   steer a running service; each has --help',
+        'prefork status|reload|upgrade|stop|scale|recycle|workers|config|reopen   steer a running service; each has --help',
         'prefork init                                      write a supervisor.config.ts',
       ].join('\n'),
     )

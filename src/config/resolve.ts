@@ -157,6 +157,7 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
     daemon: get('daemon', false),
     envFile,
     upgradeTimeout: get('upgradeTimeout', 120_000),
+    upgradeByHand: get('upgradeByHand', false),
     logLevel: get('logLevel', 'info'),
     logFormat: get('logFormat', 'auto'),
     configFile: draft.configFile,

@@ -98,6 +98,7 @@ export interface Settings {
   readonly envFile: string | null;
   /** Milliseconds. */
   readonly upgradeTimeout: number;
+  readonly upgradeByHand: boolean;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   readonly logFormat: 'auto' | 'pretty' | 'json';
   /** The config file in use, absolute, or `null`. */

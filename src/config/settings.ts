@@ -383,6 +383,12 @@ export const settings = {
     group: 'Process',
     doc: 'Time in which a new master must be ready at an upgrade (SIGUSR2)',
   },
+  upgradeByHand: {
+    kind: { type: 'boolean' },
+    default: 'false',
+    group: 'Process',
+    doc: "An upgrade leaves the old master to the operator's WINCH and TERM, as Gunicorn does",
+  },
 } as const satisfies Readonly<Record<string, Setting>>;
 
 export type SettingName = keyof typeof settings;

@@ -107,6 +107,7 @@ export interface UserConfig {
   daemon?: boolean;
   envFile?: string;
   upgradeTimeout?: Time;
+  upgradeByHand?: boolean;
   logLevel?: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   logFormat?: 'auto' | 'pretty' | 'json';
 }

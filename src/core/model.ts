@@ -132,6 +132,7 @@ export interface Policy {
   readonly maxBootFailures: number;
   /** What a new master may take to be ready. */
   readonly upgradeTimeout: number;
+  readonly upgradeByHand: boolean;
 }
 
 /** Why a worker could not boot, as far as it could tell: `load` is an app that cannot even be loaded. */
@@ -177,11 +178,14 @@ export interface ReloadOutcome {
   readonly duration: number;
 }
 
-/** The progress of an upgrade, as the master that is to be replaced sees it. `byHand`: an operator does the rest of it. */
+/**
+ * The progress of an upgrade, as the master that is to be replaced sees it. `byHand`: an operator does the rest of it;
+ * `dismissed`: and has said already that our workers are to leave.
+ */
 export type Upgrade =
   | { readonly state: 'none' }
   /** A reload that is under way ends first. */
-  | { readonly state: 'asked'; readonly since: number; readonly byHand: boolean }
+  | { readonly state: 'asked'; readonly since: number; readonly byHand: boolean; readonly dismissed: boolean }
   /** The new master boots its fleet. */
   | {
       readonly state: 'starting';
@@ -190,6 +194,7 @@ export type Upgrade =
       /** Since when its whole fleet is ready. */
       readonly readySince: number | null;
       readonly byHand: boolean;
+      readonly dismissed: boolean;
     }
   /** It serves, and our workers leave; without an operator's hand the master follows them. */
   | {

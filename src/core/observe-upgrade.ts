@@ -22,7 +22,11 @@ export function observeUpgrade(fleet: Fleet, event: UpgradeEvent, now: number): 
   switch (event.type) {
     case 'upgradeRequested':
       return upgradeRefusal(fleet) === null
-        ? { ...fleet, upgrades: fleet.upgrades + 1, upgrade: { state: 'asked', since: now, byHand: false } }
+        ? {
+            ...fleet,
+            upgrades: fleet.upgrades + 1,
+            upgrade: { state: 'asked', since: now, byHand: fleet.policy.upgradeByHand, dismissed: false },
+          }
         : fleet;
     case 'successorSpawned':
       return { ...fleet, successor: event.pid };
@@ -68,17 +72,14 @@ export function completed(fleet: Fleet, now: number): Fleet {
  * still stay until there are others.
  */
 export function observeDismissed(fleet: Fleet): Fleet {
-  const { state } = fleet.upgrade;
-  return state === 'asked' || state === 'starting' ? withHand(fleet) : { ...withHand(fleet), dormant: true };
-}
-
-/** The operator wants workers here although a new master serves: it is not left by itself any more. */
-export function byHand(fleet: Fleet): Fleet {
-  return fleet.upgrade.state === 'ready' ? withHand(fleet) : fleet;
-}
-
-function withHand(fleet: Fleet): Fleet {
   const { upgrade } = fleet;
-  if (upgrade.state === 'none' || upgrade.state === 'ending') return fleet;
-  return { ...fleet, upgrade: { ...upgrade, byHand: true } };
+  return upgrade.state === 'asked' || upgrade.state === 'starting'
+    ? { ...fleet, upgrade: { ...upgrade, byHand: true, dismissed: true } }
+    : { ...byHand(fleet), dormant: true };
+}
+
+/** The operator says what becomes of this master although a new one serves: it does not leave by itself any more. */
+export function byHand(fleet: Fleet): Fleet {
+  const { upgrade } = fleet;
+  return upgrade.state === 'ready' ? { ...fleet, upgrade: { ...upgrade, byHand: true } } : fleet;
 }

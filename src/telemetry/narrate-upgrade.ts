@@ -21,7 +21,7 @@ export function narrateUpgrade(event: Event, { upgrade, upgrades, successor, ...
       return line('info', `upgrade ${upgrades} started: the new master has pid ${event.pid}`, { pid: event.pid });
     case 'successorReadied':
       return upgrade.state === 'starting'
-        ? line('info', `upgrade ${upgrades}: the new master is ready${upgrade.byHand ? byHandNext : ''}`, {
+        ? line('info', `upgrade ${upgrades}: the new master is ready${nextByHand(upgrade)}`, {
             pid: successor,
           })
         : null;
@@ -44,8 +44,12 @@ export function narrateUpgrade(event: Event, { upgrade, upgrades, successor, ...
   }
 }
 
-const byHandNext =
-  '; our workers leave, and the rest is up to you: TERM this one, or HUP this one and TERM the new one';
+/** What is left to the operator. */
+function nextByHand({ byHand, dismissed }: Extract<Fleet['upgrade'], { state: 'starting' }>): string {
+  if (!byHand) return '';
+  const ours = dismissed ? 'our workers leave' : 'both serve; WINCH this one for its workers to leave';
+  return `; ${ours}, and the rest is up to you: TERM this one, or HUP this one and TERM the new one`;
+}
 
 export function narrateAbandon({ upgrade, reason }: Extract<Action, { type: 'abandon' }>): Line {
   const message = `upgrade ${upgrade} failed, nothing was changed: ${reason}; the new master is ended`;
@@ -59,7 +63,7 @@ export function dismissal({ upgrade }: Fleet): string {
     case 'starting':
       return 'the upgrade goes on by hand: our workers leave when the new master is ready';
     case 'ready':
-      return 'the upgrade goes on by hand: this master stays until it is told to stop';
+      return 'the upgrade goes on by hand: our workers leave, and this master stays until it is told to stop';
     default:
       return 'all workers retire, the sockets stay (HUP brings workers back)';
   }

@@ -107,6 +107,32 @@ describe("UPG-03 Gunicorn's manual dance", { timeout }, () => {
     await stop(service);
   });
 
+  it('at leisure, with upgradeByHand: both serve until the old one is told to go', async (t) => {
+    const service = await start(t, { args: ['--upgrade-by-hand'] });
+    const { s, masters } = service;
+    const load = startLoad(t, { target: s.target, groups: fourKinds });
+    await load.answered(20);
+    const old = masters.current();
+    masters.signal('SIGUSR2');
+    await masters.waitForLine(/^upgrade 1: the new master is ready; both serve/);
+    const second = masters.pid(true) ?? 0;
+    await stays('both', () => masters.workers(old).length === 2 && masters.workers(second).length === 2, 500);
+    await load.heardFrom([...masters.workers(old), ...masters.workers(second)]);
+    masters.signal('SIGTERM', second);
+    await masters.waitForLine(/^the new master is gone, this one serves on/);
+    assert.deepEqual([masters.pid(), masters.pid(true)], [old, null]);
+    masters.signal('SIGUSR2');
+    await masters.waitForLine(/^upgrade 2: the new master is ready/);
+    const third = masters.pid(true) ?? 0;
+    masters.signal('SIGWINCH', old);
+    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
+    masters.signal('SIGTERM', old);
+    assert.equal(await masters.replaced(old), third);
+    const report = await load.stop();
+    assert.equal(total(report).failed, 0, table(report));
+    await stop(service);
+  });
+
   it('back: USR2, WINCH the old, HUP the old, TERM the new', async (t) => {
     const service = await start(t);
     const { s, masters } = service;

@@ -272,7 +272,8 @@ describe('CFG-04 a setting that is taken out of the file', () => {
       readyQuorum: 2, drainDelay: 1, rejectWhileDraining: true, keepAlive: 9, metrics: false, routeLabel() {},
       statsd: 'localhost', statsdPrefix: 'p', statsdTags: { a: 1 }, accessLog: '-', accessLogFormat: 'json',
       errorLog: 'a.log', captureOutput: true, user: 'nobody', group: 'nogroup', umask: '027', socketOwner: 'nobody',
-      daemon: true, envFile: 'a.env', upgradeTimeout: 9 };`;
+      daemon: true, envFile: 'a.env', upgradeTimeout: 9,
+      upgradeByHand: true };`;
     const cwd = project(t, { [file]: 'export default {}', 'sub/app.cjs': '', 'a.env': 'B=2' });
     const bare = await load(cwd);
     write(cwd, { [file]: everything });

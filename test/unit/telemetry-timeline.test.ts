@@ -22,6 +22,7 @@ const policy: Policy = {
   maxMemory: 0,
   maxBootFailures: 0,
   upgradeTimeout: 120_000,
+  upgradeByHand: false,
 };
 
 function worker(id: number, phase: Phase): Worker {

@@ -14,7 +14,7 @@ export function upgrade(turn: Turn): void {
   else if (state.state === 'ready') leave(turn, state);
 }
 
-function begin(turn: Turn, { since, byHand }: Extract<Upgrade, { state: 'asked' }>): void {
+function begin(turn: Turn, { since, byHand, dismissed }: Extract<Upgrade, { state: 'asked' }>): void {
   const { fleet, now } = turn;
   if (fleet.stopping !== null) {
     turn.fleet = failed({ ...fleet, upgrade: { state: 'none' } }, stopping, now - since, null);
@@ -22,7 +22,7 @@ function begin(turn: Turn, { since, byHand }: Extract<Upgrade, { state: 'asked' 
   }
   if (fleet.reload.state !== 'idle' || fleet.workers.some((worker) => isCandidate(fleet, worker))) return;
   const deadline = now + fleet.policy.upgradeTimeout;
-  turn.change({ upgrade: { state: 'starting', since, deadline, readySince: null, byHand } });
+  turn.change({ upgrade: { state: 'starting', since, deadline, readySince: null, byHand, dismissed } });
   turn.do({ type: 'upgrade', upgrade: fleet.upgrades });
 }
 
@@ -33,13 +33,13 @@ const stopping = 'the service is stopping';
 
 function judge(turn: Turn, state: Extract<Upgrade, { state: 'starting' }>): void {
   const { fleet } = turn;
-  const { since, deadline, readySince, byHand } = state;
+  const { since, deadline, readySince, byHand, dismissed } = state;
   if (readySince !== null && turn.due(readySince + fleet.policy.minReady) && (fleet.stopping === null || byHand)) {
     const { dormant: wasDormant, reloadPending: reload } = fleet;
     const until = turn.now + patience;
     turn.change({
       upgrade: { state: 'ready', since, deadline: until, taken: false, byHand, wasDormant },
-      dormant: true,
+      dormant: wasDormant || !byHand || dismissed,
       reloadPending: byHand && reload,
     });
     if (byHand) turn.fleet = completed(turn.fleet, turn.now);

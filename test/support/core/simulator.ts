@@ -22,6 +22,7 @@ export const defaultPolicy: Policy = {
   maxMemory: 0,
   maxBootFailures: 0,
   upgradeTimeout: 120_000,
+  upgradeByHand: false,
 };
 
 /** One turn of the master: what it took in, and what it decided. */
