@@ -176,7 +176,14 @@ describe('the service manager', () => {
       '2/2 workers ready, generation 1',
     );
     assert.equal(statusText(fleet({ dormant: true, workers: [] })), 'dormant: no workers, the sockets are kept');
-    const upgrade = { state: 'starting', since: 0, deadline: 0, readySince: null, byHand: false, dismissed: false } as const;
+    const upgrade = {
+      state: 'starting',
+      since: 0,
+      deadline: 0,
+      readySince: null,
+      byHand: false,
+      dismissed: false,
+    } as const;
     assert.equal(statusText(fleet({ upgrade, upgrades: 2 })), 'upgrade 2 under way, 2/2 workers ready, generation 1');
     const lastUpgrade = { verdict: 'failed', upgrade: 2, pid: null, reason: 'it exited', duration: 1 } as const;
     assert.equal(
