@@ -94,6 +94,16 @@ export class UpgradeError extends PreforkError {
   readonly code = 'PREFORK_UPGRADE';
 }
 
+/** The app itself is at fault: it cannot be loaded (`load`), or does not come to serve (`boot`). */
+export class AppError extends PreforkError {
+  readonly code = 'PREFORK_APP';
+  override readonly exitStatus: ExitStatus;
+  constructor(kind: 'load' | 'boot', message: string) {
+    super(message);
+    this.exitStatus = kind === 'load' ? exitStatus.appLoad : exitStatus.workerBoot;
+  }
+}
+
 /** A running service cannot be reached, or refuses what it is asked. */
 export class ControlError extends PreforkError {
   readonly code = 'PREFORK_CONTROL';

@@ -63,6 +63,11 @@ export class Failures {
     );
   }
 
+  /** Lines of the access log that could not be written, ever. */
+  get lostLines(): number {
+    return this.#lostLines;
+  }
+
   /** The same for all workers, most likely. */
   reportLogTrouble(worker: Worker, { lines, reason }: LogTrouble): void {
     this.#lostLines += lines;

@@ -91,6 +91,7 @@ export class Master {
     this.#failures = new Failures(logger, this.#timeline);
     this.#metrics = new Metrics({
       status: () => this.status(),
+      lostLines: () => ({ log: log.lost(), access: this.#failures.lostLines }),
       isCounting: () => this.#generations.current.metrics,
     });
     this.#statsd = new Statsd(

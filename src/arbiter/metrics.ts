@@ -13,6 +13,8 @@ import type { Witness } from './arbiter.ts';
 
 export interface MetricsSources {
   readonly status: () => Status;
+  /** Lines that could not be written, by log. */
+  readonly lostLines: () => Readonly<Record<'log' | 'access', number>>;
   /** Whether workers count their requests. */
   readonly isCounting: () => boolean;
 }
@@ -58,7 +60,13 @@ export class Metrics implements Witness {
   families(): Family[] {
     const status = this.#sources.status();
     const traffic = this.#sources.isCounting() ? [...this.#traffic.families(), ...activity(status)] : [];
-    return [...traffic, ...this.#supervisor.families(), ...state(status)];
+    const lost = Object.entries(this.#sources.lostLines()).map(([log, count]): [Labels, number] => [{ log }, count]);
+    return [
+      ...traffic,
+      ...this.#supervisor.families(),
+      family('counter', 'prefork_log_lines_lost_total', 'Lines that could not be written', lost),
+      ...state(status),
+    ];
   }
 
   async page(accept: string | undefined): Promise<Exposition> {

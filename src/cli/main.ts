@@ -64,12 +64,14 @@ async function run(argv: readonly string[], caller: Caller, predecessor: Predece
   await start(request, caller, predecessor);
 }
 
-/** Says what a start would say of the configuration, and starts nothing. */
+/** Says what a start would say of the configuration and of the app, and serves nothing. */
 async function check(request: LoadRequest): Promise<void> {
   const { loadSettings } = await import('../config/load.ts');
   const { noticesFor } = await import('../arbiter/notices.ts');
   const settings = await loadSettings(request);
-  for (const notice of noticesFor(settings)) console.error(`prefork: note: ${notice}`);
+  const { tryApp } = await import('../arbiter/trial.ts');
+  const notes = [...noticesFor(settings), ...(await tryApp(settings))];
+  for (const note of notes) console.error(`prefork: note: ${note}`);
   console.log(`OK: ${settings.workers} workers for ${settings.app.path}`);
 }
 

@@ -10,6 +10,8 @@ export interface Log {
   readonly logger: Logger;
   /** Goes on in a new file of the same name, or in another; where that fails it stays where it is, and says so. */
   reopen(path?: string | null): void;
+  /** Lines that could not be written, ever. */
+  lost(): number;
   /** Gives what is still buffered a moment to be written, and ends the log; never hangs on a reader that does not read. */
   flush(): Promise<void>;
 }
@@ -53,7 +55,9 @@ export async function openLog(options: LogOptions): Promise<Log> {
       logger.warn(`${messageOf(error)}; the log goes on where it was`);
     }
   };
-  return { logger, reopen, flush: () => output.end() };
+  output.onRecovered = (lost) =>
+    logger.warn({ lostLines: lost }, `the log could not be written for a while: ${lost} of its lines were lost`);
+  return { logger, reopen, lost: () => output.lost, flush: () => output.end() };
 }
 
 async function prettyPrinter(): Promise<(line: string) => string> {

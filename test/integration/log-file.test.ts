@@ -1,8 +1,10 @@
 /** `errorLog`: a file that logrotate may move away, truncate or make unwritable. LOG-01 to LOG-03. */
 import assert from 'node:assert/strict';
 import {
+  appendFileSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -12,8 +14,10 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it, type TestContext, test } from 'node:test';
+import { request } from '../support/request.ts';
 import { type Supervisor, startSupervisor } from '../support/supervisor.ts';
 import { until } from '../support/until.ts';
 
@@ -114,4 +118,47 @@ describe('errorLog', () => {
     }
     assert.equal(readFileSync(join(folder, 'victim'), 'utf8'), 'precious');
   });
+});
+
+test('RES-04: on a full disk the service lives, says so elsewhere, and the log goes on when there is room', async (t) => {
+  if (process.geteuid?.() !== 0) return t.skip('only root can mount a small disk');
+  const folder = mkdtempSync(join(tmpdir(), 'prefork-small-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const disk = join(folder, 'disk');
+  const wrapper = join(folder, 'node');
+  mkdirSync(disk);
+  // In a mount namespace of its own, which ends with it.
+  const inside = `mount -t tmpfs -o size=64k small "$0" && exec "${process.execPath}" "$@"`;
+  writeFileSync(wrapper, `#!/bin/sh\nexec unshare -m --propagation private sh -c '${inside}' "${disk}" "$@"\n`, {
+    mode: 0o755,
+  });
+  const s = await startSupervisor(t, { node: wrapper, workers: 1, args: ['--error-log', join(disk, 'app.log')] });
+  await s.waitServing();
+  const there = `/proc/${s.pid}/root${disk}`;
+  const log = (): string => readFileSync(`${there}/app.log`, 'utf8');
+  await until('the log', () => /ready: 1 workers/.test(log()), { within: 10_000 });
+  try {
+    for (;;) appendFileSync(`${there}/fill`, 'x'.repeat(4_096));
+  } catch {
+    // Full.
+  }
+  const before = log().length;
+  for (let reload = 1; reload <= 12; reload++) {
+    const [old] = s.workers();
+    s.signal('SIGHUP');
+    await until('a new worker', () => s.workers().length === 1 && s.workers()[0] !== old, { within: 20_000 });
+    assert.equal((await request(s.target, '/')).status, 200);
+  }
+  const complaints = s.stderr.text.match(/^prefork: the log .* cannot be written: .*ENOSPC/gm) ?? [];
+  assert.equal(complaints.length, 1, s.stderr.text);
+  assert.ok(log().length - before < 8_192);
+  rmSync(`${there}/fill`);
+  s.signal('SIGHUP');
+  await until('the log to go on', () => /could not be written for a while: 0 of its lines/.test(log()), {
+    within: 20_000,
+  });
+  // What waited is there: nothing was lost yet.
+  await until('all of the story', () => /reload 13 done/.test(log()), { within: 20_000 });
+  for (let reload = 1; reload <= 13; reload++) assert.match(log(), new RegExp(`reload ${reload} done`));
+  assert.equal((await s.stop()).code, 0);
 });

@@ -11,7 +11,11 @@ const read = (path: string): string => readFileSync(new URL(`../../config/${path
 /** Every name that a page can hold, with the samples of histograms, and its labels. */
 function known(): ReadonlyMap<string, ReadonlySet<string>> {
   const status = { listeners: [{ address: 'a', queues: 1, backlog: 1, waiting: 0 }], workers: [{ slot: 0 }] };
-  const metrics = new Metrics({ status: () => status as unknown as Status, isCounting: () => true });
+  const metrics = new Metrics({
+    status: () => status as unknown as Status,
+    isCounting: () => true,
+    lostLines: () => ({ log: 0, access: 0 }),
+  });
   metrics.onTurn({
     ...initialFleet({ workers: 1 } as Policy),
     lastReload: { verdict: 'completed', reload: 1, generation: 2, reason: null, duration: 1 },
