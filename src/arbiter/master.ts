@@ -109,6 +109,7 @@ export class Master {
         this.#health.spread(fleet);
         this.#outcomes.onTurn(fleet);
         this.#upgradeOutcomes.onTurn(fleet);
+        this.#succession.onTurn(fleet);
         this.#serviceManager.onTurn(fleet);
         this.#metrics.onTurn(fleet);
       },

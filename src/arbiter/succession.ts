@@ -2,9 +2,10 @@
  * Two masters of one service, one after the other: as the old one it starts the new one and leaves everything to it, as
  * the new one it takes everything over. What is decided about it is decided in the core.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
 import type { Event } from '../core/events.ts';
+import type { Fleet } from '../core/model.ts';
 import { messageOf } from '../errors.ts';
 import type { Listeners } from '../master/listeners.ts';
 import type { Command } from '../master/own-command.ts';
@@ -47,7 +48,10 @@ export class Succession {
   /** The new master has what is one master's at a time. */
   #isTaken = false;
   #onTaken: (() => void) | null = null;
+  /** An operator has said that this master stays, although the new one has taken over. */
+  #isStaying = false;
   #isInCharge: boolean;
+  #isStopping = false;
 
   constructor(options: SuccessionOptions) {
     this.#options = options;
@@ -71,9 +75,22 @@ export class Succession {
       (message) => this.#onPredecessor(message),
       () => {
         this.#options.post({ type: 'predecessorGone' });
+        this.#options.listeners.own();
         void this.#takeCharge();
       },
     );
+  }
+
+  /** Tells the other one what it has to know of our intentions. */
+  onTurn({ stopping, upgrade }: Fleet): void {
+    if (upgrade.state === 'ready' && upgrade.byHand && this.#isTaken && !this.#isStaying) {
+      this.#isStaying = true;
+      this.#successor?.send({ type: 'stays' });
+    }
+    // The old one is not to serve again after us; but where we give up, which nobody has told us to.
+    if (stopping === null || stopping.status !== 0 || this.#isStopping || !this.#isInCharge) return;
+    this.#isStopping = true;
+    this.#options.predecessor?.send({ type: 'stopping' });
   }
 
   /** All our workers are ready. */
@@ -91,6 +108,7 @@ export class Succession {
       return;
     }
     this.#isTaken = false;
+    this.#isStaying = false;
     listeners.share(true);
     const successor = new Successor({
       command,
@@ -144,6 +162,7 @@ export class Succession {
   #onSuccessor(message: UpgradeMessage): void {
     const { admin, control, post, serviceManager } = this.#options;
     if (message.type === 'ready') post({ type: 'successorReadied' });
+    if (message.type === 'stopping') post({ type: 'successorStopping' });
     if (message.type !== 'taken' || this.#isTaken) return;
     this.#isTaken = true;
     control.retire();
@@ -179,6 +198,7 @@ export class Succession {
         if (message.reload) post({ type: 'reloadRequested' });
       });
     }
+    if (message.type === 'stays') post({ type: 'predecessorStayed' });
     if (message.type === 'end') {
       predecessor?.send({ type: 'ending' });
       post({ type: 'stopRequested', kind: 'graceful' });
@@ -207,8 +227,20 @@ export class Succession {
   }
 }
 
+/** Programs that end a container when the process they have started ends. */
+const inits = new Set(['tini', 'docker-init', 'dumb-init', 'catatonit']);
+
 /** Why a new master cannot be started from here. */
 function refusalOf({ cwd }: Command): string | null {
-  if (process.pid === 1) return 'prefork is PID 1, and the container ends with it; replace the container instead';
+  if (process.pid === 1 || (process.ppid === 1 && inits.has(nameOfInit())))
+    return 'the container ends with the process it was started with; replace the container instead';
   return existsSync(cwd) ? null : `the directory it was started in is gone: ${cwd}`;
+}
+
+function nameOfInit(): string {
+  try {
+    return readFileSync('/proc/1/comm', 'utf8').trim();
+  } catch {
+    return '';
+  }
 }

@@ -45,10 +45,14 @@ export type Event =
   | { readonly type: 'successorReadied' }
   /** The new master has the pidfile, the control socket and the admin address. */
   | { readonly type: 'successorTook' }
+  /** The new master was told to stop the service. */
+  | { readonly type: 'successorStopping' }
   /** The new master is gone, or never was. */
   | { readonly type: 'successorGone'; readonly reason: string }
   /** The master that started us has left the service to us, and drains. */
   | { readonly type: 'predecessorYielded' }
+  /** It does not leave after all. */
+  | { readonly type: 'predecessorStayed' }
   /** It is gone. */
   | { readonly type: 'predecessorGone' }
   | { readonly type: 'stopRequested'; readonly kind: 'graceful' | 'quick'; readonly status?: number }

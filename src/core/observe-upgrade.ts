@@ -11,8 +11,10 @@ type UpgradeEvent = Extract<
       | 'successorSpawned'
       | 'successorReadied'
       | 'successorTook'
+      | 'successorStopping'
       | 'successorGone'
       | 'predecessorYielded'
+      | 'predecessorStayed'
       | 'predecessorGone';
   }
 >;
@@ -34,10 +36,14 @@ export function observeUpgrade(fleet: Fleet, event: UpgradeEvent, now: number): 
       return upgrade.state === 'starting' ? { ...fleet, upgrade: { ...upgrade, readySince: now } } : fleet;
     case 'successorTook':
       return upgrade.state === 'ready' ? completed({ ...fleet, upgrade: { ...upgrade, taken: true } }, now) : fleet;
+    case 'successorStopping':
+      return upgrade.state === 'ready' && !upgrade.byHand ? stopToo(fleet, now) : fleet;
     case 'successorGone':
       return observeGone(fleet, event.reason, now);
     case 'predecessorYielded':
       return { ...fleet, predecessor: 'leaves' };
+    case 'predecessorStayed':
+      return fleet.predecessor === 'none' ? fleet : { ...fleet, predecessor: 'serves' };
     case 'predecessorGone':
       return { ...fleet, predecessor: 'none' };
   }
@@ -51,6 +57,13 @@ function observeGone(fleet: Fleet, reason: string, now: number): Fleet {
   if (upgrade.state !== 'ready') return gone;
   const awake = { ...gone, dormant: fleet.dormant && upgrade.wasDormant };
   return upgrade.taken || upgrade.byHand ? awake : failed(awake, reason, now - upgrade.since, fleet.successor);
+}
+
+/** The service was stopped where its operators find it, at the new master: what still drains here does so, and no more. */
+function stopToo(fleet: Fleet, now: number): Fleet {
+  const deadline = now + fleet.policy.gracefulTimeout;
+  const stopping = { kind: 'graceful', deadline, listening: true, acceptUntil: now, status: 0 } as const;
+  return { ...fleet, stopping: fleet.stopping ?? stopping };
 }
 
 export function failed(fleet: Fleet, reason: string, duration: number, pid: number | null): Fleet {

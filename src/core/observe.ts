@@ -93,8 +93,10 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
     case 'successorSpawned':
     case 'successorReadied':
     case 'successorTook':
+    case 'successorStopping':
     case 'successorGone':
     case 'predecessorYielded':
+    case 'predecessorStayed':
     case 'predecessorGone':
       return observeUpgrade(fleet, event, now);
     case 'ticked':

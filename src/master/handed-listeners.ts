@@ -15,6 +15,9 @@ export class HandedListeners {
   readonly #claimed = new Map<string, Handed>();
   #isInCharge = false;
   #isSettled = false;
+  /** The master before us is gone. While it is there it may serve again: its paths stay. */
+  #isAlone = false;
+  readonly #toUnlink: Handed[] = [];
 
   constructor(given: readonly HandedListener[]) {
     for (const { key, path, fds } of given) {
@@ -55,12 +58,23 @@ export class HandedListeners {
   unlink(key: string): void {
     const handed = this.#claimed.get(key);
     this.#claimed.delete(key);
-    if (handed !== undefined) unlinkOwn(handed);
+    if (handed !== undefined) this.#unlink(handed);
   }
 
   takeCharge(): void {
     this.#isInCharge = true;
     this.#closeUnclaimed();
+  }
+
+  /** The master before us is gone. */
+  own(): void {
+    this.#isAlone = true;
+    for (const handed of this.#toUnlink.splice(0)) unlinkOwn(handed);
+  }
+
+  #unlink(handed: Handed): void {
+    if (this.#isAlone) unlinkOwn(handed);
+    else this.#toUnlink.push(handed);
   }
 
   /** All workers are ready: whatever they listen on is claimed. */
@@ -73,7 +87,7 @@ export class HandedListeners {
     if (!this.#isInCharge || !this.#isSettled) return;
     for (const handed of this.#unclaimed.values()) {
       for (const queue of handed.queues) queue.close();
-      unlinkOwn(handed);
+      this.#unlink(handed);
     }
     this.#unclaimed.clear();
   }

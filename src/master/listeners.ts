@@ -32,6 +32,8 @@ export class Listeners {
   readonly #handed: HandedListeners;
   /** Another master has these sockets as well. */
   #isShared = false;
+  /** Unix sockets that are of no use any more, but share their paths with another master's. */
+  readonly #kept: Listener[] = [];
 
   constructor(options: BindOptions, handed: readonly HandedListener[] = []) {
     this.#options = options;
@@ -48,11 +50,17 @@ export class Listeners {
   /** While another master has the sockets as well, closing ours must not take a unix socket's path from it. */
   share(isShared: boolean): void {
     this.#isShared = isShared;
+    if (!isShared) for (const listener of this.#kept.splice(0)) this.#closeQueues(listener);
   }
 
   /** The master before us has left everything to us. */
   takeCharge(): void {
     this.#handed.takeCharge();
+  }
+
+  /** The master before us is gone: paths are ours to remove. */
+  own(): void {
+    this.#handed.own();
   }
 
   /** Our workers have what they want: once we are in charge, what nobody wanted of the master's before us is closed. */
@@ -115,8 +123,15 @@ export class Listeners {
     }
     if (listener === undefined || this.#handed.takeBack(listener)) return;
     // libuv would unlink the path.
-    if (this.#isShared && pathOf(key) !== null) return;
-    for (const queue of listener.queues) queue.close();
+    if (this.#isShared && pathOf(key) !== null) {
+      this.#kept.push(listener);
+      return;
+    }
+    this.#closeQueues(listener);
+  }
+
+  #closeQueues({ key, queues }: Listener): void {
+    for (const queue of queues) queue.close();
     this.#handed.unlink(key);
   }
 

@@ -1,6 +1,6 @@
 /** The old master, as the new one sees it. */
 import { closeSync } from 'node:fs';
-import { UpgradeError } from '../errors.ts';
+import { messageOf, UpgradeError } from '../errors.ts';
 import {
   type Bequest,
   protocolVersion,
@@ -28,10 +28,19 @@ export class Predecessor {
     const text = env[upgradeVariable];
     delete env[upgradeVariable];
     if (text === undefined) return null;
-    const bequest = JSON.parse(text) as Bequest;
-    if (bequest.version === protocolVersion) return new Predecessor(bequest);
+    let version: unknown;
+    try {
+      const bequest = JSON.parse(text) as Bequest;
+      version = bequest.version;
+      if (version === protocolVersion) return new Predecessor(bequest);
+    } catch (error) {
+      throw new UpgradeError(
+        `the environment variable ${upgradeVariable} is for prefork's own use; unset it (${messageOf(error)})`,
+        { cause: error },
+      );
+    }
     throw new UpgradeError(
-      `this prefork cannot take over from the one that runs (it hands over in version ${String(bequest.version)}, understood is ${protocolVersion}); stop that one and start this one`,
+      `this prefork cannot take over from the one that runs (it hands over in version ${String(version)}, understood is ${protocolVersion}); stop that one and start this one`,
     );
   }
 

@@ -42,15 +42,19 @@ export type UpgradeMessage =
   | { readonly type: 'ready' }
   /** It has taken what is one master's at a time. */
   | { readonly type: 'taken' }
+  /** It was told to stop the service, by somebody else than the old one. */
+  | { readonly type: 'stopping' }
   /** It does as it was told, and ends. */
   | { readonly type: 'ending' }
   /** What went wrong; the last one is the reason. */
   | { readonly type: 'error'; readonly message: string }
   /** From the old one: take the pidfile, the control socket and the admin address. `reload`: and then reload. */
   | { readonly type: 'yours'; readonly reload: boolean }
+  /** An operator has decided that it does not leave after all. */
+  | { readonly type: 'stays' }
   | { readonly type: 'end'; readonly reason: string };
 
-const types: ReadonlySet<string> = new Set(['ready', 'taken', 'ending', 'error', 'yours', 'end']);
+const types: ReadonlySet<string> = new Set(['ready', 'taken', 'stopping', 'ending', 'error', 'yours', 'stays', 'end']);
 /** Characters: nobody has as much to say. */
 const maxLine = 64 * 1024;
 

@@ -27,6 +27,10 @@ export function narrateUpgrade(event: Event, { upgrade, upgrades, successor, ...
         : null;
     case 'successorTook':
       return line('info', `upgrade ${upgrades} done: the new master serves, this one leaves`, { pid: successor });
+    case 'successorStopping':
+      return upgrade.state === 'ready' && !upgrade.byHand
+        ? line('info', 'the new master was told to stop: nobody serves after it', { pid: successor })
+        : null;
     case 'successorGone':
       if (upgrade.state === 'starting')
         return line('error', `upgrade ${upgrades} failed, nothing was changed: ${event.reason}`, { pid: successor });
@@ -37,6 +41,8 @@ export function narrateUpgrade(event: Event, { upgrade, upgrades, successor, ...
       return line('info', 'the new master is gone', { pid: successor });
     case 'predecessorYielded':
       return line('info', 'this master has taken over, the one before it leaves');
+    case 'predecessorStayed':
+      return line('info', 'the master before this one stays: an operator wants it');
     case 'predecessorGone':
       return line('info', 'the master before this one is gone');
     default:

@@ -76,8 +76,10 @@ export function narrateEvent(event: Event, before: Fleet, now: number): Line | n
     case 'successorSpawned':
     case 'successorReadied':
     case 'successorTook':
+    case 'successorStopping':
     case 'successorGone':
     case 'predecessorYielded':
+    case 'predecessorStayed':
     case 'predecessorGone':
       return narrateUpgrade(event, before);
     case 'stopRequested':

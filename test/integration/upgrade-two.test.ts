@@ -1,14 +1,12 @@
-/** Two masters of one service: what each makes of signals, and of the other's end; Gunicorn's manual dance. */
+/** Two masters of one service: what each makes of signals, and of the other's end. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { assertClean, assertLog } from '../support/invariants.ts';
-import { startLoad } from '../support/load/child.ts';
-import { fourKinds, table, total } from '../support/load/mix.ts';
+import { assertClean } from '../support/invariants.ts';
 import { startService as start, stopService as stop } from '../support/masters.ts';
 import { isAlive } from '../support/proc.ts';
 import { request, requestJson } from '../support/request.ts';
-import { stays, until } from '../support/until.ts';
+import { until } from '../support/until.ts';
 
 const timeout = 120_000;
 
@@ -69,6 +67,78 @@ describe('two masters', { timeout }, () => {
     await assertClean(s, { gone: [masters.pidfile, `${masters.pidfile}.2`, join(s.dir, 'app.ctl')] });
   });
 
+  for (const generation of ['first', 'second'])
+    it(`a stop while the ${generation} master still drains stops both: nobody serves again, no path is left`, async (t) => {
+      const service = await start(t, { unix: true });
+      const { s, masters } = service;
+      if (generation === 'second') await masters.upgrade();
+      const old = masters.current();
+      const slow = request(s.target, '/slow?ms=4000', { timeout: 30_000 });
+      await until('the request to be there', async () => {
+        const status = await requestJson({ socketPath: join(s.dir, 'app.ctl') }, '/status');
+        return (status.workers as { inFlight: number }[]).some(({ inFlight }) => inFlight > 0);
+      });
+      masters.signal('SIGUSR2');
+      await masters.until('the new one to be in charge', () => masters.pid() !== old);
+      masters.signal('SIGTERM');
+      await masters.waitForLine(/^the new master was told to stop: nobody serves after it/);
+      assert.equal((await slow).status, 200);
+      await masters.gone();
+      await assertClean(s, { gone: [join(s.dir, 'app.sock'), masters.pidfile, join(s.dir, 'app.ctl')] });
+    });
+
+  it('the new one is killed while the old one still drains: it takes everything back, and can be upgraded', async (t) => {
+    const service = await start(t, { unix: true });
+    const { s, masters } = service;
+    const old = masters.current();
+    const slow = request(s.target, '/slow?ms=4000', { timeout: 30_000 });
+    await until('the request to be there', async () => {
+      const status = await requestJson({ socketPath: join(s.dir, 'app.ctl') }, '/status');
+      return (status.workers as { inFlight: number }[]).some(({ inFlight }) => inFlight > 0);
+    });
+    masters.signal('SIGUSR2');
+    await masters.until('the new one to be in charge', () => masters.pid() !== old);
+    process.kill(masters.current(), 'SIGKILL');
+    await masters.until('the old one to be in charge again', () => masters.pid() === old);
+    assert.equal((await request(s.target, '/pid', { timeout: 30_000 })).status, 200);
+    const status = await until('the control socket', () =>
+      requestJson({ socketPath: join(s.dir, 'app.ctl') }, '/status'),
+    );
+    assert.equal(status.pid, old);
+    assert.equal((await slow).status, 200);
+    await masters.upgrade();
+    await masters.stop();
+    await assertClean(s, { gone: [join(s.dir, 'app.sock'), masters.pidfile, join(s.dir, 'app.ctl')] });
+  });
+
+  it('a late WINCH, and back: TERM the new one, and the old one has the pidfile and the paths', async (t) => {
+    const service = await start(t, { unix: true });
+    const { s, masters } = service;
+    const old = masters.current();
+    const slow = request(s.target, '/slow?ms=3000', { timeout: 30_000 });
+    await until('the request to be there', async () => {
+      const status = await requestJson({ socketPath: join(s.dir, 'app.ctl') }, '/status');
+      return (status.workers as { inFlight: number }[]).some(({ inFlight }) => inFlight > 0);
+    });
+    masters.signal('SIGUSR2');
+    await masters.until('the new one to be in charge', () => masters.pid() !== old);
+    const second = masters.current();
+    masters.signal('SIGWINCH', old);
+    assert.equal((await slow).status, 200);
+    await masters.until('no workers', () => masters.workers(old).length === 0);
+    assert.ok(isAlive(old));
+    masters.signal('SIGHUP', old);
+    await masters.waitForLine(/^reload 1 done/);
+    masters.signal('SIGTERM', second);
+    await masters.until('the old one to be in charge again', () => masters.pid() === old && !isAlive(second));
+    assert.equal((await request(s.target, '/pid')).status, 200);
+    const status = await until('the control socket', () =>
+      requestJson({ socketPath: join(s.dir, 'app.ctl') }, '/status'),
+    );
+    assert.equal(status.pid, old);
+    await stop(service);
+  });
+
   it('a HUP while the new one boots is its to do: the old one still leaves', async (t) => {
     const service = await start(t);
     const { s, masters } = service;
@@ -79,115 +149,6 @@ describe('two masters', { timeout }, () => {
     masters.signal('SIGHUP', old);
     await masters.replaced(old);
     await masters.waitForLine(/^reload 1 done/);
-    await stop(service);
-  });
-});
-
-describe("UPG-03 Gunicorn's manual dance", { timeout }, () => {
-  it('forward: USR2, WINCH the old, TERM the old', async (t) => {
-    const service = await start(t);
-    const { s, masters } = service;
-    const load = startLoad(t, { target: s.target, groups: fourKinds });
-    await load.answered(20);
-    const old = masters.current();
-    masters.signal('SIGUSR2');
-    await masters.until('pidfile.2', () => masters.pid(true) !== null);
-    const second = masters.pid(true) ?? 0;
-    masters.signal('SIGWINCH', old);
-    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
-    assert.deepEqual([masters.pid(), masters.pid(true)], [old, second], "pidfile and pidfile.2 are Gunicorn's");
-    await stays('the old one', () => isAlive(old), 500);
-    await load.further(20);
-    masters.signal('SIGTERM', old);
-    assert.equal(await masters.replaced(old), second);
-    assert.equal(masters.pid(true), null);
-    await load.further(20);
-    const report = await load.stop();
-    assert.equal(total(report).failed, 0, table(report));
-    await stop(service);
-  });
-
-  it('at leisure, with upgradeByHand: both serve until the old one is told to go', async (t) => {
-    const service = await start(t, { args: ['--upgrade-by-hand'] });
-    const { s, masters } = service;
-    const load = startLoad(t, { target: s.target, groups: fourKinds });
-    await load.answered(20);
-    const old = masters.current();
-    masters.signal('SIGUSR2');
-    await masters.waitForLine(/^upgrade 1: the new master is ready; both serve/);
-    const second = masters.pid(true) ?? 0;
-    await stays('both', () => masters.workers(old).length === 2 && masters.workers(second).length === 2, 500);
-    await load.heardFrom([...masters.workers(old), ...masters.workers(second)]);
-    masters.signal('SIGTERM', second);
-    await masters.waitForLine(/^the new master is gone, this one serves on/);
-    assert.deepEqual([masters.pid(), masters.pid(true)], [old, null]);
-    masters.signal('SIGUSR2');
-    await masters.waitForLine(/^upgrade 2: the new master is ready/);
-    const third = masters.pid(true) ?? 0;
-    masters.signal('SIGWINCH', old);
-    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
-    masters.signal('SIGTERM', old);
-    assert.equal(await masters.replaced(old), third);
-    const report = await load.stop();
-    assert.equal(total(report).failed, 0, table(report));
-    await stop(service);
-  });
-
-  it('back: USR2, WINCH the old, HUP the old, TERM the new', async (t) => {
-    const service = await start(t);
-    const { s, masters } = service;
-    const load = startLoad(t, { target: s.target, groups: fourKinds });
-    await load.answered(20);
-    const old = masters.current();
-    masters.signal('SIGUSR2');
-    await masters.until('pidfile.2', () => masters.pid(true) !== null);
-    const second = masters.pid(true) ?? 0;
-    masters.signal('SIGWINCH', old);
-    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
-    masters.signal('SIGHUP', old);
-    await masters.until('the old one to serve', () => masters.workers(old).length === 2);
-    await masters.waitForLine(/^reload 1 done/);
-    masters.signal('SIGTERM', second);
-    await masters.waitForLine(/^the new master is gone, this one serves on: it exited with code 0/);
-    assert.ok(!isAlive(second));
-    assert.deepEqual([masters.pid(), masters.pid(true)], [old, null]);
-    await load.further(20);
-    // And forward after all.
-    await masters.upgrade();
-    const report = await load.stop();
-    assert.equal(total(report).failed, 0, table(report));
-    await stop(service);
-  });
-
-  it('a new one that ends while the old one waits: the old one serves again by itself', async (t) => {
-    const service = await start(t);
-    const { masters } = service;
-    const old = masters.current();
-    masters.signal('SIGUSR2');
-    await masters.until('pidfile.2', () => masters.pid(true) !== null);
-    const second = masters.pid(true) ?? 0;
-    masters.signal('SIGWINCH', old);
-    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
-    process.kill(second, 'SIGKILL');
-    await masters.until('the old one to serve', () => masters.workers(old).length === 2);
-    assert.deepEqual([masters.pid(), masters.pid(true)], [old, null]);
-    assertLog(service.s);
-    await stop(service);
-  });
-
-  it('TERM to the old one before the new one is ready: the new one goes on, and clients wait for it', async (t) => {
-    const service = await start(t);
-    const { s, masters } = service;
-    const old = masters.current();
-    s.set('boot', 'slow:1500');
-    masters.signal('SIGUSR2');
-    await masters.until('pidfile.2', () => masters.pid(true) !== null);
-    const second = masters.pid(true) ?? 0;
-    masters.signal('SIGWINCH', old);
-    masters.signal('SIGTERM', old);
-    assert.equal(await masters.replaced(old), second);
-    assert.equal((await request(s.target, '/pid', { timeout: 30_000 })).status, 200);
-    await masters.until('its workers', () => masters.workers(second).length === 2);
     await stop(service);
   });
 });

@@ -1,6 +1,6 @@
 /** What each command asks of a running service, and prints. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { answers, call } from '../../control/client.ts';
+import { call } from '../../control/client.ts';
 import type { LastReload, LastUpgrade, Status } from '../../control/status.ts';
 import { ControlError } from '../../errors.ts';
 import { renderStatus, renderWorkers } from './render.ts';
@@ -88,8 +88,13 @@ export async function upgrade(socket: string, wait: boolean): Promise<void> {
 export async function stop(socket: string, now: boolean): Promise<void> {
   const { pid } = await call<Status>(socket, 'GET', '/status');
   await call(socket, 'POST', '/stop', { now });
-  // The socket is the last thing that goes.
-  while (await answers(socket)) await sleep(pollEvery);
+  // The socket is the last thing that goes; in the middle of an upgrade another master may take its place.
+  const isThere = (): Promise<boolean> =>
+    call<Status>(socket, 'GET', '/status').then(
+      (found) => found.pid === pid,
+      () => false,
+    );
+  while (await isThere()) await sleep(pollEvery);
   console.log(`stopped (pid ${pid})`);
 }
 

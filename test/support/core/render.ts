@@ -50,10 +50,14 @@ export function renderEvent(event: Event): string | null {
       return 'the new master is ready';
     case 'successorTook':
       return 'the new master has taken over';
+    case 'successorStopping':
+      return 'the new master was told to stop';
     case 'successorGone':
       return `the new master is gone: ${event.reason}`;
     case 'predecessorYielded':
       return 'the old master leaves';
+    case 'predecessorStayed':
+      return 'the old master stays';
     case 'predecessorGone':
       return 'the old master is gone';
     case 'stopRequested':

@@ -129,6 +129,7 @@ const signals: Readonly<Record<string, Event>> = {
   WINCH: { type: 'dismissed' },
   USR1: { type: 'reopenRequested' },
   USR2: { type: 'upgradeRequested' },
+  'the new master was told to stop': { type: 'successorStopping' },
   'the new master is gone': { type: 'successorGone', reason: 'exited with code 1' },
   'recycle all': { type: 'recycleRequested', slot: null },
 };
