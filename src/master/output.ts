@@ -22,8 +22,9 @@ export function readLines(stream: Readable, onLine: (line: string) => void): Pro
     rest = lines.pop() ?? '';
     for (const line of lines) split(line).forEach(tell);
     while (rest.length >= maxLine) {
-      tell(rest.slice(0, maxLine));
-      rest = rest.slice(maxLine);
+      const end = endOfPiece(rest, 0);
+      tell(rest.slice(0, end));
+      rest = rest.slice(end);
     }
   };
   return new Promise((resolve) => {
@@ -41,8 +42,20 @@ export function readLines(stream: Readable, onLine: (line: string) => void): Pro
 
 function split(line: string): string[] {
   const pieces: string[] = [];
-  for (let at = 0; at === 0 || at < line.length; at += maxLine) pieces.push(line.slice(at, at + maxLine));
+  let at = 0;
+  do {
+    const end = endOfPiece(line, at);
+    pieces.push(line.slice(at, end));
+    at = end;
+  } while (at < line.length);
   return pieces;
+}
+
+/** Not between the two halves of a character. */
+function endOfPiece(line: string, at: number): number {
+  const end = Math.min(line.length, at + maxLine);
+  const isHalf = end < line.length && /[\ud800-\udbff]/.test(line.charAt(end - 1));
+  return isHalf ? end - 1 : end;
 }
 
 function escaped(character: string): string {

@@ -1,16 +1,23 @@
 /** The access log: one line for each request, whatever is sent, wherever the file goes. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
+  closeSync,
+  constants,
   existsSync,
+  mkdtempSync,
+  openSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   statSync,
   truncateSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { spawnLoad, startLoad } from '../support/load/child.ts';
@@ -240,6 +247,43 @@ describe('the file', () => {
     await until('the new file', () => existsSync(join(s.dir, 'access.log')));
     await request(s.target, '/again');
     await waitLines(s, 1);
+  });
+
+  it('may be a pipe whose reader is slow: lines of several workers are not mixed', async (t) => {
+    const path = join(mkdtempSync(join(tmpdir(), 'prefork-pipe-')), 'lines');
+    t.after(() => rmSync(dirname(path), { recursive: true, force: true }));
+    execFileSync('mkfifo', [path]);
+    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    t.after(() => closeSync(reader));
+    const s = await startSupervisor(t, { workers: 3, args: ['--access-log', path] });
+    await s.waitReady();
+    const count = 3_000;
+    const long = 'x'.repeat(200);
+    const asked = Promise.all(
+      Array.from({ length: 30 }, async (_, client) => {
+        for (let n = 0; n < count / 30; n += 1) await request(s.target, `/pid?${long}&n=${client}-${n}`);
+      }),
+    );
+    // Pieces that fit no line, and never enough to make much room.
+    let text = '';
+    const piece = Buffer.alloc(3_001);
+    const take = (): boolean => {
+      try {
+        text += piece.toString('latin1', 0, readSync(reader, piece));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      }
+      return text.split('\n').length > count;
+    };
+    await until('all lines', take, { within: 40_000, every: 1 });
+    await asked;
+    const whole = /^127\.0\.0\.1 - - \[[^\]]+\] "GET \/pid\?x{200}&n=\d+-\d+ HTTP\/1\.1" 200 \d+ "-" "-"$/;
+    const lines = text.split('\n').slice(0, -1);
+    assert.deepEqual(
+      lines.filter((line) => !whole.test(line)),
+      [],
+    );
+    assert.equal(new Set(lines.map((line) => line.slice(line.indexOf('"')))).size, count);
   });
 
   it('may be stdout, where the app prints too', async (t) => {

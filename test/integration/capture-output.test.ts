@@ -54,6 +54,12 @@ describe('LOG-04 captured output', () => {
     const long = printed(s).filter(({ msg }) => /^(x+|last)$/.test(msg));
     assert.ok(long.length > 60 && long.every(({ msg }) => msg.length <= 16 * 1024), `${long.length} pieces`);
     assert.equal(long.map(({ msg }) => msg).join('').length, 1024 * 1024 + 4);
+    // A character that is two units long lies across each end of a piece.
+    await request(s.target, '/faces');
+    await s.waitForLog((line) => line.msg.endsWith('end of faces'));
+    const faces = printed(s).filter(({ msg }) => /\u{1f600}|end of faces/u.test(msg));
+    assert.ok(faces.length > 2);
+    assert.equal(faces.map(({ msg }) => msg).join(''), `a${'\u{1f600}'.repeat(20_000)}end of faces`);
   });
 
   it('has the last words of a worker that crashes', async (t) => {

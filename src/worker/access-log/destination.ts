@@ -1,4 +1,5 @@
 /** Where the lines go: pino's own destination, which merges what piles up. Nothing that happens to it stops the worker. */
+import { fstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { messageOf } from '../../errors.ts';
 import { openAnew, openLogFile } from '../../ipc/log-file.ts';
@@ -8,6 +9,8 @@ const maxBuffered = 4 * 1024 * 1024;
 /** Lines are written when there are so many bytes of them, or when the oldest has waited this long, milliseconds. */
 const batch = 8 * 1024;
 const flushAfter = 50;
+/** Bytes that a pipe takes in one piece, whoever else writes to it: PIPE_BUF of Linux, pipe(7). */
+const pipeBuffer = 4_096;
 /** Milliseconds that the exit waits for a reader that does not read. */
 const lastMoment = 500;
 
@@ -26,6 +29,8 @@ interface Pino {
 
 export class Destination {
   readonly #target: string | number;
+  /** It is a pipe or the like, which all workers share: only what is written at once stays together. */
+  #isPipe = false;
   readonly #pino: Pino;
   #stream: Stream | null;
   /** Of files that were left, and are still written to. */
@@ -68,8 +73,10 @@ export class Destination {
   /** Many lines at once: what the stream does for each costs more than the line. */
   #handOver(): void {
     if (this.#pending === '') return;
-    this.#stream?.write(this.#pending);
+    const pending = this.#pending;
     this.#pending = '';
+    if (this.#isPipe) for (const piece of piecesOf(pending)) this.#stream?.write(piece);
+    else this.#stream?.write(pending);
   }
 
   /** @returns what went wrong since the last call, and how many lines it took */
@@ -115,11 +122,14 @@ export class Destination {
       this.#reason = messageOf(error);
       return null;
     }
+    this.#isPipe = !isFile(dest);
     const stream = this.#pino.destination({
       dest,
       sync: false,
       minLength: 1,
       maxLength: maxBuffered,
+      // Less than any two lines: pino joins none.
+      ...(this.#isPipe ? { maxWrite: 2 } : {}),
       retryEAGAIN: () => performance.now() < this.#retryUntil,
     });
     // What could not be written waits, and is tried again with the next line.
@@ -147,5 +157,33 @@ export class Destination {
       // pino would flush it once more.
       stream.destroy();
     }
+  }
+}
+
+/** @returns whole lines in pieces that a pipe takes at once; a line that is too long for that is one of its own */
+export function piecesOf(lines: string): string[] {
+  const pieces: string[] = [];
+  let size = Number.POSITIVE_INFINITY;
+  for (let at = 0; at < lines.length; ) {
+    const end = lines.indexOf('\n', at) + 1 || lines.length;
+    const line = lines.slice(at, end);
+    const bytes = Buffer.byteLength(line);
+    if (size + bytes > pipeBuffer) {
+      pieces.push(line);
+      size = bytes;
+    } else {
+      pieces[pieces.length - 1] += line;
+      size += bytes;
+    }
+    at = end;
+  }
+  return pieces;
+}
+
+function isFile(fd: number): boolean {
+  try {
+    return fstatSync(fd).isFile();
+  } catch {
+    return false;
   }
 }
