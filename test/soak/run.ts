@@ -11,6 +11,7 @@ import { spawnLoad } from '../support/load/child.ts';
 import { type Group, type Report, table, total } from '../support/load/mix.ts';
 import { isAlive } from '../support/proc.ts';
 import { head, RawSocket } from '../support/raw.ts';
+import { freePort } from '../support/request.ts';
 import { type Supervisor, startSupervisor } from '../support/supervisor.ts';
 import { pause, until } from '../support/until.ts';
 import { newSeed, Random } from './random.ts';
@@ -33,7 +34,8 @@ const groups: readonly Group[] = [
   { kind: 'events', clients: 2, count: 40, timeout },
   { kind: 'websocket', clients: 2, timeout },
 ];
-const clients = groups.reduce((sum, group) => sum + group.clients, 0);
+const overHttp2: Group = { kind: 'http2', clients: 2, think: 20, timeout };
+const clients = [...groups, overHttp2].reduce((sum, group) => sum + group.clients, 0);
 const least = 2;
 const most = 5;
 
@@ -136,7 +138,9 @@ const context = { after: (cleanup: () => unknown) => cleanups.push(cleanup) } as
 
 async function main(): Promise<boolean> {
   console.log(`soak: ${seconds} s, seed ${random.seed}`);
+  const h2 = await freePort();
   const s = await startSupervisor(context, {
+    env: { H2_PORT: String(h2) },
     workers: configured,
     args: [
       ...['--timeout', '3', '--graceful-timeout', '8', '--max-workers', String(most)],
@@ -144,7 +148,7 @@ async function main(): Promise<boolean> {
     ],
   });
   await s.waitReady();
-  const load = spawnLoad({ target: s.target, groups });
+  const load = spawnLoad({ target: s.target, groups: [...groups, { ...overHttp2, target: { port: h2 } }] });
   cleanups.push(() => load.kill());
   await load.answered(50);
   const end = performance.now() + seconds * 1_000;

@@ -15,6 +15,8 @@ export interface Group extends ClientOptions {
   readonly clients: number;
   /** Requests of all of them together; without it they go on until stopped. */
   readonly requests?: number;
+  /** Where it goes, where that is not where the others go. */
+  readonly target?: Target;
   /** The row in the table, where it is not the kind. */
   readonly name?: string;
 }
@@ -74,7 +76,7 @@ export class Mix {
       const budget = { left: group.requests ?? Number.POSITIVE_INFINITY };
       const options = { ...defaults[group.kind], ...group };
       for (let index = 0; index < group.clients; index++) {
-        this.#clients.push(new classes[group.kind](spec.target, tally, options, budget));
+        this.#clients.push(new classes[group.kind](group.target ?? spec.target, tally, options, budget));
       }
     }
   }
