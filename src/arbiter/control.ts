@@ -1,9 +1,9 @@
 /** The control interface of a running service: its socket, and what its routes do. */
-import { lstatSync, unlinkSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import type { Settings } from '../config/resolved.ts';
 import type { Events } from '../control/events.ts';
 import { type Call, ControlHttp, type Reply, type Route, refuse } from '../control/http.ts';
-import { claimFolder, listPlaces, runtimeFolder, socketPath } from '../control/place.ts';
+import { claimFolder, runtimeFolder, Signpost, socketPath, sweep, unlinkQuietly } from '../control/place.ts';
 import type { Status } from '../control/status.ts';
 import { type MetricsPage, viewsOf } from '../control/views.ts';
 import type { Event } from '../core/events.ts';
@@ -35,6 +35,7 @@ export class Control {
   #http: ControlHttp | null = null;
   #path: string | null = null;
   #inode: number | null = null;
+  readonly #signpost = new Signpost();
   /** Another master has it for now: the one before us, or the one after. */
   #isAway = false;
 
@@ -67,6 +68,7 @@ export class Control {
   retire(): void {
     this.#isAway = true;
     this.#http?.retire();
+    this.#signpost.remove();
     this.#unlink();
     this.#http = null;
     this.#path = null;
@@ -83,7 +85,7 @@ export class Control {
     if (this.#isAway) return;
     const settings = this.#steering.settings();
     const path = socketPath(settings, this.#env, process.pid);
-    if (path === this.#path && (path === null || inodeOf(path) === this.#inode)) return;
+    if (path === this.#path && (path === null || inodeOf(path) === this.#inode)) return this.#showTheWay(settings);
     const isLost = path !== null && path === this.#path;
     this.close();
     if (path === null) return;
@@ -91,6 +93,7 @@ export class Control {
     try {
       if (controlSocket.kind === 'runtime') this.#claimRuntime();
       await this.#listen(path, replaces);
+      this.#showTheWay(settings);
       if (isLost)
         this.#steering.logger().warn({ path }, 'the control socket was removed by somebody; it is there again');
     } catch (error) {
@@ -104,10 +107,16 @@ export class Control {
 
   close(): void {
     this.#http?.close();
+    this.#signpost.remove();
     this.#unlink();
     this.#http = null;
     this.#path = null;
     this.#inode = null;
+  }
+
+  #showTheWay({ controlSocket, name }: Settings): void {
+    if (controlSocket.kind === 'path' && this.#path !== null)
+      this.#signpost.put(this.#path, name, this.#env, process.pid);
   }
 
   /** Not one that took its place. */
@@ -119,7 +128,7 @@ export class Control {
     const folder = runtimeFolder(this.#env);
     const problem = claimFolder(folder);
     if (problem !== null) throw new BindError(folder, 'EACCES', problem);
-    for (const { path, pid } of listPlaces(folder)) if (!isAlive(pid)) unlinkQuietly(path);
+    sweep(folder);
   }
 
   async #listen(path: string, replaces: boolean): Promise<void> {
@@ -244,21 +253,4 @@ function redacted(settings: Settings): Record<string, unknown> {
 
 function inodeOf(path: string): number | null {
   return lstatSync(path, { throwIfNoEntry: false })?.ino ?? null;
-}
-
-function unlinkQuietly(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // Gone already.
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -34,6 +34,9 @@ const known = new Set<string>([
   ...withFlag.flatMap((name) => [flagOf(name), settingOf(name).short ?? []].flat()),
 ]);
 
+/** Of a start, with their dashes. */
+export const flagNames = withFlag.map((name) => `--${flagOf(name)}`);
+
 export function declareFlags(yargs: Argv): Argv {
   const options: Record<string, Options> = {
     config: {

@@ -10,6 +10,9 @@ import { commandNames } from './control/names.ts';
 import type { Flags } from './flags.ts';
 import { splitWords } from './words.ts';
 
+/** What the script for tab completion asks yargs with. */
+const completionWord = '--get-yargs-completions';
+
 /** Runs the command line; the process ends when it is done. Errors are printed, not thrown. */
 export async function main(argv: readonly string[]): Promise<void> {
   guardInspector();
@@ -35,7 +38,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 async function run(argv: readonly string[], caller: Caller, predecessor: Predecessor | null): Promise<void> {
-  if (commandNames.has(argv[0] ?? '')) {
+  if (commandNames.has(argv[0] ?? '') || argv[0] === completionWord) {
     const { runCommand } = await import('./control/main.ts');
     return runCommand(argv, logicalCwd());
   }

@@ -1,5 +1,5 @@
 /** Where control sockets are. */
-import { lstatSync, mkdirSync, readdirSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Settings } from '../config/resolved.ts';
@@ -42,7 +42,55 @@ export function socketPath(
 ): string | null {
   if (controlSocket.kind === 'none') return null;
   if (controlSocket.kind === 'path') return controlSocket.path;
-  return join(runtimeFolder(env), `${name.replace(/[^\w.-]/g, '_').slice(0, 40)}-${pid}.ctl`);
+  return placeOf(name, env, pid);
+}
+
+function placeOf(name: string, env: Readonly<Record<string, string | undefined>>, pid: number): string {
+  return join(runtimeFolder(env), `${placeName(name)}-${pid}.ctl`);
+}
+
+/** A service's name as files have it. */
+export function placeName(name: string): string {
+  return name.replace(/[^\w.-]/g, '_').slice(0, 40);
+}
+
+/** Has a service whose socket is elsewhere found by its name, or as the only one: a link where the others' sockets are. */
+export class Signpost {
+  #path: string | null = null;
+
+  /**
+   * To be called now and then: it may be swept away.
+   *
+   * @param socket to lead to
+   */
+  put(socket: string, name: string, env: Readonly<Record<string, string | undefined>>, pid: number): void {
+    const path = placeOf(name, env, pid);
+    if (path === this.#path && targetOf(path) === socket) return;
+    this.remove();
+    try {
+      const folder = runtimeFolder(env);
+      if (claimFolder(folder) !== null) return;
+      sweep(folder);
+      rmSync(path, { force: true });
+      symlinkSync(socket, path);
+      this.#path = path;
+    } catch {
+      // There is no place for it: --pid and --socket find the service.
+    }
+  }
+
+  remove(): void {
+    if (this.#path !== null) rmSync(this.#path, { force: true });
+    this.#path = null;
+  }
+}
+
+function targetOf(path: string): string | null {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return null;
+  }
 }
 
 /** The control socket that goes with a pidfile. */
@@ -58,5 +106,27 @@ export function listPlaces(folder: string): Place[] {
     });
   } catch {
     return [];
+  }
+}
+
+/** Removes what masters left that are no more. */
+export function sweep(folder: string): void {
+  for (const { path, pid } of listPlaces(folder)) if (!isAlive(pid)) unlinkQuietly(path);
+}
+
+export function unlinkQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Gone already.
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -1,7 +1,19 @@
 /** The control socket and the commands that use it; the admin address. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -197,6 +209,47 @@ describe('commands', () => {
     await stopClean(one);
     await stopClean(two);
     assert.match((await prefork(['status'], { env, cwd: runtime })).stderr, /not running/);
+  });
+
+  it('finds a service with a pidfile by its name as well, whatever the name, and each only once', async (t) => {
+    const runtime = mkdtempSync(join(tmpdir(), 'prefork-run-'));
+    t.after(() => rmSync(runtime, { recursive: true, force: true }));
+    const env = { XDG_RUNTIME_DIR: runtime };
+    const options = { workers: 1, env, args: ['-n', '@acme/my shop'] };
+    const s = await start(t, options);
+    for (const args of [[], ['--name', '@acme/my shop'], of(s)])
+      assert.match(
+        (await prefork(['status', ...args], { env, cwd: runtime })).stdout,
+        /^@acme\/my shop: running/,
+        `${args}`,
+      );
+    assert.match((await prefork(['status', '--name', 'other'], { env })).stderr, /no service named other/);
+    // What leads to it is made anew, by the next look at the latest.
+    const [link = ''] = readdirSync(join(runtime, 'prefork'));
+    assert.equal(realpathSync(join(runtime, 'prefork', link)), socketOf(s));
+    // One that was left behind, and leads to the same.
+    symlinkSync(socketOf(s), join(runtime, 'prefork', link.replace(/-\d+\.ctl$/, '-4194305.ctl')));
+    assert.match((await prefork(['status'], { env, cwd: runtime })).stdout, /: running/);
+    await s.reload();
+    assert.match((await prefork(['stop', '--name', '@acme/my shop'], { env })).stdout, /^stopped/);
+    await s.waitExit();
+    assert.equal(existsSync(join(runtime, 'prefork', link)), false);
+  });
+
+  it('completion: its script asks for the words, and gets those of commands, their options and a start’s', async () => {
+    const script = (await prefork(['completion'])).stdout;
+    assert.match(script, /--get-yargs-completions/);
+    const wordsFor = async (...words: string[]): Promise<string[]> => {
+      const { code, stdout, stderr } = await prefork(['--get-yargs-completions', 'prefork', ...words]);
+      assert.equal(code, 0, stderr);
+      return stdout.trim().split('\n');
+    };
+    const first = await wordsFor('re');
+    for (const word of ['reload', 'recycle', 'reopen', 'status', 'stop', 'check'])
+      assert.ok(first.includes(word), word);
+    assert.ok((await wordsFor('reload', '--')).includes('--wait'));
+    assert.ok(!(await wordsFor('reload', '--')).includes('--workers'));
+    for (const words of [['--wo'], ['check', '--wo']]) assert.ok((await wordsFor(...words)).includes('--workers'));
   });
 
   it('init writes a configuration that works, once', async (t) => {

@@ -1,11 +1,11 @@
 /** Finds the running service that a command is for. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { findConfigFile } from '../../config/file.ts';
 import { loadSettings } from '../../config/load.ts';
 import type { LoadRequest } from '../../config/resolved.ts';
 import { answers } from '../../control/client.ts';
-import { beside, listPlaces, type Place, runtimeFolder } from '../../control/place.ts';
+import { beside, listPlaces, type Place, placeName, runtimeFolder } from '../../control/place.ts';
 import { ControlError, messageOf } from '../../errors.ts';
 
 export interface Target {
@@ -25,8 +25,7 @@ export async function findSocket(target: Target, cwd: string): Promise<string> {
   const places = listPlaces(runtimeFolder(process.env));
   if (target.socket !== null) return resolve(cwd, target.socket);
   if (target.pid !== null) return byPidfile(resolve(cwd, target.pid), places);
-  if (target.name !== null)
-    return only(await live(places.filter(({ name }) => name === target.name)), `named ${target.name}`);
+  if (target.name !== null) return await byName(target.name, places);
   const configured = await byConfig(target.config, cwd, places);
   if (configured !== null) return configured;
   return only(await live(places), 'of this user');
@@ -60,12 +59,29 @@ async function byConfig(given: string | null, cwd: string, places: readonly Plac
     if (await answers(controlSocket.path)) return controlSocket.path;
     throw new ControlError(`not running: nobody listens on ${controlSocket.path}`);
   }
-  return only(await live(places.filter((place) => place.name === name)), `named ${name}`);
+  return await byName(name, places);
 }
 
+async function byName(name: string, places: readonly Place[]): Promise<string> {
+  const same = places.filter((place) => place.name === placeName(name));
+  return only(await live(same), `named ${name}`);
+}
+
+/** @returns those that answer, each once: what a master that was killed has left may lead to the one that followed it */
 async function live(places: readonly Place[]): Promise<readonly Place[]> {
   const alive = await Promise.all(places.map(({ path }) => answers(path)));
-  return places.filter((_, index) => alive[index]);
+  const bySocket = new Map(
+    places.flatMap((place, index) => (alive[index] === true ? [[realPathOf(place.path), place] as const] : [])),
+  );
+  return [...bySocket.values()];
+}
+
+function realPathOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 }
 
 function only(places: readonly Place[], which: string): string {

@@ -1,15 +1,27 @@
 /** The commands for a running service: `prefork status`, `reload`, `stop` and the like. */
-import yargs, { type Argv } from 'yargs';
+import yargs, { type Argv, type CompletionCallback } from 'yargs';
 import { ConfigError } from '../../errors.ts';
+import { flagNames } from '../flags.ts';
 import { config, recycle, reload, reopen, scale, status, stop, upgrade, workers } from './commands.ts';
 import { findSocket, type Target } from './find.ts';
 import { init } from './init.ts';
+import { commandNames } from './names.ts';
 
 /** What yargs made of the words. */
 type Given = Readonly<Record<string, unknown>>;
 
 /** @throws PreforkError */
 export async function runCommand(words: readonly string[], cwd: string): Promise<void> {
+  const complete = (
+    current: string,
+    _: unknown,
+    byDefault: (then: CompletionCallback) => void,
+    done: (words: string[]) => void,
+  ): void =>
+    byDefault((error, found) => {
+      if (error !== null) throw error;
+      done([...(found ?? []), ...furtherWords(words, current)]);
+    });
   const find = (given: Given): Promise<string> => {
     const text = (name: keyof Target) => (typeof given[name] === 'string' ? given[name] : null);
     return findSocket({ pid: text('pid'), socket: text('socket'), name: text('name'), config: text('config') }, cwd);
@@ -79,7 +91,7 @@ export async function runCommand(words: readonly string[], cwd: string): Promise
       (y) => y.option('yes', { alias: 'y', type: 'boolean', default: false, describe: 'Ask nothing' }),
       (given) => init(cwd, given.yes),
     )
-    .completion('completion', 'Print a script for tab completion')
+    .completion('completion', 'Print a script for tab completion', complete)
     .parserConfiguration({ 'parse-positional-numbers': false, 'camel-case-expansion': false })
     .demandCommand(1, 1)
     .strict()
@@ -93,6 +105,17 @@ export async function runCommand(words: readonly string[], cwd: string): Promise
       ]);
     })
     .parseAsync();
+}
+
+/**
+ * What yargs does not know of here: a start has options too, and `check` reads them as a start does.
+ *
+ * @param words what the script for tab completion asks with, and then those of the command line so far
+ */
+function furtherWords([, , first = '', ...others]: readonly string[], current: string): string[] {
+  if (commandNames.has(first)) return [];
+  if (current.startsWith('-')) return flagNames;
+  return others.length === 0 ? ['check'] : [];
 }
 
 function targetOptions(y: Argv): Argv {
