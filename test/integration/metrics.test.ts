@@ -205,6 +205,30 @@ describe("the app's own metrics", () => {
   });
 });
 
+describe("the app's own registries", () => {
+  it('are all there, what is in two of them once, and what collects itself is asked', async (t) => {
+    const { s, admin } = await start(t, { app: fixture('metrics/registries.cjs'), workers: 2 });
+    for (let index = 0; index < 10; index++) {
+      await request(s.target, '/');
+      await request(s.target, '/own');
+    }
+    await s.reload();
+    await request(s.target, '/');
+    const page = await waitFor(
+      admin,
+      'all sales',
+      (page) => sumOf(page, 'sales_total') === 11 && sumOf(page, 'asked') === 2,
+    );
+    assert.ok(sumOf(page, 'process_cpu_seconds_total', { app: 'shop' }) > 0);
+    for (const loader of ['auto', 'tsx']) {
+      const typed = await start(t, { app: fixture('metrics/typed.ts'), workers: 1, args: ['--typescript', loader] });
+      await request(typed.s.target, '/');
+      await waitFor(typed.admin, 'that of an app in TypeScript', (page) => sumOf(page, 'typed_total') === 1);
+    }
+    assert.match((await request(s.target, '/own')).body, /^sales_total\{app="shop"\} \d+$/m);
+  });
+});
+
 describe('the page', () => {
   it('is valid in both formats, refuses what it does not know, and does not wait for a stopped worker', async (t) => {
     const { s, admin } = await start(t, { app: fixture('metrics/app.mjs'), workers: 2 });
