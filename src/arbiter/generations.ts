@@ -7,6 +7,7 @@ import { openLogFile } from '../ipc/log-file.ts';
 import { prepareAccessLog } from '../master/access-log-file.ts';
 import { arm } from '../master/arm.ts';
 import type { Listeners } from '../master/listeners.ts';
+import { Pidfile } from '../master/pidfile.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { runRelease } from './release.ts';
 
@@ -60,6 +61,8 @@ export class Generations {
     const { listeners, logger, request } = this.#options;
     const settings = isRollback ? this.#previousOnDisk() : await loadSettings(request);
     this.#checkLogs(settings);
+    const { pidfile } = settings;
+    if (pidfile !== null && pidfile !== this.#current.pidfile) new Pidfile(pidfile).check();
     const { added } = await listeners.openAll(settings.bind, settings.backlog);
     try {
       signal.throwIfAborted();

@@ -268,7 +268,8 @@ export class Master {
         this.#generations.forget(new Set(fleet.workers.map((worker) => worker.generation)));
         return;
       case 'announce':
-        this.#announce();
+        // Without the pidfile that was asked for the start has failed, whoever waits for it.
+        if (!this.#announce()) return;
         this.#serviceManager.announce();
         this.#onReady();
         return;
@@ -334,9 +335,10 @@ export class Master {
     for (const { id } of this.fleet.workers) this.#pool.send(id, { type: 'reopen' });
   }
 
-  #announce(): void {
+  /** @returns whether the pidfile is there, where one is wanted */
+  #announce(): boolean {
     const { pidfile } = this.#generations.current;
-    if (pidfile === null || this.#pidfile !== null) return;
+    if (pidfile === null || this.#pidfile !== null) return true;
     this.#pidfile = new Pidfile(pidfile, this.#succession.isInCharge ? null : (this.#predecessor?.bequest.pid ?? null));
     try {
       this.#pidfile.write();
@@ -344,7 +346,9 @@ export class Master {
       this.#log.logger.fatal(messageOf(error));
       if (this.fleet.reload.state === 'idle')
         this.post({ type: 'stopRequested', kind: 'quick', status: exitStatus.failure });
+      return false;
     }
+    return true;
   }
 
   /** A new master had it, and is gone. */

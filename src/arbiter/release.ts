@@ -1,7 +1,7 @@
 /** The release command: run once per reload, before any worker of the new generation. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { launchAs } from '../config/identity.ts';
+import { launchAs, withMask } from '../config/identity.ts';
 import type { Settings } from '../config/resolved.ts';
 import { ReleaseError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -17,13 +17,15 @@ export function runRelease(settings: Settings, logger: Logger, signal: AbortSign
   return new Promise((resolve, reject) => {
     // The operator wrote a shell command in the config; nothing from elsewhere is put into it.
     const { command, args, ids } = launchAs(settings.identity, '/bin/sh', ['-c', release]);
-    const child = spawn(command, args, {
-      ...ids,
-      cwd: settings.chdir,
-      env: { ...settings.env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    });
+    const child = withMask(settings.umask, () =>
+      spawn(command, args, {
+        ...ids,
+        cwd: settings.chdir,
+        env: { ...settings.env },
+        stdio: ['ignore', 'pipe', 'pipe'],
+        detached: true,
+      }),
+    );
     let timedOut = false;
     const end = () => killGroup(child.pid);
     const timer = setTimeout(() => {

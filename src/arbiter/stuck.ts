@@ -64,9 +64,9 @@ export class Stuck {
     const found = this.#found.get(id) ?? withoutStack(worker);
     this.#found.delete(id);
     const settings = this.#options.settingsOf(found.generation);
-    const { configFile, chdir: cwd, env, hooks, identity } = settings;
+    const { configFile, chdir: cwd, env, hooks, identity, umask } = settings;
     if (configFile === null || !hooks.includes('onWorkerAbort')) return;
-    const failure = await callHook({ configFile, cwd, env: { ...env }, identity }, 'onWorkerAbort', found);
+    const failure = await callHook({ configFile, cwd, env: { ...env }, identity, umask }, 'onWorkerAbort', found);
     if (failure !== null)
       this.#options.logger().error({ hook: 'onWorkerAbort' }, `the hook onWorkerAbort failed: ${failure}`);
   }

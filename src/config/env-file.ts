@@ -23,19 +23,36 @@ export function readEnvFile(path: string, complain: (message: string) => void): 
     complain(`expected NAME=value lines, got ${text.length > maxSize ? 'a file of more than 1 MiB' : 'binary data'}`);
     return {};
   }
-  const wrong = text.split('\n').findIndex((line) => isStray(line, text));
-  if (wrong >= 0) {
-    complain(`${shorten(path, 300)}:${wrong + 1}: expected NAME=value`);
-    return {};
+  // Some editors mark their files so; Node would take it for a part of the first name.
+  const lines = text
+    .replace(/^\uFEFF/, '')
+    .replaceAll('\r\n', '\n')
+    .split('\n');
+  const found = new Map<string, string>();
+  for (let index = 0; index < lines.length; index += 1) {
+    const match = assignment.exec(lines[index] ?? '');
+    // Node skips what it cannot read: a misspelled line would be missed by nobody but the app.
+    if (match === null) {
+      complain(`${shorten(path, 300)}:${index + 1}: expected NAME=value`);
+      return {};
+    }
+    const [, name, value = ''] = match;
+    if (name === undefined) continue;
+    const end = index + furtherLines(value, lines, index);
+    // One at a time: what Node does with the text behind a value in quotes differs by version, and may cost the next name.
+    found.set(name, parseEnv(`V=${[value, ...lines.slice(index + 1, end + 1)].join('\n')}\n`).V ?? '');
+    index = end;
   }
-  return Object.fromEntries(
-    Object.entries(parseEnv(text)).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-  );
+  return Object.fromEntries(found);
 }
 
-/** Node skips what it cannot read, and a misspelled line would be missed by nobody but the app. */
-function isStray(line: string, text: string): boolean {
-  // Values in quotes may go over several lines: then a line says nothing of itself.
-  if (/=\s*(["'`])(?:(?!\1)[\s\S])*\n/.test(text)) return false;
-  return !/^\s*(?:#.*|(?:export\s+)?[A-Za-z_][\w.-]*\s*=.*)?$/.test(line.replace(/\r$/, ''));
+/** A blank line, a comment, or NAME=value. */
+const assignment = /^\s*(?:#.*|(?:export\s+)?([A-Za-z_][\w.-]*)\s*=\s*(.*))?$/;
+
+/** How many more lines a value in quotes takes. One that nothing closes is no quote. */
+function furtherLines(value: string, lines: readonly string[], index: number): number {
+  const quote = value[0];
+  if (quote === undefined || !'"\'`'.includes(quote) || value.includes(quote, 1)) return 0;
+  const end = lines.findIndex((each, at) => at > index && each.includes(quote));
+  return end < 0 ? 0 : end - index;
 }

@@ -7,7 +7,7 @@ import { existsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError } from '../errors.ts';
-import { type Identity, launchAs } from './identity.ts';
+import { type Identity, launchAs, withMask } from './identity.ts';
 import type { ProbeOrder, ProbeReport } from './probe-messages.ts';
 import { shorten } from './show.ts';
 
@@ -70,6 +70,8 @@ export interface HookPlace {
   readonly env: NodeJS.ProcessEnv;
   /** Who it runs as. */
   readonly identity: Identity | null;
+  /** The workers' mask: what a hook writes is theirs. */
+  readonly umask: number;
 }
 
 /**
@@ -78,10 +80,10 @@ export interface HookPlace {
  * @returns why it failed, `null` where it did not
  */
 export async function callHook(place: HookPlace, name: string, argument: unknown): Promise<string | null> {
-  const { configFile: path, cwd, env, identity } = place;
+  const { configFile: path, cwd, env, identity, umask } = place;
   try {
     const order: ProbeOrder = { type: 'hook', path, parent: process.pid, name, argument };
-    const report = await probe(order, cwd, env, deadline, identity);
+    const report = await probe(order, cwd, env, deadline, { identity, umask });
     return report.type === 'failed' ? report.reason : null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
@@ -93,22 +95,24 @@ function probe(
   cwd: string,
   env: NodeJS.ProcessEnv,
   within: number,
-  identity: Identity | null = null,
+  { identity, umask }: Pick<HookPlace, 'identity' | 'umask'> = { identity: null, umask: process.umask() },
 ): Promise<ProbeReport> {
   return new Promise((resolvePromise, reject) => {
     const execArgv = ['--no-warnings=ExperimentalWarning', ...probeLoader];
     const { command, args, ids } = launchAs(identity, process.execPath, execArgv);
-    const child = fork(probeFile, [], {
-      ...ids,
-      execPath: command,
-      // The working directory of an old release may be gone; its absence is told of the setting that names it.
-      cwd: existsSync(cwd) ? cwd : dirname(order.path),
-      env: { ...env, NODE_CHANNEL_FD: undefined },
-      execArgv: [...args],
-      serialization: 'json',
-      // What a config prints is the operator's to see, and must not be taken for the app's output.
-      stdio: ['ignore', 2, 2, 'ipc'],
-    });
+    const child = withMask(umask, () =>
+      fork(probeFile, [], {
+        ...ids,
+        execPath: command,
+        // The working directory of an old release may be gone; its absence is told of the setting that names it.
+        cwd: existsSync(cwd) ? cwd : dirname(order.path),
+        env: { ...env, NODE_CHANNEL_FD: undefined },
+        execArgv: [...args],
+        serialization: 'json',
+        // What a config prints is the operator's to see, and must not be taken for the app's output.
+        stdio: ['ignore', 2, 2, 'ipc'],
+      }),
+    );
     const kill = () => child.kill('SIGKILL');
     // A child that loops would not see that we are gone.
     process.once('exit', kill);

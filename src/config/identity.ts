@@ -95,6 +95,16 @@ export function launchAs(identity: Identity | null, command: string, args: reado
   return { command: helper, args: [...to, command, ...args], ids: {} };
 }
 
+/** Starts a process with a mask of its own: it is inherited at the moment of the fork, and only so. */
+export function withMask<T>(umask: number, start: () => T): T {
+  const own = process.umask(umask);
+  try {
+    return start();
+  } finally {
+    process.umask(own);
+  }
+}
+
 function setpriv(): string | null {
   for (const folder of (process.env.PATH ?? '/usr/bin:/bin').split(delimiter)) {
     const path = join(folder, 'setpriv');

@@ -1,17 +1,58 @@
 /** How log files are opened, in the master and in workers alike. */
-import { constants, fchownSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fchownSync, fstatSync, openSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { FileError, messageOf } from '../errors.ts';
 
 /**
  * Opens a log to append to, so that it may be truncated under us; never through a link, which in a shared directory may
- * lead anywhere.
+ * lead anywhere. As root, not where others could put a link, or a second name of another file, in its place.
  *
  * @throws FileError
  */
 export function openLogFile(path: string, what = 'log'): number {
-  const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+  return openOrMake(path, what).fd;
+}
+
+/**
+ * As {@link openLogFile}, and the file is then of whom it is for. One that was there before is given away only where none
+ * but root can have put it there: it may be a second name of any file (CVE-2016-1247 was such a log).
+ *
+ * @throws FileError
+ */
+export function openLogFileFor(path: string, what: string, { uid, gid }: { uid: number; gid: number }): number {
+  const { fd, isNew } = openOrMake(path, what);
   try {
-    return openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o640);
+    const stat = fstatSync(fd);
+    if ((stat.uid === uid && stat.gid === gid) || !stat.isFile()) return fd;
+    const folder = statSync(dirname(path));
+    if (!isNew && stat.uid !== uid && (folder.uid !== 0 || (folder.mode & 0o022) !== 0)) {
+      const advice = `it belongs to uid ${stat.uid}, in a directory where others than root can put files`;
+      throw new FileError(`cannot give the ${what} ${path} to uid ${uid}: ${advice}; remove it, or chown it yourself`);
+    }
+    fchownSync(fd, uid, gid);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function openOrMake(path: string, what: string): { readonly fd: number; readonly isNew: boolean } {
+  const { O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const flags = O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK;
+  const isRoot = process.geteuid?.() === 0;
+  try {
+    if (isRoot) checkFolder(dirname(path));
+    try {
+      return { fd: openSync(path, flags | O_CREAT | O_EXCL, 0o640), isNew: true };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const fd = openSync(path, flags | O_CREAT, 0o640);
+    const stat = fstatSync(fd);
+    if (!isRoot || !stat.isFile() || stat.nlink <= 1) return { fd, isNew: false };
+    closeSync(fd);
+    throw new Error('it has other names (hard links), and as root prefork does not write to what may be another file');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const reason = code === 'ELOOP' ? 'it is a symbolic link, which a log is never written through' : messageOf(error);
@@ -19,10 +60,11 @@ export function openLogFile(path: string, what = 'log'): number {
   }
 }
 
-/** Gives a file that was just made to whoever is to write it. */
-export function giveAway(fd: number, uid: number, gid: number): void {
-  const stat = fstatSync(fd);
-  if (stat.uid !== uid || stat.gid !== gid) fchownSync(fd, uid, gid);
+/** In a directory such as /tmp the sticky bit keeps others from replacing the file. */
+function checkFolder(folder: string): void {
+  const mode = statSync(folder, { throwIfNoEntry: false })?.mode ?? 0;
+  if ((mode & 0o002) === 0 || (mode & 0o1000) !== 0) return;
+  throw new Error(`${folder} is writable by everybody; as root choose another, or chmod +t it`);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Workers that run as somebody else cannot make a file where the log belongs: the master makes it, and gives it to them. */
 import { closeSync } from 'node:fs';
 import type { Settings } from '../config/resolved.ts';
-import { giveAway, openLogFile } from '../ipc/log-file.ts';
+import { openLogFile, openLogFileFor } from '../ipc/log-file.ts';
 
 /**
  * To be called before workers are told to open it.
@@ -10,10 +10,6 @@ import { giveAway, openLogFile } from '../ipc/log-file.ts';
  */
 export function prepareAccessLog({ accessLog, identity }: Pick<Settings, 'accessLog' | 'identity'>): void {
   if (accessLog === null || accessLog === '-') return;
-  const fd = openLogFile(accessLog, 'access log');
-  try {
-    if (identity !== null) giveAway(fd, identity.uid, identity.gid);
-  } finally {
-    closeSync(fd);
-  }
+  const what = 'access log';
+  closeSync(identity === null ? openLogFile(accessLog, what) : openLogFileFor(accessLog, what, identity));
 }

@@ -1,6 +1,7 @@
 /** The pidfile: written atomically, never through a link, refused where a live master holds it, removed if still ours. */
 import { randomBytes } from 'node:crypto';
 import {
+  accessSync,
   closeSync,
   constants,
   fstatSync,
@@ -54,9 +55,10 @@ export class Pidfile {
 
   /**
    * @throws AlreadyRunningError where a live master holds it
-   * @throws FileError where something that is not a pidfile is in the way
+   * @throws FileError where something that is not a pidfile is in the way, or where none can be written
    */
   check(): void {
+    this.#checkFolder();
     const holder = this.#holder(this.#at);
     if (holder !== null && holder !== this.#predecessor) {
       throw new AlreadyRunningError(
@@ -90,10 +92,15 @@ export class Pidfile {
     this.#written = true;
   }
 
-  /** Where everybody can move files about, root's file can be replaced by anybody's. */
+  /** One that is missing is found before anything runs. Where everybody can move files about, root's can be replaced. */
   #checkFolder(): void {
-    if (process.geteuid?.() !== 0) return;
     const folder = dirname(this.path);
+    try {
+      accessSync(folder, constants.W_OK | constants.X_OK);
+    } catch (error) {
+      throw new FileError(`cannot write the pidfile ${this.path}: ${messageOf(error)}`, { cause: error });
+    }
+    if (process.geteuid?.() !== 0) return;
     const mode = statSync(folder, { throwIfNoEntry: false })?.mode ?? 0;
     if ((mode & 0o002) === 0 || (mode & 0o1000) !== 0) return;
     throw new FileError(

@@ -1,7 +1,7 @@
 /** `daemon`: who starts it gets the shell back when the service is ready, or the reason why it is not. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -85,7 +85,28 @@ describe('daemon', () => {
     const nowhere = await run(dir, [fixtureApp, '-D', '--error-log', 'no/such/dir.log']);
     assert.equal(nowhere.code, 1);
     assert.match(nowhere.stderr, /^prefork: cannot open .*dir\.log.*\n$/);
+    const lost = await run(dir, [fixtureApp, '-D', '-w', '1', '-p', 'no/such/app.pid']);
+    assert.deepEqual([lost.code, lost.stdout], [1, '']);
+    assert.match(lost.stderr, /^prefork: cannot write the pidfile .*app\.pid: ENOENT.*\n$/);
     assert.equal(existsSync(join(dir, 'app.pid')), false);
+  });
+
+  it('is not ready where its pidfile cannot be written when it is', async (t) => {
+    const dir = folder(t);
+    mkdirSync(join(dir, 'run'));
+    writeFileSync(join(dir, 'moves.cjs'), 'require("fs").rmdirSync("run"); require("http").createServer().listen(0)');
+    const { code, stdout, stderr } = await run(dir, [
+      'moves.cjs',
+      '-D',
+      '-w',
+      '1',
+      '-p',
+      'run/a.pid',
+      '--control-socket',
+      'none',
+    ]);
+    assert.deepEqual([code, stdout], [1, '']);
+    assert.match(stderr, /^prefork: cannot write the pidfile .*a\.pid: ENOENT/m);
   });
 
   it('an interrupt while it starts ends it', async (t) => {

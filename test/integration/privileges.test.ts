@@ -1,9 +1,21 @@
 /** Users, groups, masks and what a worker may have of the master's rights. As root; elsewhere these skip. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { openLogFileFor } from '../../src/ipc/log-file.ts';
 import { stopClean } from '../support/invariants.ts';
 import { bin, fixture } from '../support/paths.ts';
 import { freePort, requestJson } from '../support/request.ts';
@@ -34,11 +46,18 @@ function refused(args: readonly string[], ids: { uid?: number; gid?: number } = 
   return { status, lines: stderr.trimEnd().split('\n') };
 }
 
+function folder(t: TestContext, name: string): string {
+  const dir = join('/tmp', `prefork-${name}-${process.pid}`);
+  mkdirSync(dir);
+  t.after(() => execFileSync('rm', ['-r', dir]));
+  return dir;
+}
+
 describe('user and group', { skip }, () => {
   it('SEC-06: the workers are that user, with no way back; so is the release command, and a reload keeps it', async (t) => {
     const s = await start(t, {
       args: ['-u', 'nobody', '--umask', '027'],
-      config: { release: 'echo "release as $(id -u):$(id -g)"' },
+      config: { release: 'echo "release as $(id -u):$(id -g), mask $(umask)"' },
     });
     const self = await requestJson(s.target, '/self');
     assert.deepEqual([self.uid, self.gid, self.groups], [nobody.uid, nobody.gid, [nobody.gid]]);
@@ -54,7 +73,7 @@ describe('user and group', { skip }, () => {
     });
     const { msg } = await s.reload();
     assert.match(msg, /done/);
-    assert.ok(s.log.some((line) => line.msg === 'release: release as 65534:65534'));
+    assert.ok(s.log.some((line) => line.msg === 'release: release as 65534:65534, mask 0027'));
     assert.equal((await requestJson(s.target, '/self')).uid, nobody.uid);
     await stopClean(s);
   });
@@ -229,6 +248,51 @@ describe('files of a master that is root', { skip }, () => {
     assert.equal(open.status, 1);
     assert.match(open.lines.join('\n'), /writable by everybody/);
     assert.equal(readFileSync(victim, 'utf8'), 'precious');
+  });
+
+  it('SEC-05: a log is not written through a link, nor to a file of other names, nor where everybody writes', (t) => {
+    const dir = folder(t, 'logs');
+    const victim = join(dir, 'victim');
+    writeFileSync(victim, 'precious');
+    symlinkSync(victim, join(dir, 'link.log'));
+    linkSync(victim, join(dir, 'hard.log'));
+    execFileSync('mkfifo', [join(dir, 'fifo.log')]);
+    for (const flag of ['--error-log', '--access-log']) {
+      for (const [name, expected] of [
+        ['link.log', /symbolic link/],
+        ['hard.log', /other names/],
+        ['fifo.log', /ENXIO/],
+      ] as const) {
+        const { status, lines } = refused([app, '-b', '127.0.0.1:0', '-u', 'nobody', flag, join(dir, name)]);
+        assert.equal(status, 1, lines.join('\n'));
+        assert.match(lines.join('\n'), expected);
+      }
+      chmodSync(dir, 0o777);
+      const open = refused([app, '-b', '127.0.0.1:0', '-u', 'nobody', flag, join(dir, 'new.log')]);
+      chmodSync(dir, 0o755);
+      assert.equal(open.status, 1);
+      assert.match(open.lines.join('\n'), /writable by everybody/);
+    }
+    assert.equal(readFileSync(victim, 'utf8'), 'precious');
+    assert.equal(statSync(victim).uid, 0);
+  });
+
+  it('SEC-05 SEC-06: the access log is the workers’; root gives away no file that others may have put there', (t) => {
+    const ids = { uid: nobody.uid, gid: nobody.gid };
+    const own = folder(t, 'own');
+    writeFileSync(join(own, 'old.log'), '');
+    for (const name of ['old.log', 'new.log']) {
+      closeSync(openLogFileFor(join(own, name), 'access log', ids));
+      const { uid, gid } = statSync(join(own, name));
+      assert.deepEqual([uid, gid], [nobody.uid, nobody.gid], name);
+    }
+    const theirs = folder(t, 'theirs');
+    writeFileSync(join(theirs, 'moved.log'), '');
+    chownSync(theirs, nobody.uid, nobody.gid);
+    closeSync(openLogFileFor(join(theirs, 'new.log'), 'access log', ids));
+    assert.equal(statSync(join(theirs, 'new.log')).uid, nobody.uid);
+    assert.throws(() => openLogFileFor(join(theirs, 'moved.log'), 'access log', ids), /it belongs to uid 0/);
+    assert.equal(statSync(join(theirs, 'moved.log')).uid, 0);
   });
 
   it('a configuration that everybody can write is not run as root', (t) => {

@@ -1,6 +1,6 @@
 /** Catalogue group HB: workers that do nothing more are found, explained and replaced; nobody else is touched. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { stopClean } from '../support/invariants.ts';
@@ -118,6 +118,7 @@ describe('stuck workers', { concurrency: 4 }, () => {
         import { writeFileSync, renameSync } from 'node:fs';
         export default {
           timeout: 4,
+          umask: '027',
           onWorkerAbort(abort) {
             writeFileSync('abort.new', JSON.stringify(abort));
             renameSync('abort.new', 'abort.json');
@@ -130,6 +131,8 @@ describe('stuck workers', { concurrency: 4 }, () => {
       () => JSON.parse(readFileSync(join(s.dir, 'abort.json'), 'utf8')) as Record<string, unknown>,
       { within: 15_000 },
     );
+    // What it writes has the workers' mask.
+    assert.equal(statSync(join(s.dir, 'abort.json')).mode & 0o777, 0o640);
     const killed = await s.waitForLog(/^worker gets SIGABRT: stuck/);
     for (const field of ['pid', 'slot', 'worker', 'generation']) assert.equal(told[field], killed[field], field);
     assert.ok(Number(told.blockedMs) >= 4_000, String(told.blockedMs));
