@@ -195,10 +195,17 @@ describe('what is handed over', { timeout }, () => {
     const { s, masters } = service;
     const load = startLoad(t, { target: s.target, groups: [{ kind: 'fresh', clients: 8 }] });
     await load.answered(50);
+    const queues = async (): Promise<unknown> => {
+      const { listeners } = await requestJson({ socketPath: join(s.dir, 'app.ctl') }, '/status');
+      return (listeners as { queues: number }[])[0]?.queues;
+    };
+    // Where Node knows no queues of one's own, there is one for all.
+    const isShared = (await queues()) === 1;
     for (const workers of [4, 1, 3]) {
       writeFileSync(join(s.dir, 'supervisor.config.mjs'), `export default ${JSON.stringify(config(workers))};`);
       const now = await masters.upgrade();
       assert.equal(masters.workers(now).length, workers);
+      assert.equal(await queues(), isShared ? 1 : 4, 'never fewer: connections may wait in any');
       await load.further(200);
     }
     const report = await load.stop();
