@@ -36,7 +36,7 @@ export class Pidfile {
   /** Takes the place of the predecessor's; at once, so that there is one at any moment. @throws FileError */
   promote(): void {
     if (!this.#written || this.#at === this.path) return;
-    if (this.#holder(this.path) !== this.#predecessor) this.check();
+    this.#refuseHeld(this.path);
     try {
       renameSync(this.#at, this.path);
       this.#at = this.path;
@@ -59,10 +59,14 @@ export class Pidfile {
    */
   check(): void {
     this.#checkFolder();
-    const holder = this.#holder(this.#at);
+    this.#refuseHeld(this.#at);
+  }
+
+  #refuseHeld(path: string): void {
+    const holder = this.#holder(path);
     if (holder !== null && holder !== this.#predecessor) {
       throw new AlreadyRunningError(
-        `already running: ${this.#at} is held by the master with pid ${holder}; stop that one first, or give this one a pidfile of its own (--pid)`,
+        `already running: ${path} is held by the master with pid ${holder}; stop that one first, or give this one a pidfile of its own (--pid)`,
       );
     }
   }

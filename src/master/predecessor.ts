@@ -32,6 +32,8 @@ export class Predecessor {
     try {
       const bequest = JSON.parse(text) as Bequest;
       version = bequest.version;
+      const isComplete = Number.isInteger(bequest.channel) && Array.isArray(bequest.listeners);
+      if (version === protocolVersion && !isComplete) throw new Error('it is incomplete');
       if (version === protocolVersion) return new Predecessor(bequest);
     } catch (error) {
       throw new UpgradeError(

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import http from 'node:http';
 import net, { type AddressInfo, type Server, type Socket } from 'node:net';
 import { constants, tmpdir } from 'node:os';
@@ -15,6 +15,7 @@ import tls from 'node:tls';
 import {
   bindHandle,
   currentResponse,
+  descriptorOf,
   filterClusterMessages,
   guardChannel,
   type Handle,
@@ -77,6 +78,17 @@ describe('bindHandle', () => {
     assert.ok(address.port > 0);
     assert.ok(handle.fd > 2);
     assert.deepEqual(listeningOn(address.port), []);
+  });
+
+  test("a server's descriptor is one that can be wrapped, and it has none before and after", async () => {
+    const server = net.createServer();
+    assert.equal(descriptorOf(server), null);
+    const port = await listen(server);
+    const fd = descriptorOf(server);
+    assert.ok(fd !== null && fd > 2);
+    assert.equal(readlinkSync(`/proc/self/fd/${fd}`), `socket:[${listeningOn(port)[0]?.inode}]`);
+    await new Promise((resolve) => server.close(resolve));
+    assert.equal(descriptorOf(server), null);
   });
 
   test('the unspecified address, and IPv6', () => {

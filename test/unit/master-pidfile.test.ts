@@ -118,3 +118,49 @@ test('pidfile: a directory that is missing is a clear error', (t) => {
     (error) => error instanceof FileError && error.message.includes(path),
   );
 });
+
+test("UPG-01 pidfile: beside the predecessor's, as Gunicorn's .2, and then in its place", async (t) => {
+  const path = join(folder(t), 'app.pid');
+  const predecessor = await live(t, 'prefork: master [app]');
+  writeFileSync(path, `${predecessor}\n`);
+  const pidfile = new Pidfile(path, predecessor);
+  pidfile.check();
+  pidfile.write();
+  assert.deepEqual(
+    [readFileSync(path, 'utf8'), readFileSync(`${path}.2`, 'utf8')],
+    [`${predecessor}\n`, `${process.pid}\n`],
+  );
+  pidfile.promote();
+  assert.deepEqual(readdirSync(join(path, '..')), ['app.pid']);
+  assert.equal(readFileSync(path, 'utf8'), `${process.pid}\n`);
+  pidfile.remove();
+  assert.deepEqual(readdirSync(join(path, '..')), []);
+});
+
+test('UPG-02 pidfile: a new master that goes takes its own away, and no other', async (t) => {
+  const path = join(folder(t), 'app.pid');
+  const predecessor = await live(t, 'prefork: master');
+  writeFileSync(path, `${predecessor}\n`);
+  const pidfile = new Pidfile(path, predecessor);
+  pidfile.write();
+  pidfile.remove();
+  assert.deepEqual(readdirSync(join(path, '..')), ['app.pid']);
+  // One that was killed could not.
+  writeFileSync(`${path}.2`, '4194000\n');
+  new Pidfile(path).removeSecond(1234);
+  assert.ok(readdirSync(join(path, '..')).includes('app.pid.2'), 'not one of another pid');
+  new Pidfile(path).removeSecond(4_194_000);
+  assert.deepEqual(readdirSync(join(path, '..')), ['app.pid']);
+});
+
+test('UPG-04 pidfile: held by a third master, it is refused', async (t) => {
+  const path = join(folder(t), 'app.pid');
+  const [predecessor, third] = [await live(t, 'prefork: master'), await live(t, 'prefork: master')];
+  writeFileSync(path, `${third}\n`);
+  assert.throws(() => new Pidfile(path, predecessor).check(), AlreadyRunningError);
+  writeFileSync(path, `${predecessor}\n`);
+  const pidfile = new Pidfile(path, predecessor);
+  pidfile.write();
+  writeFileSync(path, `${third}\n`);
+  assert.throws(() => pidfile.promote(), AlreadyRunningError);
+});
