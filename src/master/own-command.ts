@@ -1,6 +1,6 @@
 /** How this process was started, so that it can be started again: with what is on the disk by then. */
 import { existsSync, realpathSync } from 'node:fs';
-import { delimiter, isAbsolute, join } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 
 export interface Command {
   readonly file: string;
@@ -14,15 +14,17 @@ export interface Command {
  * @param cwd the working directory as the shell names it, links and all
  */
 export function ownCommand(cwd: string, path = process.env.PATH): Command {
-  return { file: ownNode(path), args: [...process.execArgv, ...ownScript(cwd), ...process.argv.slice(2)], cwd };
+  return { file: ownNode(cwd, path), args: [...process.execArgv, ...ownScript(cwd), ...process.argv.slice(2)], cwd };
 }
 
 /** `process.execPath` is where a link led; the link may lead to another version later. */
-function ownNode(path = ''): string {
+function ownNode(cwd: string, path = ''): string {
   const { argv0, execPath } = process;
-  const candidates = isAbsolute(argv0) ? [argv0] : path.split(delimiter).map((folder) => join(folder, argv0));
-  const usable = argv0.includes('/') && !isAbsolute(argv0) ? [] : candidates;
-  const named = usable.find((candidate) => isAbsolute(candidate) && existsSync(candidate));
+  // As a shell looks for it: what has a slash in it is a path.
+  const candidates = argv0.includes('/')
+    ? [resolve(cwd, argv0)]
+    : path.split(delimiter).map((folder) => resolve(cwd, folder, argv0));
+  const named = candidates.find((candidate) => existsSync(candidate));
   return named !== undefined && leadsTo(named, execPath) ? named : execPath;
 }
 

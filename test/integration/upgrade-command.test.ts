@@ -153,6 +153,8 @@ describe('what is on the disk', { timeout }, () => {
       args: ['--no-warnings', path('current', 'tell.mjs'), 'a b', '--', '$c'],
       cwd,
     });
+    symlinkSync(process.execPath, path('r1', 'node'));
+    assert.equal(commandOf(path('sh'), ['-c', 'exec ./node tell.mjs']).file, path('current', 'node'), 'as a path');
     assert.equal(commandOf(path('sh'), ['-c', 'exec node tell.mjs']).file, path('node'), 'as PATH has it');
     assert.equal(
       commandOf(path('sh'), ['-c', `exec ${process.execPath} tell.mjs`]).file,
