@@ -61,7 +61,9 @@ function checkSample(raw: unknown, name: string): AppSample | null {
   if (typeof sampleName !== 'string' || !suffixes.some((suffix) => sampleName === `${name}${suffix}`)) return null;
   const labels: [string, string][] = [];
   for (const [label, value] of Object.entries(raw.labels)) {
-    if (!labelName.test(label) || (typeof value !== 'string' && typeof value !== 'number')) return null;
+    // prom-client takes any value, and shows it as text.
+    const isPlain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+    if (!labelName.test(label) || (!isPlain && value !== null)) return null;
     labels.push([label, String(value).slice(0, 500)]);
   }
   return { metricName: sampleName, labels: Object.fromEntries(labels), value: raw.value };

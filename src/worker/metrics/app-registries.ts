@@ -2,29 +2,41 @@
 import { onModuleLoaded } from '../../ipc/node-internals.ts';
 import type { AppMetric } from '../../ipc/traffic.ts';
 import type { Channel } from '../channel.ts';
+import { MetricReader } from './metric-reader.ts';
 
 /** Milliseconds between two looks. */
 const every = 1_000;
 /** Longest report, characters. Beyond it the app has labels without bounds. */
 const maxLength = 2 * 1024 * 1024;
-
-/** Registries beyond these belong to no one who would miss them: some are made for a single page. */
+/** Milliseconds that a metric may take to be collected; and when the worker leaves. */
+const patience = 5_000;
+const lastPatience = 150;
+/** Registries that are read. */
 const maxRegistries = 50;
 
 interface Registry {
-  getMetricsAsJSON(): unknown;
-  getMetricsAsArray?(): readonly object[];
+  getMetricsAsArray(): unknown;
+  registerMetric(metric: unknown): void;
+  readonly _defaultLabels?: unknown;
+}
+
+interface PrometheusRegistry {
+  readonly prototype?: { registerMetric?: Register };
+  readonly globalRegistry?: Registry;
 }
 
 type Register = (this: Registry, metric: unknown) => unknown;
 
 export class AppRegistries {
   readonly #channel: Channel;
+  readonly #reader = new MetricReader((what) => this.#complain(what));
   /** In the order in which they were used first; an app may let go of one. */
   #found: WeakRef<Registry>[] = [];
   readonly #known = new WeakSet<Registry>();
+  /** What registries come to be later is for a single request as often as not, and is left alone. */
+  #isStarting = true;
   #last = '';
-  #isBusy = false;
+  #running: Promise<void> | null = null;
   #hasComplained = false;
 
   constructor(channel: Channel) {
@@ -40,23 +52,53 @@ export class AppRegistries {
     }, every).unref();
   }
 
+  /** The app listens. */
+  onListening(): void {
+    this.#isStarting = false;
+  }
+
   /** Sends what there is, where it is not what was sent before. Never throws. */
-  async report(): Promise<void> {
-    if (this.#isBusy) return;
-    this.#isBusy = true;
+  report(): Promise<void> {
+    this.#running ??= this.#report(patience).finally(() => {
+      this.#running = null;
+    });
+    return this.#running;
+  }
+
+  /** The last figures: those that are being read already may lack the last requests. */
+  async finish(): Promise<void> {
+    if (this.#running !== null) {
+      this.#reader.hurry(lastPatience);
+      await this.#running;
+    }
+    await this.#report(lastPatience);
+  }
+
+  async #report(within: number): Promise<void> {
     try {
-      const metrics = await this.#collect();
-      if (metrics.length > 0) this.#send(metrics);
+      const registries = this.#found.flatMap((reference) => reference.deref() ?? []);
+      if (registries.length === 0) return;
+      const byName = new Map<string, AppMetric>();
+      for (const metrics of await Promise.all(registries.map((each) => this.#read(each, within)))) {
+        // The same metric may be in several registries, as after a merge of them; and so may prom-client's own of the process.
+        for (const metric of metrics) if (!byName.has(metric.name)) byName.set(metric.name, metric);
+      }
+      this.#send([...byName.values()]);
     } catch (error) {
       this.#complain(`the app's metrics cannot be read: ${String(error)}`);
-    } finally {
-      this.#isBusy = false;
     }
+  }
+
+  async #read(registry: Registry, within: number): Promise<readonly AppMetric[]> {
+    const metrics = registry.getMetricsAsArray();
+    if (!Array.isArray(metrics)) return [];
+    const { _defaultLabels: labels } = registry;
+    return await this.#reader.read(metrics, typeof labels === 'object' && labels !== null ? { ...labels } : {}, within);
   }
 
   /** Whoever registers a metric is a registry: the default one, and those the app makes. */
   #watch(exports: unknown): void {
-    const prototype = (exports as { prototype?: { registerMetric?: Register } } | null)?.prototype;
+    const { prototype, globalRegistry } = (exports ?? {}) as PrometheusRegistry;
     const original = prototype?.registerMetric;
     if (prototype === undefined || typeof original !== 'function') return;
     const add = (registry: Registry): void => this.#add(registry);
@@ -64,31 +106,16 @@ export class AppRegistries {
       add(this);
       return original.call(this, metric);
     };
+    // The default one, whenever it is used.
+    if (globalRegistry !== undefined) this.#add(globalRegistry);
   }
 
   #add(registry: Registry): void {
-    if (this.#known.has(registry) || typeof registry.getMetricsAsJSON !== 'function') return;
+    if (!this.#isStarting || this.#known.has(registry) || typeof registry.getMetricsAsArray !== 'function') return;
     this.#found = this.#found.filter((reference) => reference.deref() !== undefined);
     if (this.#found.length >= maxRegistries) return;
     this.#known.add(registry);
     this.#found.push(new WeakRef(registry));
-  }
-
-  /** A metric that is in several registries, as after a merge of them, is taken once. */
-  async #collect(): Promise<AppMetric[]> {
-    const seen = new Set<object>();
-    const all: AppMetric[] = [];
-    for (const reference of this.#found) {
-      const registry = reference.deref();
-      if (registry === undefined) continue;
-      const fresh = registry.getMetricsAsArray?.().filter((metric) => !seen.has(metric)) ?? null;
-      if (fresh?.length === 0) continue;
-      const names = fresh === null ? null : new Set(fresh.map((metric) => (metric as { name?: unknown }).name));
-      const metrics = (await registry.getMetricsAsJSON()) as readonly AppMetric[];
-      all.push(...metrics.filter(({ name }) => names === null || names.has(name)));
-      for (const metric of fresh ?? []) seen.add(metric);
-    }
-    return all;
   }
 
   #send(metrics: readonly AppMetric[]): void {

@@ -46,6 +46,7 @@ export class Metrics {
   /** The app listens. */
   onListening(): void {
     this.#routes.findFrameworks();
+    this.#app?.onListening();
   }
 
   /** Tells the master what was added since the last time. Nothing is lost where it cannot be told now. */
@@ -60,7 +61,7 @@ export class Metrics {
     this.report();
     if (this.#app === null) return;
     const patience = new Promise((resolve) => setTimeout(resolve, lastFigures).unref());
-    await Promise.race([this.#app.report(), patience]);
+    await Promise.race([this.#app.finish(), patience]);
   }
 
   async #loadLabel(file: string): Promise<void> {
