@@ -141,9 +141,11 @@ describe('in a container', { skip: withoutDocker(), timeout: 600_000 }, () => {
     assert.equal(await inspect(name, '.State.ExitCode'), '0');
   });
 
-  it('the samples name what exists', () => {
-    const compose = readFileSync(join(root, 'config/docker/compose.yaml'), 'utf8');
-    assert.match(compose, /order: start-first/);
-    assert.match(compose, /healthcheck:/);
+  it('the compose file can be deployed as a stack, and starts the new container first', async () => {
+    assert.ok(docker !== null);
+    const stack = await docker.run(['stack', 'config', '-c', join(root, 'config/docker/compose.yaml')]);
+    for (const part of [/order: start-first/, /healthcheck:/, /cpus: "2"/, /memory: "1073741824"/, /init: true/]) {
+      assert.match(stack, part);
+    }
   });
 });

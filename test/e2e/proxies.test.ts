@@ -4,10 +4,9 @@ import { describe, it, type TestContext } from 'node:test';
 import { stopClean } from '../support/invariants.ts';
 import { startLoad } from '../support/load/child.ts';
 import { type Group, table, total } from '../support/load/mix.ts';
-import { type FrontProxy, startHaproxy, startNginx, without } from '../support/proxy.ts';
+import { served, startHaproxy, startNginx, without } from '../support/proxy.ts';
 import { request } from '../support/request.ts';
 import { type Supervisor, startSupervisor } from '../support/supervisor.ts';
-import { until } from '../support/until.ts';
 
 /** What a proxy's clients do; the connections to the app are the proxy's own. */
 const groups: readonly Group[] = [
@@ -55,6 +54,23 @@ for (const [name, start] of proxies) {
       for (const master of masters) await stopClean(master);
     });
 
+    it('a POST whose worker dies is not sent again: the app may have executed it', async (t) => {
+      const masters = await startTwo(t);
+      const proxy = await start(t, [masters[0].port, masters[1].port]);
+      await served(proxy);
+      const fates = masters.map((master) => master.workers());
+      const answer = await request({ port: proxy.port }, '/throw', { method: 'POST', timeout: 20_000 });
+      assert.equal(answer.status, 502);
+      for (const master of masters) await master.waitWorkers(2, 30_000);
+      const dead = masters.flatMap((master, index) =>
+        (fates[index] ?? []).filter((pid) => !master.workers().includes(pid)),
+      );
+      assert.equal(dead.length, 1, `${dead.length} workers have had it`);
+      // A GET may be tried again, and is no reason to avoid the service.
+      assert.equal((await request({ port: proxy.port }, '/pid')).status, 200);
+      for (const master of masters) await stopClean(master, { allow: /./ });
+    });
+
     it('TLS, and WebSockets that live through a reload until the drain ends', async (t) => {
       const masters = await startTwo(t);
       const proxy = await start(t, [masters[0].port, masters[1].port]);
@@ -73,12 +89,5 @@ for (const [name, start] of proxies) {
       assert.equal(total(report).failed, 0, table(report));
       for (const master of masters) await stopClean(master);
     });
-  });
-}
-
-/** Proxies find out by themselves, and in their own time, that the services behind them are there. */
-async function served(proxy: FrontProxy): Promise<void> {
-  await until('the proxy to serve', async () => (await request({ port: proxy.port }, '/pid')).status === 200, {
-    within: 20_000,
   });
 }

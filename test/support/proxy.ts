@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fixture, root } from './paths.ts';
-import { freePort } from './request.ts';
+import { childrenOf } from './proc.ts';
+import { freePort, request } from './request.ts';
 import { until } from './until.ts';
 
 /** Why a proxy cannot be tested here, or `false`. */
@@ -19,6 +20,9 @@ export interface FrontProxy {
   readonly tlsPort: number;
   /** What it logged. */
   log(): string;
+  /** Stops what carries the requests, as a busy machine does for a moment. */
+  pause(): void;
+  resume(): void;
 }
 
 /** @param ports of the services behind it; two of them */
@@ -45,7 +49,8 @@ export async function startNginx(t: TestContext, ports: readonly [number, number
   );
   const child = spawn('nginx', ['-p', dir, '-c', join(dir, 'nginx.conf'), '-e', join(dir, 'error.log')]);
   const output = await run(t, child, port);
-  return { port, tlsPort, log: () => output() + read(join(dir, 'error.log')) };
+  const workers = () => childrenOf(child.pid ?? 0).map(({ pid }) => pid);
+  return { port, tlsPort, log: () => output() + read(join(dir, 'error.log')), ...pausing(t, workers) };
 }
 
 /** @param ports of the services behind it; two of them */
@@ -62,7 +67,21 @@ export async function startHaproxy(t: TestContext, ports: readonly [number, numb
   writeFileSync(join(dir, 'haproxy.cfg'), text);
   const child = spawn('haproxy', ['-db', '-f', join(dir, 'haproxy.cfg')]);
   const output = await run(t, child, port);
-  return { port, tlsPort, log: output };
+  return { port, tlsPort, log: output, ...pausing(t, () => [child.pid ?? 0]) };
+}
+
+function pausing(t: TestContext, pids: () => readonly number[]): Pick<FrontProxy, 'pause' | 'resume'> {
+  let paused: readonly number[] = [];
+  const resume = () => {
+    for (const pid of paused) process.kill(pid, 'SIGCONT');
+    paused = [];
+  };
+  const pause = () => {
+    paused = pids();
+    for (const pid of paused) process.kill(pid, 'SIGSTOP');
+  };
+  t.after(resume);
+  return { pause, resume };
 }
 
 async function place(t: TestContext): Promise<{ dir: string; port: number; tlsPort: number }> {
@@ -115,4 +134,11 @@ function read(path: string): string {
   } catch {
     return '';
   }
+}
+
+/** Proxies find out by themselves, and in their own time, that the services behind them are there. */
+export async function served(proxy: FrontProxy): Promise<void> {
+  await until('the proxy to serve', async () => (await request({ port: proxy.port }, '/pid')).status === 200, {
+    within: 20_000,
+  });
 }
