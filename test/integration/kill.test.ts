@@ -243,6 +243,6 @@ function bugIn(code: string): string {
     clearInterval(timer);
     ${code};
   }, 20)`;
-  const module = `import { existsSync } from 'node:fs'; if (process.argv[1]?.endsWith('prefork.js')) ${waiting}`;
+  const module = `import { existsSync } from 'node:fs'; if (process.argv[1]?.endsWith('prefork.js')) { ${waiting} }`;
   return `data:text/javascript,${encodeURIComponent(module)}`;
 }
