@@ -7,10 +7,11 @@ import { isIP } from 'node:net';
 import type { Reply } from './http.ts';
 
 /** @returns why the request is not answered, or `null` */
-export function refusalOf({ headers, method, url = '' }: IncomingMessage): Reply | null {
+export function refusalOf({ headers, headersDistinct, method, url = '' }: IncomingMessage): Reply | null {
   const { host = '', origin } = headers;
   const no = (status: number, code: string, message: string): Reply => ({ status, body: { error: { code, message } } });
   if (!url.startsWith('/')) return no(400, 'bad_request', 'expected a path');
+  if ((headersDistinct.host?.length ?? 0) > 1) return no(400, 'bad_request', 'there is more than one Host');
   if (!isOurName(host)) return no(421, 'wrong_host', 'ask by IP address or as localhost');
   if (origin !== undefined && origin !== `http://${host}`) return no(403, 'wrong_origin', 'not for other sites');
   if (isEmbedded(headers)) return no(403, 'wrong_site', 'not for other sites');

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { linkSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type ListenOptions, Server as NetServer } from 'node:net';
+import { type ListenOptions, Server as NetServer, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { EventSink } from './event-sink.ts';
 import { refusalOf } from './guard.ts';
@@ -54,7 +54,8 @@ export interface ControlHttpOptions {
 const maxBody = 64 * 1024;
 /** Bytes: sun_path less its end, see unix(7). */
 const maxUnixPath = 107;
-const maxConnections = 64;
+/** Enough for those who only connect, and say nothing until `headersTimeout`, to keep nobody else out. */
+const maxConnections = 256;
 /** Connections that may be streams: the others are for those who only ask something. */
 const maxStreams = 32;
 
@@ -96,7 +97,13 @@ export class ControlHttp {
     );
     this.server.maxConnections = maxConnections;
     this.server.on('error', () => {});
-    this.server.on('clientError', (_error, socket) => socket.destroy());
+    this.server.on('clientError', (error: NodeJS.ErrnoException, duplex) => {
+      const socket = duplex as Socket;
+      // In words, where there is somebody to read them; and nothing more is read from it, whatever came with it.
+      if (socket.writable && error.code !== 'ECONNRESET' && socket.bytesWritten === 0)
+        socket.write(`HTTP/1.1 ${statusOf(error)}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      socket.destroySoon();
+    });
     // Whoever asks to switch protocols stays with this one.
     this.server.on('upgrade', (_request, socket) => socket.destroy());
     this.server.on('checkExpectation', (_request, response: ServerResponse) => response.writeHead(417).end());
@@ -221,6 +228,17 @@ export class ControlHttp {
   #allowed(path: string): string[] {
     const methods = this.#options.routes.filter((each) => each.path === path).map(({ method }) => method);
     return methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
+  }
+}
+
+function statusOf({ code }: NodeJS.ErrnoException): string {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return '431 Request Header Fields Too Large';
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return '408 Request Timeout';
+    default:
+      return '400 Bad Request';
   }
 }
 

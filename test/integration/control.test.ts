@@ -347,6 +347,8 @@ describe('the socket', () => {
       if (index % 4 === 2) socket.write('x'.repeat(100_000));
     }
     assert.equal((await request(s.target, '/healthz')).status, 200);
+    // They keep nobody else out.
+    assert.equal((await prefork(['status', ...of(s)])).code, 0);
     for (const socket of sockets) socket.destroy();
     await until('the descriptors to be closed', () => fdCount(s.pid) <= fds + 1, { within: 20_000 });
     assert.equal((await prefork(['status', ...of(s)])).code, 0);
