@@ -63,7 +63,7 @@ export class Generations {
     this.#checkLogs(settings);
     const { pidfile } = settings;
     if (pidfile !== null && pidfile !== this.#current.pidfile) new Pidfile(pidfile).check();
-    const { added } = await listeners.openAll(settings.bind, settings.backlog);
+    const { added } = await listeners.openAll(settings.bind, settings.backlog, settings);
     try {
       signal.throwIfAborted();
       if (!isRollback) await runRelease(settings, logger(), signal);

@@ -317,6 +317,7 @@ export class Master {
     this.#errorLog = settings.errorLog;
     process.title = masterTitle(settings.name);
     this.#sentinel.setGrace(settings.gracefulTimeout);
+    for (const problem of this.#listeners.setRights(settings)) this.#log.logger.warn(problem);
     void this.#ensureControl();
     this.#admin.ensure(settings.admin).catch((error: unknown) => this.#log.logger.error(messageOf(error)));
     if (settings.pidfile === (this.#pidfile?.path ?? null) || this.fleet.start === 'starting') return;

@@ -10,17 +10,14 @@ import type { Owner } from '../config/identity.ts';
 import { BindError, messageOf } from '../errors.ts';
 import { bindHandle, type Handle, handleAddress, UV_TCP_REUSEPORT } from '../ipc/node-internals.ts';
 import { whyNotServable } from './passed-socket.ts';
-import { clearStaleSocket } from './unix-socket.ts';
+import { clearStaleSocket, type SocketRights } from './unix-socket.ts';
 
 /** Bytes: sun_path less its end, see unix(7). */
 export const maxUnixPath = 107;
 
-export interface BindOptions {
+export interface BindOptions extends SocketRights {
   /** Kernel queues to make for a TCP address; above 1 they share it by SO_REUSEPORT. */
   readonly queues: number;
-  /** Permission bits of a unix socket. */
-  readonly socketMode: number;
-  readonly socketOwner: Owner | null;
 }
 
 /** What to bind, in the terms of node:net; host names are resolved. */

@@ -9,6 +9,7 @@ import type { ListenQuery } from '../ipc/messages.ts';
 import { type Handle, handleAddress, supportsReusePort } from '../ipc/node-internals.ts';
 import { type BindOptions, bindFurther, bindTarget, resolveTarget, type Target, tcpLabel } from './bind.ts';
 import { HandedListeners } from './handed-listeners.ts';
+import { changeRights, type SocketRights } from './unix-socket.ts';
 import type { HandedListener } from './upgrade-channel.ts';
 
 export interface Listener {
@@ -21,7 +22,7 @@ export interface Listener {
 }
 
 export class Listeners {
-  readonly #options: BindOptions;
+  #options: BindOptions;
   readonly #open = new Map<string, Listener>();
   /** Sockets that were passed to us and are not served now: closed, they could not be had again. */
   readonly #parked = new Map<string, Listener>();
@@ -84,10 +85,15 @@ export class Listeners {
   /**
    * Opens what is not open yet; all or nothing.
    *
+   * @param rights of unix sockets that are new
    * @returns the listeners of all the addresses, and the keys of those that are new
    * @throws BindError
    */
-  async openAll(addresses: readonly Address[], backlog: number): Promise<{ listeners: Listener[]; added: string[] }> {
+  async openAll(
+    addresses: readonly Address[],
+    backlog: number,
+    rights: SocketRights = this.#options,
+  ): Promise<{ listeners: Listener[]; added: string[] }> {
     const listeners: Listener[] = [];
     const added: string[] = [];
     try {
@@ -95,7 +101,7 @@ export class Listeners {
         const target = await resolveTarget(address);
         const key = keyOf(target, index);
         if (!this.#open.has(key)) added.push(key);
-        listeners.push(await this.#ensure(key, target, backlog));
+        listeners.push(await this.#ensure(key, target, backlog, rights));
       }
       return { listeners, added };
     } catch (error) {
@@ -141,10 +147,30 @@ export class Listeners {
     this.#parked.clear();
   }
 
-  async #ensure(key: string, target: Target, backlog: number): Promise<Listener> {
+  /**
+   * Gives the unix sockets that are open other rights, where these are others than before.
+   *
+   * @returns what could not be done, a line each
+   */
+  setRights({ socketMode, socketOwner }: SocketRights): string[] {
+    const { socketMode: mode, socketOwner: owner } = this.#options;
+    if (socketMode === mode && socketOwner?.uid === owner?.uid && socketOwner?.gid === owner?.gid) return [];
+    this.#options = { ...this.#options, socketMode, socketOwner };
+    return [...this.#open.keys()].flatMap((key) => {
+      const path = pathOf(key);
+      try {
+        if (path !== null) changeRights(path, this.#options);
+        return [];
+      } catch (error) {
+        return [`socketMode and socketOwner of unix:${path} stay what they were: ${messageOf(error)}`];
+      }
+    });
+  }
+
+  async #ensure(key: string, target: Target, backlog: number, rights: SocketRights = this.#options): Promise<Listener> {
     const open = this.#open.get(key) ?? (await this.#opening.get(key));
     if (open !== undefined) return open;
-    const opening = this.#bind(key, target, backlog);
+    const opening = this.#bind(key, target, backlog, rights);
     this.#opening.set(key, opening);
     try {
       return await opening;
@@ -153,12 +179,12 @@ export class Listeners {
     }
   }
 
-  async #bind(key: string, target: Target, backlog: number): Promise<Listener> {
+  async #bind(key: string, target: Target, backlog: number, rights: SocketRights): Promise<Listener> {
     const parked = this.#parked.get(key);
     this.#parked.delete(key);
     const handed = this.#handed.take(key);
     if (handed !== null) this.#topUp(target, handed);
-    const queues = parked?.queues ?? handed ?? (await bindTarget(target, this.#options));
+    const queues = parked?.queues ?? handed ?? (await bindTarget(target, { ...this.#options, ...rightsOf(rights) }));
     const listener = { key, label: labelOf(target, queues), backlog, queues };
     this.#open.set(key, listener);
     return listener;
@@ -171,6 +197,11 @@ export class Listeners {
     const port = handleAddress(first)?.port ?? target.port;
     while (queues.length < this.#options.queues) queues.push(bindFurther(target, port));
   }
+}
+
+/** Of settings, which are a great deal more. */
+function rightsOf({ socketMode, socketOwner }: SocketRights): SocketRights {
+  return { socketMode, socketOwner };
 }
 
 /** Where a key names a unix socket. */

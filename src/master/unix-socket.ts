@@ -1,7 +1,41 @@
-/** What stands at a unix socket's path before we bind there: nothing, something stale, or something we must not touch. */
-import { lstatSync, unlinkSync } from 'node:fs';
+/** What stands at a unix socket's path: before we bind there nothing, something stale, or something we must not touch. */
+import { chmodSync, chownSync, closeSync, constants, fstatSync, lstatSync, openSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
+import type { Owner } from '../config/identity.ts';
 import { BindError, messageOf } from '../errors.ts';
+
+/** Who may connect to a unix socket. */
+export interface SocketRights {
+  /** Permission bits. */
+  readonly socketMode: number;
+  readonly socketOwner: Owner | null;
+}
+
+/** Linux: a descriptor that stands for the path itself, for sockets can be opened in no other way. See open(2). */
+const O_PATH = 0o10000000;
+
+/**
+ * Changes who may connect to a socket that is bound already.
+ *
+ * In a directory that others can write the path may have become a link, or another name of a file that is not ours: the
+ * descriptor is looked at first, and what is changed is what it stands for.
+ *
+ * @throws Error where the path is no socket of ours, or the system refuses
+ */
+export function changeRights(path: string, { socketMode, socketOwner }: SocketRights): void {
+  const fd = openSync(path, O_PATH | constants.O_NOFOLLOW);
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isSocket() || stat.nlink !== 1) throw new Error('something else is in its place');
+    const itself = `/proc/self/fd/${fd}`;
+    // Whoever is shut out is so first.
+    chmodSync(itself, stat.mode & socketMode);
+    if (socketOwner !== null) chownSync(itself, socketOwner.uid, socketOwner.gid);
+    chmodSync(itself, socketMode);
+  } finally {
+    closeSync(fd);
+  }
+}
 
 /**
  * Makes way for a new socket: a socket file that nobody listens on is removed.

@@ -9,6 +9,7 @@ import {
   linkSync,
   mkdirSync,
   readFileSync,
+  renameSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -19,7 +20,7 @@ import { openLogFileFor } from '../../src/ipc/log-file.ts';
 import { stopClean } from '../support/invariants.ts';
 import { bin, fixture } from '../support/paths.ts';
 import { freePort, requestJson } from '../support/request.ts';
-import { type Supervisor, type SupervisorOptions, startSupervisor } from '../support/supervisor.ts';
+import { type Supervisor, type SupervisorOptions, startSupervisor, writeConfig } from '../support/supervisor.ts';
 import { until } from '../support/until.ts';
 
 const isRoot = process.geteuid?.() === 0 && process.platform === 'linux';
@@ -133,6 +134,43 @@ describe('user and group', { skip }, () => {
     const owned = statSync(join(other.dir, 'app.sock'));
     assert.deepEqual([owned.uid, owned.gid], [0, 1]);
     await stopClean(other);
+  });
+
+  it('a reload gives the unix sockets the mode and owner that are configured now, and nothing else in their place', async (t) => {
+    const dir = folder(t, 'rights');
+    const [a, b, moved, file] = ['a.sock', 'b.sock', 'moved.sock', 'file'].map((name) => join(dir, name)) as [
+      string,
+      string,
+      string,
+      string,
+    ];
+    const config = (settings: object, ...paths: string[]) => ({
+      user: 'nobody',
+      bind: paths.map((path) => `unix:${path}`),
+      ...settings,
+    });
+    const first = config({ socketMode: '600', socketOwner: 'daemon:daemon' }, a);
+    const s = await start(t, { bind: null, cwd: '/tmp', config: first });
+    const rights = (path: string) => {
+      const { uid, gid, mode } = statSync(path);
+      return [uid, gid, (mode & 0o777).toString(8)];
+    };
+    const reload = async (settings: object): Promise<void> => {
+      writeConfig(join(s.dir, 'supervisor.config.mjs'), config(settings, a, b));
+      assert.match((await s.reload()).msg, /done/);
+    };
+    assert.deepEqual(rights(a), [1, 1, '600']);
+    await reload({ socketMode: '666', socketOwner: 'nobody' });
+    const theirs = [nobody.uid, nobody.gid, '666'];
+    assert.deepEqual([rights(a), rights(b)], [theirs, theirs]);
+    assert.equal((await requestJson({ socketPath: a }, '/self')).uid, nobody.uid);
+    renameSync(a, moved);
+    writeFileSync(file, 'precious', { mode: 0o600 });
+    symlinkSync(file, a);
+    await reload({ socketMode: '660', socketOwner: ':daemon' });
+    await s.waitForLog(/socketMode and socketOwner of unix:.*a\.sock stay what they were/);
+    assert.deepEqual([rights(file), rights(moved), rights(b)], [[0, 0, '600'], theirs, [nobody.uid, 1, '660']]);
+    await stopClean(s, { allow: /stay what they were/ });
   });
 
   it('a port below 1024 is bound as root and served as the user', async (t) => {

@@ -65,8 +65,7 @@ Rendered from \`src/config/settings.ts\`. Order: defaults, the environment (\`WE
 \`'2h'\`. Sizes are bytes, or texts such as \`'512MB'\` (1 MB is 1024 x 1024 bytes). Addresses are \`host:port\`, \`:port\`,
 \`port\`, \`[::1]:port\`, \`unix:/path\` or \`fd://N\`.
 
-A reload (HUP) reads everything anew. \`queues\` and \`backlog\` of an address that stays, and \`socketMode\`, take effect
-at the next start.
+A reload (HUP) reads everything anew; \`queues\` and \`backlog\` of an address that stays take effect at the next start.
 
 ${sections.join('\n')}`;
 }
