@@ -16,6 +16,7 @@ import { Pool } from '../master/pool.ts';
 import type { Predecessor } from '../master/predecessor.ts';
 import { Sentinel } from '../master/sentinel.ts';
 import { masterTitle } from '../master/title.ts';
+import type { Counted } from '../master/upgrade-channel.ts';
 import type { Log } from '../telemetry/logger.ts';
 import { Statsd } from '../telemetry/metrics/statsd.ts';
 import { Timeline } from '../telemetry/timeline.ts';
@@ -173,6 +174,12 @@ export class Master {
       settings: () => this.#generations.current,
       pidfile: () => this.#pidfile,
       announce: () => this.#restorePidfile(),
+      bequeath: (heir) => {
+        if (heir !== null) void this.#statsd.report();
+        this.#statsd.silence(heir !== null);
+        this.#metrics.bequeath(heir);
+      },
+      inherit: (counted) => this.#inherit(counted),
       post: (event) => this.post(event),
       logger,
     });
@@ -227,6 +234,14 @@ export class Master {
   async #ensureControl(): Promise<void> {
     if (this.fleet.stopping !== null) return;
     await this.#control.ensure().catch((error: unknown) => this.#log.logger.error(messageOf(error)));
+  }
+
+  /** What the old master has counted it has also told statsd; what its workers add now is ours to tell. */
+  #inherit(counted: Counted | null): void {
+    const isTotal = counted?.kind === 'traffic' && counted.total;
+    if (isTotal) void this.#statsd.report();
+    this.#metrics.inherit(counted);
+    if (isTotal) this.#statsd.rebase();
   }
 
   #act(action: Action, fleet: Fleet): void {

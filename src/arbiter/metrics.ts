@@ -4,6 +4,7 @@ import type { Action } from '../core/actions.ts';
 import type { Event } from '../core/events.ts';
 import type { Fleet, Phase } from '../core/model.ts';
 import type { AppMetric, TrafficDelta } from '../ipc/traffic.ts';
+import type { Counted } from '../master/upgrade-channel.ts';
 import { AppMetrics } from '../telemetry/metrics/app.ts';
 import type { Exposition } from '../telemetry/metrics/exposition.ts';
 import { type Family, family, type Labels } from '../telemetry/metrics/family.ts';
@@ -26,6 +27,7 @@ export class Metrics implements Witness {
   readonly #supervisor = new SupervisorTotals();
   readonly #traffic = new TrafficTotals();
   readonly #app = new AppMetrics();
+  #heir: ((counted: Counted) => void) | null = null;
 
   constructor(sources: MetricsSources) {
     this.#sources = sources;
@@ -45,15 +47,38 @@ export class Metrics implements Witness {
 
   onTraffic(delta: TrafficDelta): void {
     this.#traffic.add(delta);
+    this.#heir?.({ kind: 'traffic', delta, total: false });
   }
 
   onAppMetrics(id: number, metrics: readonly AppMetric[]): void {
     this.#app.set(id, metrics);
+    this.#heir?.({ kind: 'app', id, metrics });
   }
 
   /** The worker is gone. */
   forget(id: number): void {
     this.#app.retire(id);
+    this.#heir?.({ kind: 'gone', id });
+  }
+
+  /** Hands all counts to another master, and what is added to them from now on; `null` ends that. */
+  bequeath(heir: ((counted: Counted) => void) | null): void {
+    this.#heir = heir;
+    if (heir === null) return;
+    for (const delta of this.#traffic.export()) heir({ kind: 'traffic', delta, total: true });
+    heir({ kind: 'app', id: 0, metrics: this.#app.kept() });
+    heir({ kind: 'gone', id: 0 });
+    for (const [id, metrics] of this.#app.living()) heir({ kind: 'app', id, metrics });
+  }
+
+  /** Goes on from what another master has counted; `null` is the end of it. Its workers' ids are not ours. */
+  inherit(counted: Counted | null): void {
+    if (counted === null) {
+      // It is gone, and its workers are not ours to watch.
+      for (const id of this.#app.living().keys()) if (id < 0) this.#app.retire(id);
+    } else if (counted.kind === 'traffic') this.#traffic.add(counted.delta);
+    else if (counted.kind === 'app') this.#app.set(-1 - counted.id, counted.metrics);
+    else this.#app.retire(-1 - counted.id);
   }
 
   /** Our own: for statsd as well. */

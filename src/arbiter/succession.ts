@@ -13,7 +13,7 @@ import type { Pidfile } from '../master/pidfile.ts';
 import { closeUnclaimed, type Predecessor } from '../master/predecessor.ts';
 import { socketInode } from '../master/socket-inode.ts';
 import { Successor } from '../master/successor.ts';
-import { protocolVersion, type UpgradeMessage } from '../master/upgrade-channel.ts';
+import { type Counted, protocolVersion, type UpgradeMessage } from '../master/upgrade-channel.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Admin } from './admin.ts';
 import type { Control } from './control.ts';
@@ -38,6 +38,9 @@ export interface SuccessionOptions {
   readonly pidfile: () => Pidfile | null;
   /** Writes the pidfile where there is none. */
   readonly announce: () => void;
+  /** Hands the counts over, to whoever takes them; `null` keeps them. */
+  readonly bequeath: (heir: ((counted: Counted) => void) | null) => void;
+  readonly inherit: (counted: Counted | null) => void;
   readonly post: (event: Event) => void;
   readonly logger: () => Logger;
 }
@@ -75,6 +78,7 @@ export class Succession {
       (message) => this.#onPredecessor(message),
       () => {
         this.#options.post({ type: 'predecessorGone' });
+        this.#options.inherit(null);
         this.#options.listeners.own();
         void this.#takeCharge();
       },
@@ -136,7 +140,10 @@ export class Succession {
 
   /** Leaves what is one master's at a time to the new one. */
   yield(reload: boolean): void {
-    this.#successor?.send({ type: 'yours', reload });
+    const successor = this.#successor;
+    // The counts come first: the new one's page never shows less than ours.
+    if (successor !== null) this.#options.bequeath((counted) => successor.send({ type: 'counted', counted }));
+    successor?.send({ type: 'yours', reload });
   }
 
   abandon(reason: string): void {
@@ -178,6 +185,7 @@ export class Succession {
     const { admin, announce, control, listeners, logger, pidfile, post, serviceManager, settings } = this.#options;
     this.#successor = null;
     listeners.share(false);
+    this.#options.bequeath(null);
     if (successor.pid !== null) pidfile()?.removeSecond(successor.pid);
     post({ type: 'successorGone', reason });
     this.#onTaken?.();
@@ -198,6 +206,7 @@ export class Succession {
         if (message.reload) post({ type: 'reloadRequested' });
       });
     }
+    if (message.type === 'counted') this.#options.inherit(message.counted);
     if (message.type === 'stays') post({ type: 'predecessorStayed' });
     if (message.type === 'end') {
       predecessor?.send({ type: 'ending' });

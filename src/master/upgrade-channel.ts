@@ -4,6 +4,7 @@
  */
 import { Socket } from 'node:net';
 import type { PassedSocket } from '../config/passed.ts';
+import type { AppMetric, TrafficDelta } from '../ipc/traffic.ts';
 
 /** In the new master's environment: a {@link Bequest}. */
 export const upgradeVariable = 'PREFORK_UPGRADE';
@@ -52,11 +53,33 @@ export type UpgradeMessage =
   | { readonly type: 'yours'; readonly reload: boolean }
   /** An operator has decided that it does not leave after all. */
   | { readonly type: 'stays' }
-  | { readonly type: 'end'; readonly reason: string };
+  | { readonly type: 'end'; readonly reason: string }
+  /** What it and its workers have counted; see {@link Counted}. */
+  | { readonly type: 'counted'; readonly counted: Counted };
 
-const types: ReadonlySet<string> = new Set(['ready', 'taken', 'stopping', 'ending', 'error', 'yours', 'stays', 'end']);
-/** Characters: nobody has as much to say. */
-const maxLine = 64 * 1024;
+/**
+ * Counts pass to the new master, for they never go backwards: first all there were (`total`), then what the old one's
+ * workers add while they drain.
+ */
+export type Counted =
+  | { readonly kind: 'traffic'; readonly delta: TrafficDelta; readonly total: boolean }
+  /** The app's own, of one of the old master's workers; 0 is all of those that are gone. */
+  | { readonly kind: 'app'; readonly id: number; readonly metrics: readonly AppMetric[] }
+  | { readonly kind: 'gone'; readonly id: number };
+
+const types: ReadonlySet<string> = new Set([
+  'ready',
+  'taken',
+  'stopping',
+  'ending',
+  'error',
+  'yours',
+  'stays',
+  'end',
+  'counted',
+]);
+/** Characters: nobody has as much to say, not even an app of its metrics. */
+const maxLine = 8 * 1024 * 1024;
 
 export class UpgradeChannel {
   readonly #socket: Socket;

@@ -35,14 +35,23 @@ export class AppMetrics {
     this.#living.delete(id);
   }
 
-  /** @param taken names that are the supervisor's; the app's own get a prefix, for no name may be there twice */
-  families(taken: ReadonlySet<string>, aggregators: Aggregators): Family[] {
-    const byName = new Map<string, AppMetric[]>();
-    const kept = [...this.#kept.values()].map(({ metric, samples }) => ({
+  /** What is kept of workers that are gone. */
+  kept(): AppMetric[] {
+    return [...this.#kept.values()].map(({ metric, samples }) => ({
       ...metric,
       values: [...samples.values()].map(({ sample, value }) => ({ ...sample, value })),
     }));
-    for (const metric of [...kept, ...[...this.#living.values()].flat()]) {
+  }
+
+  /** Of the living, by worker. */
+  living(): ReadonlyMap<number, readonly AppMetric[]> {
+    return this.#living;
+  }
+
+  /** @param taken names that are the supervisor's; the app's own get a prefix, for no name may be there twice */
+  families(taken: ReadonlySet<string>, aggregators: Aggregators): Family[] {
+    const byName = new Map<string, AppMetric[]>();
+    for (const metric of [...this.kept(), ...[...this.#living.values()].flat()]) {
       const same = byName.get(metric.name);
       if (same === undefined) byName.set(metric.name, [metric]);
       // Another generation of the app may mean something else by it.

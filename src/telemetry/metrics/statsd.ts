@@ -120,6 +120,7 @@ export class Statsd {
   readonly #settings: () => StatsdSettings;
   readonly #lines = new StatsdLines();
   #socket: Socket | null = null;
+  #isSilent = false;
 
   constructor(families: () => readonly Family[], settings: () => StatsdSettings) {
     this.#families = families;
@@ -130,11 +131,21 @@ export class Statsd {
     setInterval(() => this.report(), every).unref();
   }
 
+  /** From now on another master reports. @param isSilent false where this one does again */
+  silence(isSilent: boolean): void {
+    this.#isSilent = isSilent;
+  }
+
+  /** What there is by now was reported by another master. */
+  rebase(): void {
+    this.#lines.lines(this.#families(), this.#settings());
+  }
+
   /** @returns once what was reported is with the kernel */
   async report(): Promise<void> {
     const settings = this.#settings();
     const { statsd } = settings;
-    if (statsd === null) return;
+    if (statsd === null || this.#isSilent) return;
     const socket = this.#open(statsd.host);
     const sent = datagrams(this.#lines.lines(this.#families(), settings)).map(
       (datagram) => new Promise<void>((resolve) => socket.send(datagram, statsd.port, statsd.host, () => resolve())),

@@ -11,6 +11,8 @@ interface Total {
 /** Routes that are told apart over all workers and generations, and kinds of requests in all. */
 const maxRoutes = 300;
 const maxSeries = 3_000;
+/** Kinds of requests that are handed over at a time. */
+const piece = 500;
 
 export class TrafficTotals {
   readonly #totals = new Map<string, Total>();
@@ -35,6 +37,24 @@ export class TrafficTotals {
     let sum = 0;
     for (const { buckets } of this.#totals.values()) sum += countOf(buckets);
     return sum;
+  }
+
+  /** All of it, in pieces that {@link add} takes: for another master to go on from. */
+  export(): TrafficDelta[] {
+    const series = [...this.#totals.values()].map(({ labels, seconds, buckets }): TrafficSeries => {
+      const { method = '', status = '0', route = null } = labels;
+      return { method, status: Number(status), route, seconds, buckets: [...buckets] };
+    });
+    const upgrades = this.#upgrades.by('protocol').map(([{ protocol = '' }, count]) => [protocol, count] as const);
+    const { aborted, connections, received, sent } = {
+      ...{ aborted: this.#aborted, connections: this.#connections },
+      ...{ received: this.#received, sent: this.#sent },
+    };
+    const none = { aborted: 0, connections: 0, received: 0, sent: 0, upgrades: [] };
+    const pieces: TrafficDelta[] = [{ series: series.slice(0, piece), aborted, connections, received, sent, upgrades }];
+    for (let at = piece; at < series.length; at += piece)
+      pieces.push({ ...none, series: series.slice(at, at + piece) });
+    return pieces;
   }
 
   families(): Family[] {
