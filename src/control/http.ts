@@ -122,13 +122,24 @@ export class ControlHttp {
       return await this.#listen(where);
     try {
       await this.#listen({ path: temporary });
-      if (this.#replaces) renameSync(temporary, path);
-      else linkSync(temporary, path);
+      this.#name(temporary, path);
     } catch (error) {
       if (error instanceof Error) error.message = error.message.replaceAll(temporary, path);
       throw error;
     } finally {
       rmSync(temporary, { force: true });
+    }
+  }
+
+  /** A link fails where the name is taken, so of two masters that start together one is refused. */
+  #name(temporary: string, path: string): void {
+    try {
+      if (!this.#replaces) linkSync(temporary, path);
+      else renameSync(temporary, path);
+    } catch (error) {
+      if (this.#replaces || (error as NodeJS.ErrnoException).code === 'EEXIST') throw error;
+      // There are file systems without hard links.
+      renameSync(temporary, path);
     }
   }
 

@@ -15,7 +15,10 @@ export function narrateUpgrade(event: Event, { upgrade, upgrades, successor, ...
   switch (event.type) {
     case 'upgradeRequested': {
       const refusal = upgradeRefusal({ upgrade, upgrades, successor, ...before });
-      return refusal === null ? null : line('warn', `upgrade refused: ${refusal}`);
+      if (refusal !== null) return line('warn', `upgrade refused: ${refusal}`);
+      return before.reload.state === 'idle'
+        ? null
+        : line('info', 'upgrade remembered: it runs after the reload under way');
     }
     case 'successorSpawned':
       return line('info', `upgrade ${upgrades} started: the new master has pid ${event.pid}`, { pid: event.pid });

@@ -34,7 +34,9 @@ const stopping = 'the service is stopping';
 function judge(turn: Turn, state: Extract<Upgrade, { state: 'starting' }>): void {
   const { fleet } = turn;
   const { since, deadline, readySince, byHand, dismissed } = state;
-  if (readySince !== null && turn.due(readySince + fleet.policy.minReady) && (fleet.stopping === null || byHand)) {
+  // By hand, a TERM is for this master alone. And where we give up ourselves, the new one may bring the fix.
+  const isStopped = fleet.stopping !== null && !byHand && fleet.stopping.status === 0;
+  if (readySince !== null && turn.due(readySince + fleet.policy.minReady) && !isStopped) {
     const { dormant: wasDormant, reloadPending: reload } = fleet;
     const until = turn.now + patience;
     turn.change({
@@ -46,10 +48,8 @@ function judge(turn: Turn, state: Extract<Upgrade, { state: 'starting' }>): void
     else turn.do({ type: 'yield', upgrade: fleet.upgrades, reload });
     return;
   }
-  // By hand, a TERM is for this master alone: the new one goes on with the sockets.
-  if (fleet.stopping !== null) {
-    if (!byHand) abandon(turn, since, stopping);
-  } else if (readySince === null && turn.due(deadline)) {
+  if (isStopped) abandon(turn, since, stopping);
+  else if (fleet.stopping === null && readySince === null && turn.due(deadline)) {
     abandon(turn, since, 'the new master was not ready within upgradeTimeout');
   }
 }
