@@ -62,7 +62,7 @@ describe('upgrade', { timeout }, () => {
         const status = await requestJson(control, '/status');
         return status.pid === now && status.state === 'running' && status.ready === 2;
       });
-      await masters.until('nobody of the old ones', () => s.processesLeft().length <= 4);
+      await masters.until('nobody of the old ones', () => s.processesLeft().length === 3);
       assert.equal(masters.pid(true), null);
     }
     await load.further(50);
@@ -84,7 +84,7 @@ describe('upgrade', { timeout }, () => {
       const pid = Number(s.log.findLast(({ msg }) => /^upgrade \d+ started/.test(msg))?.pid);
       await pause(moment);
       process.kill(pid, 'SIGKILL');
-      await masters.until('the old ones alone', () => s.processesLeft().length <= 4);
+      await masters.until('the old ones alone', () => s.processesLeft().length === 3);
       await masters.waitForLine(/^(upgrade \d+ failed|the new master is gone)/, round + 1);
       assert.deepEqual([masters.pid(), masters.pid(true)], [old, null]);
       assert.deepEqual(masters.workers(old), workers);
