@@ -1,6 +1,7 @@
 /** The control interface of a running service: its socket, and what its routes do. */
 import { lstatSync } from 'node:fs';
 import type { Settings } from '../config/resolved.ts';
+import { withoutSecrets } from '../config/show.ts';
 import type { Events } from '../control/events.ts';
 import { type Call, ControlHttp, type Reply, type Route, refuse } from '../control/http.ts';
 import { claimFolder, runtimeFolder, Signpost, socketPath, sweep, unlinkQuietly } from '../control/place.ts';
@@ -248,7 +249,14 @@ function slotsOf({ workers }: Status): string {
 function redacted(settings: Settings): Record<string, unknown> {
   const hide = (record: Readonly<Record<string, string>>) =>
     Object.fromEntries(Object.keys(record).map((name) => [name, '***']));
-  return { ...settings, env: hide(settings.env), args: settings.args.map(() => '***') };
+  return {
+    ...settings,
+    env: hide(settings.env),
+    args: settings.args.map(() => '***'),
+    nodeArgs: settings.nodeArgs.map(withoutSecrets),
+    statsdTags: hide(settings.statsdTags),
+    release: settings.release === null ? null : withoutSecrets(settings.release),
+  };
 }
 
 function inodeOf(path: string): number | null {

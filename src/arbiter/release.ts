@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { launchAs, withMask } from '../config/identity.ts';
 import type { Settings } from '../config/resolved.ts';
+import { withoutSecrets } from '../config/show.ts';
 import { ReleaseError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
@@ -35,14 +36,14 @@ export function runRelease(settings: Settings, logger: Logger, signal: AbortSign
     signal.addEventListener('abort', end, { once: true });
     for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream }).on('line', (text) =>
-        logger.info({ release }, `release: ${text.slice(0, 4_000)}`),
+        logger.info({ release: withoutSecrets(release) }, `release: ${text.slice(0, 4_000)}`),
       );
     }
     const settle = (failure: string | null) => {
       clearTimeout(timer);
       signal.removeEventListener('abort', end);
       if (failure === null) resolve();
-      else reject(new ReleaseError(`release command "${release}" ${failure}`));
+      else reject(new ReleaseError(`release command "${withoutSecrets(release)}" ${failure}`));
     };
     child.on('error', (error) => settle(`could not be started: ${error.message}`));
     child.on('exit', (code, exitSignal) => {

@@ -36,3 +36,11 @@ function withArticle(name: string): string {
   if (/^(?:NaN|-?Infinity)$/.test(name)) return name;
   return /^[aeiou]/i.test(name) ? `an ${name}` : `a ${name}`;
 }
+
+/** A command, or options, as others may see it: values that it sets, and what looks like a password, are not for them. */
+export function withoutSecrets(text: string): string {
+  return text
+    .replace(/([\w.-]+=)(?:"[^"]*"|'[^']*'|[^\s"';|&])+/g, '$1***')
+    .replace(/:\/\/[^\s/@]+@/g, '://***@')
+    .replace(/(\s--?[\w-]*(?:pass|secret|token|key|auth)[\w-]*\s+)(?:"[^"]*"|'[^']*'|\S+)/gi, '$1***');
+}

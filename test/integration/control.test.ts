@@ -8,6 +8,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   realpathSync,
   rmSync,
   symlinkSync,
@@ -262,6 +263,40 @@ describe('commands', () => {
     assert.match((await prefork(['check'], { cwd: dir })).stdout, /^OK: \d+ workers for .*src\/main\.js$/m);
     const again = await prefork(['init', '--yes'], { cwd: dir });
     assert.deepEqual([again.code, /exists already/.test(again.stderr)], [1, true]);
+  });
+});
+
+describe('SEC-04', () => {
+  it('what a configuration holds of secrets is shown nowhere: config, status, metrics, log, process titles', async (t) => {
+    const admin = await freePort();
+    const s = await startSupervisor(t, {
+      workers: 1,
+      env: { DB_URL: 's3cr3t-1' },
+      config: {
+        env: { API_KEY: 's3cr3t-2' },
+        args: ['--password=s3cr3t-3'],
+        nodeArgs: ['--title=s3cr3t-4'],
+        release: 'TOKEN="s3cr3t 5" OTHER=s3cr3t-6 false postgres://me:s3cr3t-7@db --api-token s3cr3t-8',
+        statsd: '127.0.0.1:9',
+        statsdTags: { key: 's3cr3t-9' },
+        admin: `127.0.0.1:${admin}`,
+        pidfile: 'app.pid',
+        logLevel: 'trace',
+      },
+    });
+    await s.waitReady();
+    const told = [(await prefork(['config', ...of(s)])).stdout];
+    assert.match(told[0] ?? '', /TOKEN=\*\*\* OTHER=\*\*\* false postgres:\/\/\*\*\*@db --api-token \*\*\*/);
+    const reload = await prefork(['reload', '--wait', ...of(s)]);
+    assert.equal(reload.code, 1);
+    assert.match(reload.stderr, /release command "TOKEN=\*\*\*/);
+    told.push(reload.stderr, (await prefork(['status', '--json', ...of(s)])).stdout);
+    for (const path of ['/status', '/metrics', '/timeline', '/health/ready'])
+      told.push((await request({ port: admin }, path)).body);
+    for (const pid of [s.pid, ...s.workers()]) told.push(readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+    await stopClean(s, { ports: [admin] });
+    told.push(s.stderr.text);
+    for (const text of told) assert.doesNotMatch(text, /s3cr3t/);
   });
 });
 
