@@ -145,7 +145,7 @@ describe('the channel', () => {
       },
     );
     other.on('error', () => {});
-    other.write('x'.repeat(200_000));
+    other.write('x'.repeat(9 * 1024 * 1024));
     await until('the end', () => isOver);
   });
 });
