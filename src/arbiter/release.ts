@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { launchAs, withMask } from '../config/identity.ts';
 import type { Settings } from '../config/resolved.ts';
 import { withoutSecrets } from '../config/show.ts';
+import { withoutStrays } from '../config/strays.ts';
 import { ReleaseError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
@@ -23,7 +24,7 @@ export function runRelease(settings: Settings, logger: Logger, signal: AbortSign
         ...ids,
         cwd: settings.chdir,
         env: { ...settings.env },
-        stdio: ['ignore', 'pipe', 'pipe'],
+        stdio: withoutStrays(['ignore', 'pipe', 'pipe']),
         detached: true,
       }),
     );
@@ -35,6 +36,7 @@ export function runRelease(settings: Settings, logger: Logger, signal: AbortSign
     }, settings.releaseTimeout);
     signal.addEventListener('abort', end, { once: true });
     for (const stream of [child.stdout, child.stderr]) {
+      if (stream === null) continue;
       createInterface({ input: stream }).on('line', (text) =>
         logger.info({ release: withoutSecrets(release) }, `release: ${text.slice(0, 4_000)}`),
       );

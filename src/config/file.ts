@@ -10,6 +10,7 @@ import { ConfigError } from '../errors.ts';
 import { type Identity, launchAs, withMask } from './identity.ts';
 import type { ProbeOrder, ProbeReport } from './probe-messages.ts';
 import { shorten } from './show.ts';
+import { withoutStrays } from './strays.ts';
 
 const names = ['ts', 'mts', 'js', 'mjs', 'cjs'].map((extension) => `supervisor.config.${extension}`);
 const deadline = 10_000;
@@ -110,7 +111,7 @@ function probe(
         execArgv: [...args],
         serialization: 'json',
         // What a config prints is the operator's to see, and must not be taken for the app's output.
-        stdio: ['ignore', 2, 2, 'ipc'],
+        stdio: withoutStrays(['ignore', 2, 2, 'ipc']),
       }),
     );
     const kill = () => child.kill('SIGKILL');

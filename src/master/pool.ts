@@ -3,6 +3,7 @@ import cluster, { type ClusterSettings, type Worker as ClusterWorker } from 'nod
 import { fileURLToPath } from 'node:url';
 import { launchAs } from '../config/identity.ts';
 import type { Settings } from '../config/resolved.ts';
+import { type StdioPart, withoutStrays } from '../config/strays.ts';
 import type { Event } from '../core/events.ts';
 import type { Limits } from '../core/model.ts';
 import { messageOf } from '../errors.ts';
@@ -213,7 +214,7 @@ function clusterSettings(settings: Settings): ClusterSettings {
       ...loader,
     ],
     cwd: settings.chdir,
-    stdio: stdioOf(settings),
+    stdio: withoutStrays(stdioOf(settings)),
     // Without it node:cluster counts up from the port that everybody knows.
     inspectPort: 0,
     serialization: 'json',
@@ -223,7 +224,7 @@ function clusterSettings(settings: Settings): ClusterSettings {
 /** The worker's copy of the master's stdout, where its own goes elsewhere. */
 const spareStdout = 4;
 
-function stdioOf({ captureOutput, accessLog }: Settings): NonNullable<ClusterSettings['stdio']> {
+function stdioOf({ captureOutput, accessLog }: Settings): StdioPart[] {
   if (!captureOutput) return ['ignore', 'inherit', 'inherit', 'ipc'];
   return ['ignore', 'pipe', 'pipe', 'ipc', ...(accessLog === '-' ? [1] : [])];
 }

@@ -8,6 +8,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import type { Writable } from 'node:stream';
+import { withoutStrays } from '../config/strays.ts';
 import { sentinelScript } from './sentinel-script.ts';
 import { socketInode } from './socket-inode.ts';
 
@@ -20,7 +21,7 @@ export class Sentinel {
     if (process.pid === 1 || process.platform === 'win32' || !existsSync('/bin/sh')) return;
     // The program goes in by stdin, so that `ps` shows a name and not sixty lines.
     const shell = spawn('/bin/sh', ['-s', 'prefork: sentinel'], {
-      stdio: ['pipe', 'ignore', 'ignore', 'pipe'],
+      stdio: withoutStrays(['pipe', 'ignore', 'ignore', 'pipe']),
       // Not in our process group: it must survive a Ctrl-C that ends us. Not with our environment: it needs none.
       detached: true,
       env: { PATH: '/usr/bin:/bin' },

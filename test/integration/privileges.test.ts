@@ -8,12 +8,15 @@ import {
   existsSync,
   linkSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { openLogFileFor } from '../../src/ipc/log-file.ts';
@@ -223,6 +226,41 @@ describe('what a worker may have of the master', { skip }, () => {
     // Its channel, the queue it accepts from, and the connection of this very request.
     assert.equal(new Set(sockets).size, 3, JSON.stringify(fds));
     await stopClean(s);
+  });
+
+  it('SEC-07: what its caller has left open reaches no worker, no release command, no hook, and none of their children', async (t) => {
+    const theirs = createServer();
+    await new Promise<void>((resolve) => theirs.listen(0, '127.0.0.1', resolve));
+    t.after(() => theirs.close());
+    const own = readdirSync('/proc/self/fd').map((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`);
+      } catch {
+        return '';
+      }
+    });
+    const s = await start(t, {
+      args: ['-u', 'nobody'],
+      // Behind a gap, where Node does not see it.
+      inherit: [...new Array<'ignore'>(40).fill('ignore'), theirs],
+      config: `import { execFileSync } from 'node:child_process';
+        console.error(execFileSync('ls', ['-l', '/proc/self/fd']).toString());
+        export default { release: 'ls -l /proc/self/fd' };`,
+    });
+    assert.match((await s.reload()).msg, /done/);
+    const fds = (await requestJson(s.target, '/fds')) as Record<string, string>;
+    assert.equal(fds['43'], '/dev/null');
+    const seen = [...Object.values(fds), ...s.stderr.text.matchAll(/socket:\[\d+\]/g)].map(String);
+    const sockets = own.filter((what) => what.startsWith('socket:'));
+    assert.ok(sockets.length > 0);
+    // Its output is ours too.
+    const output = [fds['1'], fds['2']];
+    assert.deepEqual(
+      sockets.filter((socket) => seen.includes(socket) && !output.includes(socket)),
+      [],
+    );
+    assert.match(s.stderr.text, /43 -> \/dev\/null/);
+    await stopClean(s, { allow: /./ });
   });
 
   it('SEC-14: what is only the master’s is not in its environment', async (t) => {

@@ -32,8 +32,8 @@ export interface SupervisorOptions {
   readonly node?: string;
   readonly nodeArgs?: readonly string[];
   readonly umask?: number;
-  /** Listening servers, or descriptors, whose sockets it inherits as fd 3, 4, ... */
-  readonly inherit?: readonly (Server | number)[];
+  /** Listening servers, or descriptors, whose sockets it inherits as fd 3, 4, ...; `ignore` leaves a gap. */
+  readonly inherit?: readonly (Server | number | 'ignore')[];
   /** In a session and process group of its own, for signals to the group. */
   readonly detached?: boolean;
   /** Bound to `app.sock` in the temporary folder instead of a port. */
@@ -288,8 +288,8 @@ export async function startSupervisor(t: TestContext, options: SupervisorOptions
 }
 
 /** The file descriptor of a listening server; Node has no public way to it. */
-function descriptorOf(server: Server | number): number {
-  if (typeof server === 'number') return server;
+function descriptorOf(server: Server | number | 'ignore'): number | 'ignore' {
+  if (typeof server === 'number' || server === 'ignore') return server;
   return (server as unknown as { _handle: { fd: number } })._handle.fd;
 }
 
