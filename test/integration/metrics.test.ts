@@ -179,6 +179,16 @@ describe('routes', () => {
     assert.ok(sumOf(page, 'http_requests_total', { route: '(other)' }) >= 40);
     assert.match(s.stderr.text, /routeLabel failed/);
   });
+
+  it('are named from the first request on, however long the config takes to load', async (t) => {
+    const { s, admin } = await start(t, {
+      workers: 2,
+      config: `await new Promise((resolve) => setTimeout(resolve, 700)); export default { routeLabel: () => '/named' };`,
+    });
+    await request(s.target, '/version');
+    const page = await waitFor(admin, 'the request', (page) => sumOf(page, 'http_requests_total') === 1);
+    assert.equal(sumOf(page, 'http_requests_total', { route: '/named' }), 1);
+  });
 });
 
 describe("the app's own metrics", () => {

@@ -1,5 +1,6 @@
 /** Everything that is counted in a worker, and how it gets to the master. */
 import { pathToFileURL } from 'node:url';
+import { registry } from '../../app/registry.ts';
 import type { BootInfo } from '../../ipc/messages.ts';
 import type { Channel } from '../channel.ts';
 import type { Traffic } from '../requests.ts';
@@ -40,7 +41,10 @@ export class Metrics {
     this.#app?.start();
     // Whatever ends this process short of a SIGKILL: what it has served is told.
     process.on('exit', () => this.report());
-    if (this.#labelFile !== null) void this.#loadLabel(this.#labelFile);
+    if (this.#labelFile === null) return;
+    const loaded = this.#loadLabel(this.#labelFile);
+    // The first request is named as well as the last.
+    registry().starts.push(() => loaded);
   }
 
   /** The app listens. */
