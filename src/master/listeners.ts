@@ -54,9 +54,11 @@ export class Listeners {
     if (!isShared) for (const listener of this.#kept.splice(0)) this.#closeQueues(listener);
   }
 
-  /** The master before us has left everything to us. */
+  /** The master before us has left everything to us. @throws Error where what it has bound keeps the rights it had */
   takeCharge(): void {
     this.#handed.takeCharge();
+    const problems = this.#applyRights();
+    if (problems.length > 0) throw new Error(problems.join('; '));
   }
 
   /** The master before us is gone: paths are ours to remove. */
@@ -156,6 +158,10 @@ export class Listeners {
     const { socketMode: mode, socketOwner: owner } = this.#options;
     if (socketMode === mode && socketOwner?.uid === owner?.uid && socketOwner?.gid === owner?.gid) return [];
     this.#options = { ...this.#options, socketMode, socketOwner };
+    return this.#applyRights();
+  }
+
+  #applyRights(): string[] {
     return [...this.#open.keys()].flatMap((key) => {
       const path = pathOf(key);
       try {

@@ -21,6 +21,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { openLogFileFor } from '../../src/ipc/log-file.ts';
 import { stopClean } from '../support/invariants.ts';
+import { startService, stopService } from '../support/masters.ts';
 import { bin, fixture } from '../support/paths.ts';
 import { freePort, requestJson } from '../support/request.ts';
 import { type Supervisor, type SupervisorOptions, startSupervisor, writeConfig } from '../support/supervisor.ts';
@@ -174,6 +175,17 @@ describe('user and group', { skip }, () => {
     await s.waitForLog(/socketMode and socketOwner of unix:.*a\.sock stay what they were/);
     assert.deepEqual([rights(file), rights(moved), rights(b)], [[0, 0, '600'], theirs, [nobody.uid, 1, '660']]);
     await stopClean(s, { allow: /stay what they were/ });
+  });
+
+  it('so does an upgrade', async (t) => {
+    const path = join(folder(t, 'upgraded'), 'a.sock');
+    const config = (socketMode: string) => ({ workers: 1, bind: [`unix:${path}`], socketMode });
+    const service = await startService(t, { ownWorkers: true, bind: null, config: config('600') });
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    writeConfig(join(service.s.dir, 'supervisor.config.mjs'), config('666'));
+    await service.masters.upgrade();
+    await until('the new mode', () => (statSync(path).mode & 0o777) === 0o666);
+    await stopService(service, /root without user/);
   });
 
   it('a port below 1024 is bound as root and served as the user', async (t) => {
