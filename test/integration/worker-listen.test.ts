@@ -46,8 +46,9 @@ function portOf(handle: Handle): number {
   return handleAddress(handle)?.port ?? 0;
 }
 
-async function serves(port: number): Promise<boolean> {
-  return await request({ port }, '/', { timeout: 500 }).then(
+/** @param timeout milliseconds; short where the answer is to be no */
+async function serves(port: number, timeout = 500): Promise<boolean> {
+  return await request({ port }, '/', { timeout }).then(
     () => true,
     () => false,
   );
@@ -180,7 +181,7 @@ describe('queues', () => {
     worker.send({ type: 'assign', listener, queue: 1, backlog: 16 }, further);
     worker.send({ type: 'unassign', listener, queue: 1 });
     await until('it not to be', async () => !(await serves(portOf(further))));
-    assert.ok(await serves(worker.port()));
+    assert.ok(await serves(worker.port(), 10_000));
   });
 
   test('the first can be taken away, the last cannot', async () => {
@@ -190,10 +191,10 @@ describe('queues', () => {
     assert.ok(first !== undefined && second !== undefined);
     worker.send({ type: 'unassign', listener, queue: 0 });
     await until('the first to be left', async () => !(await serves(portOf(first))));
-    assert.ok(await serves(portOf(second)));
+    assert.ok(await serves(portOf(second), 10_000));
     worker.send({ type: 'unassign', listener, queue: 1 });
     await new Promise((resolve) => setTimeout(resolve, 100));
-    assert.ok(await serves(portOf(second)));
+    assert.ok(await serves(portOf(second), 10_000));
     // And the worker still knows how to stop.
     worker.drain();
     assert.deepEqual(await worker.waitExit(), { code: 0, signal: null });
