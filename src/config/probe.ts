@@ -1,6 +1,5 @@
 /** The child that runs config code: loads the file, calls what it exports, and sends back plain data. */
-import { extname } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { isTypeScript, loadDefault } from './module.ts';
 import { describeFailure } from './probe-failure.ts';
 import type { ProbeOrder, ProbeReport } from './probe-messages.ts';
 import { resolveOurselves } from './probe-resolve.ts';
@@ -32,7 +31,10 @@ function report(message: ProbeReport): void {
 }
 
 async function run(order: ProbeOrder): Promise<ProbeReport> {
-  const exported = await load(order.path);
+  resolveOurselves();
+  // Only tsx needs it, and says nothing where it would have.
+  if (isTypeScript(order.path)) process.setSourceMapsEnabled(true);
+  const exported = await loadDefault(order.path);
   const config: unknown = typeof exported === 'function' ? await exported() : exported;
   if (!isPlain(config)) {
     const expected = 'expected the default export to be an object, or a function that returns one';
@@ -42,38 +44,6 @@ async function run(order: ProbeOrder): Promise<ProbeReport> {
   const hook: unknown = Reflect.get(config, order.name);
   if (typeof hook === 'function') await hook.call(config, order.argument);
   return { type: 'called' };
-}
-
-async function load(path: string): Promise<unknown> {
-  resolveOurselves();
-  const url = pathToFileURL(path).href;
-  const isTypeScript = ['.ts', '.mts', '.cts'].includes(extname(path));
-  if (!isTypeScript) return defaultOf(await import(url));
-  if ((process.features as { typescript?: unknown }).typescript === 'strip') {
-    try {
-      return defaultOf(await import(url));
-    } catch (error) {
-      if (!isForTsx(error)) throw error;
-    }
-  }
-  // In a namespace of its own: Node remembers the failure above for the plain URL.
-  process.setSourceMapsEnabled(true);
-  const { tsImport } = await import('tsx/esm/api');
-  return defaultOf(await tsImport(url, import.meta.url));
-}
-
-/** Only what tsx understands and Node does not is worth a second try. */
-function isForTsx(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const { code } = error as NodeJS.ErrnoException;
-  return /ERR_UNSUPPORTED|ERR_UNKNOWN_FILE|NOT_FOUND|SyntaxError/.test(`${code} ${error.name}`);
-}
-
-function defaultOf(module: { readonly default?: unknown }): unknown {
-  const first = module.default;
-  // An ES module that was compiled to CommonJS.
-  const isWrapped = typeof first === 'object' && first !== null && Reflect.get(first, '__esModule') === true;
-  return isWrapped ? Reflect.get(first, 'default') : first;
 }
 
 /** A Map or an instance of some class has its content elsewhere, and would pass for an empty configuration. */

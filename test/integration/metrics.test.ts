@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:http2';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Read, readExposition, sumOf } from '../support/exposition.ts';
@@ -178,6 +181,25 @@ describe('routes', () => {
     assert.ok(routes.length > 90 && routes.length <= 110, `${routes.length} routes`);
     assert.ok(sumOf(page, 'http_requests_total', { route: '(other)' }) >= 40);
     assert.match(s.stderr.text, /routeLabel failed/);
+  });
+
+  it('are named by a config in TypeScript, as prefork init writes it, for an app in JavaScript', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'prefork-label-'));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    const file = join(folder, 'supervisor.config.ts');
+    // There is no node_modules anywhere near: prefork is installed elsewhere. Node's own type stripping knows no enum.
+    writeFileSync(
+      file,
+      `import { defineConfig } from 'prefork';
+enum Names { Version = '/version' }
+export default defineConfig({ routeLabel: (request: { url?: string }) => request.url?.startsWith(Names.Version) ? Names.Version : null });
+`,
+    );
+    const { s, admin } = await start(t, { workers: 1, args: ['-c', file] });
+    await request(s.target, '/version?x=1');
+    const page = await waitFor(admin, 'the request', (page) => sumOf(page, 'http_requests_total') === 1);
+    assert.equal(sumOf(page, 'http_requests_total', { route: '/version' }), 1, s.describe());
+    assert.doesNotMatch(s.stderr.text, /routeLabel cannot/);
   });
 
   it('are named from the first request on, however long the config takes to load', async (t) => {

@@ -1,5 +1,4 @@
 /** Everything that is counted in a worker, and how it gets to the master. */
-import { pathToFileURL } from 'node:url';
 import { registry } from '../../app/registry.ts';
 import type { BootInfo } from '../../ipc/messages.ts';
 import type { Channel } from '../channel.ts';
@@ -70,13 +69,27 @@ export class Metrics {
 
   async #loadLabel(file: string): Promise<void> {
     try {
-      const module = (await import(pathToFileURL(file).href)) as { default?: unknown };
-      const first = (module.default as { default?: unknown } | undefined)?.default ?? module.default;
-      const config: unknown = typeof first === 'function' ? await first() : first;
+      const exported = await loadConfig(file);
+      const config: unknown = typeof exported === 'function' ? await exported() : exported;
       const label = (config as { routeLabel?: unknown } | null | undefined)?.routeLabel;
       if (typeof label === 'function') this.#routes.label = (request) => label.call(config, request) as unknown;
     } catch (error) {
       console.error(`prefork: routeLabel cannot be loaded from ${file}: ${String(error)}`);
     }
+  }
+}
+
+/** As the master has loaded it; but nothing of this process is changed for it without need. */
+async function loadConfig(file: string): Promise<unknown> {
+  // Workers that need none of it load none of it.
+  const { loadDefault } = await import('../../config/module.ts');
+  try {
+    return await loadDefault(file);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException | null)?.code;
+    if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') throw error;
+    const { resolveOurselves } = await import('../../config/probe-resolve.ts');
+    resolveOurselves();
+    return await loadDefault(file, true);
   }
 }
