@@ -48,7 +48,9 @@ export interface SuccessionOptions {
 export class Succession {
   readonly #options: SuccessionOptions;
   #successor: Successor | null = null;
-  /** The new master has what is one master's at a time. */
+  /** The new master was told to take what is one master's at a time. */
+  #isYielded = false;
+  /** It has taken it. */
   #isTaken = false;
   #onTaken: (() => void) | null = null;
   /** An operator has said that this master stays, although the new one has taken over. */
@@ -111,6 +113,7 @@ export class Succession {
       post({ type: 'successorGone', reason: refusal });
       return;
     }
+    this.#isYielded = false;
     this.#isTaken = false;
     this.#isStaying = false;
     listeners.share(true);
@@ -140,6 +143,7 @@ export class Succession {
 
   /** Leaves what is one master's at a time to the new one. */
   yield(reload: boolean): void {
+    this.#isYielded = true;
     const successor = this.#successor;
     // The counts come first: the new one's page never shows less than ours.
     if (successor !== null) this.#options.bequeath((counted) => successor.send({ type: 'counted', counted }));
@@ -189,7 +193,13 @@ export class Succession {
     if (successor.pid !== null) pidfile()?.removeSecond(successor.pid);
     post({ type: 'successorGone', reason });
     this.#onTaken?.();
-    if (!this.#isTaken) return;
+    if (!this.#isYielded) return;
+    // It may have taken some of it already, and not have come to say so.
+    if (!this.#isTaken) {
+      control.retire();
+      admin.retire();
+    }
+    this.#isYielded = false;
     this.#isTaken = false;
     announce();
     serviceManager.mainpid(process.pid);
