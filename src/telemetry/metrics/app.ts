@@ -51,10 +51,11 @@ export class AppMetrics {
   /** @param taken names that are the supervisor's; the app's own get a prefix, for no name may be there twice */
   families(taken: ReadonlySet<string>, aggregators: Aggregators): Family[] {
     const byName = new Map<string, AppMetric[]>();
-    for (const metric of [...this.kept(), ...[...this.#living.values()].flat()]) {
+    // Another generation of the app may mean something else by a name: the newest worker knows.
+    const newestFirst = [...this.#living].sort(([a], [b]) => b - a).flatMap(([, metrics]) => metrics);
+    for (const metric of [...newestFirst, ...this.kept()]) {
       const same = byName.get(metric.name);
       if (same === undefined) byName.set(metric.name, [metric]);
-      // Another generation of the app may mean something else by it.
       else if (same[0]?.type === metric.type) same.push(metric);
     }
     return [...byName.values()].flatMap((metrics) => familyOf(metrics, taken, aggregators));

@@ -20,12 +20,16 @@ export async function expose(families: readonly Family[], accept = ''): Promise<
   const isOpen = /application\/openmetrics-text/i.test(accept);
   const registry = new Registry<OpenMetricsContentType | typeof Registry.PROMETHEUS_CONTENT_TYPE>();
   if (isOpen) registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
+  const claimed = new Set<string>();
   for (const { name: full, help, type, samples } of families) {
     if (samples.length === 0) continue;
     // The family of an OpenMetrics counter goes without it, and prom-client adds it to the samples.
     const name = isOpen && type === 'counter' ? full.replace(/_total$/, '') : full;
-    // An app may have both `jobs` and `jobs_total`, which OpenMetrics takes for one.
-    if (registry.getSingleMetric(name) !== undefined) continue;
+    // An app may have both `jobs` and `jobs_total`, which OpenMetrics takes for one, or `size_count` beside the histogram
+    // `size`: one of them must not make the whole page unreadable.
+    const names = namesOf(name, type, isOpen);
+    if (names.some((each) => claimed.has(each))) continue;
+    for (const each of names) claimed.add(each);
     const values = samples.map(({ suffix, labels, value }) => ({
       labels,
       value,
@@ -35,4 +39,18 @@ export async function expose(families: readonly Family[], accept = ''): Promise<
     registry.registerMetric({ name, help, type, get: () => ({ name, help, type, values }) } as unknown as Metric);
   }
   return { type: registry.contentType, text: await registry.metrics() };
+}
+
+/** What a family is called, and its samples. */
+function namesOf(name: string, type: Family['type'], isOpen: boolean): string[] {
+  switch (type) {
+    case 'histogram':
+      return [name, `${name}_bucket`, `${name}_sum`, `${name}_count`];
+    case 'summary':
+      return [name, `${name}_sum`, `${name}_count`];
+    case 'counter':
+      return isOpen ? [name, `${name}_total`] : [name];
+    case 'gauge':
+      return [name];
+  }
 }
