@@ -4,6 +4,7 @@ import type { ListenOptions } from 'node:net';
 import type { Address } from '../config/address.ts';
 import type { Events } from '../control/events.ts';
 import { ControlHttp, type Reply, type Route } from '../control/http.ts';
+import { pageRoutes } from '../control/page.ts';
 import type { Status } from '../control/status.ts';
 import { type MetricsPage, viewsOf } from '../control/views.ts';
 import { BindError, messageOf } from '../errors.ts';
@@ -119,6 +120,7 @@ function inodeOf(path: string): number | null {
 function routesFor({ status, events, metrics, health }: AdminSources): Route[] {
   const ok = (body: unknown): Reply => ({ status: 200, body });
   return [
+    ...pageRoutes(),
     ...viewsOf(status, events, metrics),
     {
       method: 'GET',

@@ -5,7 +5,8 @@
  * before. So a slow one is given fewer statuses, no reader has more waiting for it than one batch, and one that does not
  * read at all is dropped.
  */
-import type { Timeline, TimelineEntry } from '../telemetry/timeline.ts';
+import type { Timeline } from '../telemetry/timeline.ts';
+import type { TimelineEntry } from '../telemetry/timeline-entry.ts';
 import { type EventSink, frameOf } from './event-sink.ts';
 import { type Answer, type Call, refuse } from './http.ts';
 import { type Status, statusVersion } from './status.ts';

@@ -7,37 +7,7 @@ import type { Event } from '../core/events.ts';
 import { findWorker, isLive } from '../core/fleet.ts';
 import type { Fleet, Worker } from '../core/model.ts';
 import { type Line, narrateAction, narrateEvent } from './narrate.ts';
-
-/** What an entry is about. */
-export const timelineKinds = [
-  'start',
-  'stop',
-  'reload',
-  'scale',
-  'recycle',
-  'crash',
-  'kill',
-  'stuck',
-  'health',
-] as const;
-export type TimelineKind = (typeof timelineKinds)[number];
-
-export interface TimelineEntry {
-  /** Counts from 1 in the life of a master; never reused. */
-  readonly seq: number;
-  /** ISO. */
-  readonly time: string;
-  readonly kind: TimelineKind;
-  readonly level: Line['level'];
-  readonly text: string;
-  /** The worker it is about; `null` where it is about the service. */
-  readonly slot: number | null;
-  readonly worker: number | null;
-  readonly generation: number | null;
-  readonly pid: number | null;
-  /** One line per frame, innermost first; empty where there is no stack. */
-  readonly stack: readonly string[];
-}
+import type { TimelineEntry, TimelineKind } from './timeline-entry.ts';
 
 /** What is to be recorded. */
 export interface Happening {

@@ -24,6 +24,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   master: ['errors', 'core', 'config', 'ipc'],
   control: ['errors', 'core', 'config', 'ipc', 'telemetry'],
   app: ['errors'],
+  // Runs in a browser: what it imports from elsewhere are types, a test below checks that.
+  page: ['control', 'telemetry'],
   arbiter: ['errors', 'core', 'config', 'ipc', 'telemetry', 'master', 'control'],
   cli: ['errors', 'core', 'config', 'ipc', 'telemetry', 'master', 'control', 'arbiter'],
   index: ['errors', 'config', 'app'],
@@ -86,6 +88,16 @@ test('core needs nothing of Node', () => {
   assert.deepEqual(used, []);
   for (const { path, text } of sources().filter((source) => source.path.startsWith('core/'))) {
     assert.doesNotMatch(text, /Date\.now|performance\.|Math\.random|process\.|console\./, path);
+  }
+});
+
+test('the page takes only types from elsewhere, and makes no markup of text', () => {
+  const page = sources().filter(({ path }) => path.startsWith('page/'));
+  assert.ok(page.length > 5);
+  for (const { path, text } of page) {
+    const elsewhere = [...text.matchAll(/^import (?!type )[^;]*'(?:\.\.\/|node:|\w)[^;]*;/gm)].map(String);
+    assert.deepEqual(elsewhere, [], path);
+    assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|DOMParser|srcdoc/, path);
   }
 });
 

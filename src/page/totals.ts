@@ -1,0 +1,81 @@
+/** The figures of the whole service, with their sparklines. */
+import type { Status } from '../control/status.ts';
+import { element, setText } from './dom.ts';
+import { bytes, milliseconds, number, plural, rate } from './format.ts';
+import { type History, type TotalMeasure, totalsOf } from './history.ts';
+import { Spark } from './spark.ts';
+
+interface Card {
+  readonly value: HTMLElement;
+  readonly note: HTMLElement;
+  readonly spark: Spark | null;
+  readonly measure: TotalMeasure | null;
+}
+
+const cards = [
+  ['workers', 'Workers ready', null],
+  ['requests', 'Requests/s', 'requests'],
+  ['inFlight', 'In flight', 'inFlight'],
+  ['latency', 'Latency p99', 'p99'],
+  ['delay', 'Event-loop delay', 'delay'],
+  ['cpu', 'CPU', 'cpu'],
+  ['memory', 'Memory', 'memory'],
+] as const;
+type CardName = (typeof cards)[number][0];
+
+export class TotalsView {
+  readonly #cards: Readonly<Record<CardName, Card>>;
+
+  constructor(parent: HTMLElement) {
+    const made = cards.map(([name, title, measure]) => [name, newCard(parent, title, measure)] as const);
+    this.#cards = Object.fromEntries(made) as Record<CardName, Card>;
+  }
+
+  show(status: Status, history: History): void {
+    const totals = totalsOf(status);
+    const { wanted, ready, listeners } = status;
+    const waiting = listeners.reduce((all, each) => all + (each.waiting ?? 0), 0);
+    const leaving = status.workers.filter(({ phase }) => phase === 'draining').length;
+    const booting = status.workers.filter(({ phase }) => phase === 'booting').length;
+    const others = [
+      booting > 0 ? `${booting} booting` : '',
+      leaving > 0 ? `${leaving} draining` : '',
+      plural(totals.restarts, 'restart'),
+    ];
+    this.#set('workers', `${ready} of ${wanted}`, others.filter((text) => text !== '').join(', '));
+    this.#set('requests', rate(totals.requests), `${number(sum(status))} by the workers that live`);
+    this.#set(
+      'inFlight',
+      number(totals.inFlight),
+      `${plural(totals.connections, 'connection')}${waiting > 0 ? `, ${waiting} waiting` : ''}`,
+    );
+    this.#set('latency', milliseconds(totals.p99), `slowest worker; p50 ${milliseconds(totals.p50)}`);
+    this.#set('delay', milliseconds(totals.delay), 'p99 of the worst worker');
+    this.#set('cpu', number(totals.cpu, 2), 'cores in use by the workers');
+    this.#set('memory', bytes(totals.memory), `RSS, ${bytes(totals.memory / Math.max(1, status.workers.length))} each`);
+    for (const { spark, measure } of Object.values(this.#cards)) {
+      if (spark === null || measure === null) continue;
+      const samples = history.totals[measure];
+      spark.draw(samples, Math.max(0, ...samples.map((sample) => sample ?? 0)));
+    }
+  }
+
+  #set(name: CardName, value: string, note: string): void {
+    setText(this.#cards[name].value, value);
+    setText(this.#cards[name].note, note);
+  }
+}
+
+function newCard(parent: HTMLElement, title: string, measure: TotalMeasure | null): Card {
+  const value = element('p', { class: 'card-value' }, ['-']);
+  const note = element('p', { class: 'card-note' });
+  const spark = measure === null ? null : new Spark(measure, 'in-card');
+  const card = element('div', { class: 'card' }, [element('h2', { class: 'card-title' }, [title]), value, note]);
+  if (spark !== null) card.append(spark.node);
+  parent.append(card);
+  return { value, note, spark, measure };
+}
+
+function sum({ workers }: Status): number {
+  return workers.reduce((all, { requests }) => all + requests, 0);
+}
