@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Status, WorkerStatus } from '../../src/control/status.ts';
-import type { TimelineEntry } from '../../src/telemetry/timeline.ts';
+import type { TimelineEntry } from '../../src/telemetry/timeline-entry.ts';
 import { type Read, readExposition, sumOf } from '../support/exposition.ts';
 import { startLoad } from '../support/load/child.ts';
 import { total } from '../support/load/mix.ts';
