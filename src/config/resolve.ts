@@ -143,11 +143,11 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
     statsd: statsdOf(get<string | null>('statsd', null), (message) => complain('statsd', message)),
     statsdPrefix: get('statsdPrefix', 'prefork'),
     statsdTags: get('statsdTags', {}),
-    accessLog: fileOf(get<string | null>('accessLog', null), cwd),
+    accessLog: streamOr(get<string | null>('accessLog', null), '/dev/stdout', cwd),
     accessLogFormat: accessFormatOf(get('accessLogFormat', defaultAccessLogFormat), (message) =>
       complain('accessLogFormat', message),
     ),
-    errorLog: get('errorLog', '-') === '-' ? null : fileOf(get('errorLog', '-'), cwd),
+    errorLog: asNull(streamOr(get('errorLog', '-'), '/dev/stderr', cwd)),
     captureOutput: get('captureOutput', false),
     user,
     group: get<string | null>('group', null),
@@ -187,6 +187,16 @@ const smallestShare = 96 * 2 ** 20;
 function shareOf(memory: number | null, workers: number): number {
   const share = memory === null ? 0 : Math.floor(((memory - masterMemory) * memoryShare) / workers);
   return share < smallestShare ? 0 : share;
+}
+
+/** A container's image has often `/dev/stdout` where `-` is meant: a link, which a log would not be written through. */
+function streamOr(given: string | null, stream: string, cwd: string): string | null {
+  if (given === stream) return '-';
+  return given === null || given === '-' ? given : resolve(cwd, given);
+}
+
+function asNull(given: string | null): string | null {
+  return given === '-' ? null : given;
 }
 
 function fileOf(given: string | null, cwd: string): string | null {

@@ -11,7 +11,7 @@ import { startLoad } from '../support/load/child.ts';
 import { total } from '../support/load/mix.ts';
 import { fixture } from '../support/paths.ts';
 import { head, RawSocket } from '../support/raw.ts';
-import { request, requestJson } from '../support/request.ts';
+import { freePort, request, requestJson } from '../support/request.ts';
 import { type Supervisor, type SupervisorOptions, startSupervisor } from '../support/supervisor.ts';
 import { pause, until } from '../support/until.ts';
 
@@ -95,6 +95,24 @@ describe('health paths on the app’s own port', () => {
     rmSync(join(s.dir, 'bad-start'));
     await becomes(s, 'healthy', 60_000);
     await stopClean(s, { allow: /no cache to warm/ });
+  });
+
+  it('CTL-05: the admin address answers while every worker is blocked, and says whether they are', async (t) => {
+    const admin = await freePort();
+    const s = await startSupervisor(t, { workers: 2, args: ['--health', '--admin', `127.0.0.1:${admin}`] });
+    await s.waitReady();
+    const workers = s.workers();
+    for (const pid of workers) process.kill(pid, 'SIGSTOP');
+    try {
+      for (const path of ['/health/live', '/health/ready', '/status', '/metrics']) {
+        const began = performance.now();
+        assert.equal((await request({ port: admin }, path)).status, 200, path);
+        assert.ok(performance.now() - began < 5_000, `${path} waits for no worker`);
+      }
+    } finally {
+      for (const pid of workers) process.kill(pid, 'SIGCONT');
+    }
+    await stopClean(s, { ports: [admin] });
   });
 
   it('over HTTP/2 as well', async (t) => {

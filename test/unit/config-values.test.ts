@@ -217,3 +217,14 @@ describe('values that are understood', () => {
     assert.equal(await linger('100ms'), 50);
   });
 });
+
+describe('log files', () => {
+  it('/dev/stdout and /dev/stderr, as images have them, are what - is', async (t) => {
+    const folder = project(t);
+    const flags = { app: 'app.cjs', accessLog: '/dev/stdout', errorLog: '/dev/stderr' };
+    const { accessLog, errorLog } = await load(folder, { flags });
+    assert.deepEqual([accessLog, errorLog], ['-', null]);
+    const files = await load(folder, { flags: { app: 'app.cjs', accessLog: 'a.log', errorLog: 'e.log' } });
+    assert.deepEqual([files.accessLog, files.errorLog], [`${folder}/a.log`, `${folder}/e.log`]);
+  });
+});
