@@ -86,6 +86,8 @@ export class Traffic {
   ended: EndListener | null = null;
   /** Is called before the app sees a request. */
   onBegin: ((request: IncomingMessage, response: ServerResponse) => void) | null = null;
+  /** Is called with the headers of an HTTP/2 stream before the app sees them. */
+  onHeaders: ((headers: Record<string, unknown>) => void) | null = null;
   /** Somebody will want to know who a client was when it is gone. */
   remembersPeers = false;
   /** Connections that were upgraded in this worker's life, by protocol. */
@@ -244,6 +246,7 @@ export class Traffic {
   #request(request: IncomingMessage, response: ServerResponse): void {
     if (request.httpVersionMajor !== 1) {
       this.#compatible(request as unknown as Http2ServerRequest);
+      this.onBegin?.(request, response);
       return;
     }
     this.requests += 1;
@@ -320,6 +323,7 @@ export class Traffic {
 
   #stream(stream: ServerHttp2Stream, headers: Record<string, unknown>): void {
     this.requests += 1;
+    this.onHeaders?.(headers);
     const connection = (stream.session as Tracked | undefined)?.[connectionKey];
     const streams = connection?.streams;
     if (connection === undefined || streams === undefined || streams === null) return;

@@ -1,6 +1,7 @@
 /** The access log: one line for each request, whatever is sent, wherever the file goes. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFileSync,
   chmodSync,
@@ -16,8 +17,10 @@ import {
   statSync,
   truncateSync,
 } from 'node:fs';
+import { connect } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { spawnLoad, startLoad } from '../support/load/child.ts';
@@ -120,6 +123,29 @@ describe('an id', () => {
     assert.equal(ids[0], 'abc-1');
     assert.match(ids[1] ?? '', /^[\da-f]{8}-/);
     assert.notEqual(ids[2], 'a"b c');
+  });
+
+  it('is that of HTTP/2 requests too', async (t) => {
+    const app = fixture('access-log/echo-http2.cjs');
+    const s = await start(t, ['--access-log-format', 'json'], { app, workers: 1 });
+    const session = connect(`http://127.0.0.1:${s.port}`);
+    t.after(() => session.destroy());
+    const answers: { id: unknown; body: string }[] = [];
+    for (const headers of [{ 'x-request-id': 'abc-1' }, {}]) {
+      const stream = session.request({ ':path': '/', ...headers });
+      const [response] = (await once(stream, 'response')) as [Record<string, unknown>];
+      answers.push({ id: response['x-request-id'], body: await textOf(stream) });
+    }
+    const lines = await waitLines(s, 2);
+    for (const { id, body } of answers) {
+      assert.equal((JSON.parse(body) as Record<string, unknown>)['x-request-id'], id);
+      assert.ok(
+        lines.some((line) => (JSON.parse(line) as { requestId: string }).requestId === id),
+        `${id}`,
+      );
+    }
+    assert.equal(answers[0]?.id, 'abc-1');
+    assert.match(String(answers[1]?.id), /^[\da-f]{8}-/);
   });
 });
 

@@ -37,11 +37,11 @@ export class AccessLog implements Watcher {
   /** Has requests carry an id from their beginning, for the app, the log and the client. */
   identify(traffic: Traffic): void {
     traffic.onBegin = (request, response) => {
-      const given = request.headers[requestId];
-      const id = typeof given === 'string' && goodId.test(given) ? given : randomUUID();
-      request.headers[requestId] = id;
+      const id = idIn(request.headers);
       if (!response.headersSent) response.setHeader(requestId, id);
     };
+    // An app that uses the streams themselves has it in their headers, and answers as it likes.
+    traffic.onHeaders = idIn;
   }
 
   reopen(): void {
@@ -79,4 +79,12 @@ export class AccessLog implements Watcher {
   #write(record: AccessRecord): void {
     this.#destination.write(this.#format(record, Date.now()));
   }
+}
+
+/** @returns the id that is in these headers: the one they came with, or a new one */
+function idIn(headers: Record<string, unknown>): string {
+  const given = headers[requestId];
+  const id = typeof given === 'string' && goodId.test(given) ? given : randomUUID();
+  headers[requestId] = id;
+  return id;
 }
