@@ -184,6 +184,8 @@ describe('commands', () => {
       [['stop', '--socket', 'no.ctl'], 1, /^prefork: no prefork listens on .*no\.ctl$/],
       [['status', '--name', 'shop'], 1, /^prefork: not running: there is no service named shop$/],
       [['scale'], 2, /^prefork: command line: not enough non-option arguments/],
+      [['status', '-p'], 2, /^prefork: command line: not enough arguments following: p$/],
+      [['stop', '--name', '--now'], 2, /^prefork: command line: not enough arguments following: name$/],
       [['status', '--jsn'], 2, /^prefork: command line: unknown argument: jsn$/],
     ] as const) {
       const ended = await prefork(args, { cwd: dir, env });
@@ -308,7 +310,7 @@ describe('the socket', () => {
     chmodSync(s.dir, 0o755);
     const other = await prefork(['status', ...of(s)], { uid: 65_534 });
     assert.equal(other.code, 1);
-    assert.match(other.stderr, /not running: nobody answers|belongs to another user/);
+    assert.match(other.stderr, /^prefork: \S+app\.ctl belongs to another user$/m);
     const direct = await prefork(['stop', '--socket', socketOf(s)], { uid: 65_534 });
     assert.match(direct.stderr, /belongs to another user$/m);
     await stopClean(s);

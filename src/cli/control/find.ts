@@ -1,5 +1,5 @@
 /** Finds the running service that a command is for. */
-import { readFileSync, realpathSync } from 'node:fs';
+import { accessSync, constants, readFileSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { findConfigFile } from '../../config/file.ts';
 import { loadSettings } from '../../config/load.ts';
@@ -41,7 +41,7 @@ async function byPidfile(path: string, places: readonly Place[]): Promise<string
   }
   if (!/^[1-9]\d{0,9}$/.test(text)) throw new ControlError(`${path} holds no pid`);
   const besides = beside(path);
-  if (await answers(besides)) return besides;
+  if (await isLive(besides)) return besides;
   const [place] = await live(places.filter(({ pid }) => pid === Number(text)));
   if (place !== undefined) return place.path;
   throw new ControlError(
@@ -56,7 +56,7 @@ async function byConfig(given: string | null, cwd: string, places: readonly Plac
   const { controlSocket, name } = settings;
   if (controlSocket.kind === 'none') throw new ControlError('the configuration has controlSocket: none');
   if (controlSocket.kind === 'path') {
-    if (await answers(controlSocket.path)) return controlSocket.path;
+    if (await isLive(controlSocket.path)) return controlSocket.path;
     throw new ControlError(`not running: nobody listens on ${controlSocket.path}`);
   }
   return await byName(name, places);
@@ -74,6 +74,18 @@ async function live(places: readonly Place[]): Promise<readonly Place[]> {
     places.flatMap((place, index) => (alive[index] === true ? [[realPathOf(place.path), place] as const] : [])),
   );
   return [...bySocket.values()];
+}
+
+/** @throws ControlError where it is not for us to ask */
+async function isLive(path: string): Promise<boolean> {
+  try {
+    accessSync(path, constants.W_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EACCES' || code === 'EPERM') throw new ControlError(`${path} belongs to another user`);
+    return false;
+  }
+  return await answers(path);
 }
 
 function realPathOf(path: string): string {

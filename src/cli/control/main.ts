@@ -99,12 +99,17 @@ export async function runCommand(words: readonly string[], cwd: string): Promise
     .version(false)
     .exitProcess(false)
     .fail((message, error) => {
-      if (error !== undefined && error !== null) throw error;
+      // yargs throws some of what is wrong with the words, and only tells of the rest.
+      if (error !== undefined && error !== null && error.name !== 'YError') throw error;
       throw new ConfigError([
-        { setting: null, source: 'command line', message: (message.split('\n', 1)[0] ?? message).toLowerCase() },
+        { setting: null, source: 'command line', message: firstLine(message ?? error.message).toLowerCase() },
       ]);
     })
     .parseAsync();
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? text;
 }
 
 /**
