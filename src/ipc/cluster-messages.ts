@@ -10,9 +10,14 @@ const maxDatagramSockets = 64;
 
 /**
  * @param datagramSockets how often each is open
+ * @param mayBind whether the worker could bind a port by itself
  * @returns what may pass of the message; libuv's error number where it is to be refused
  */
-export function checkClusterMessage(raw: unknown, datagramSockets: Map<string, number>): object | number | null {
+export function checkClusterMessage(
+  raw: unknown,
+  datagramSockets: Map<string, number>,
+  mayBind: (port: number) => boolean,
+): object | number | null {
   if (typeof raw !== 'object' || raw === null) return null;
   const message = raw as Readonly<Record<string, unknown>>;
   if (message.cmd !== 'NODE_CLUSTER' || !Number.isSafeInteger(message.seq)) return null;
@@ -27,6 +32,7 @@ export function checkClusterMessage(raw: unknown, datagramSockets: Map<string, n
       // Node makes no socket for an address that is none, and fails at sending it.
       if (typeof address !== 'string' || net.isIP(address) === 0) return null;
       if (!isPort(port) || !Number.isSafeInteger(index)) return null;
+      if (!mayBind(port)) return -constants.errno.EACCES;
       const open = [...datagramSockets.values()].reduce((sum, count) => sum + count, 0);
       if (open >= maxDatagramSockets) return -constants.errno.EMFILE;
       const key = `${address}:${port}:${addressType}:undefined`;
@@ -49,6 +55,6 @@ export function checkClusterMessage(raw: unknown, datagramSockets: Map<string, n
   }
 }
 
-function isPort(value: unknown): boolean {
+function isPort(value: unknown): value is number {
   return Number.isInteger(value) && Number(value) >= 0 && Number(value) < 65_536;
 }

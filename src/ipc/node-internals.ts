@@ -120,7 +120,7 @@ export function supportsReusePort(): boolean {
  *
  * Relies on node:cluster's listener being the last one for 'internalMessage' right after fork().
  */
-export function filterClusterMessages(worker: Worker): void {
+export function filterClusterMessages(worker: Worker, mayBind: (port: number) => boolean = () => true): void {
   const child = worker.process;
   const listener = child.listeners('internalMessage' as 'message').at(-1);
   // A fork that failed has no channel, and nothing can arrive.
@@ -129,7 +129,7 @@ export function filterClusterMessages(worker: Worker): void {
   const datagramSockets = new Map<string, number>();
   child.removeListener('internalMessage', listener as () => void);
   child.on('internalMessage', (raw: unknown, handle: unknown) => {
-    const message = checkClusterMessage(raw, datagramSockets);
+    const message = checkClusterMessage(raw, datagramSockets, mayBind);
     if (message === null) return;
     if (typeof message !== 'number') Reflect.apply(listener, child, [message, handle]);
     // Without an answer the app would wait for ever.

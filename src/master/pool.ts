@@ -11,6 +11,7 @@ import { type Checked, checkWorkerMessage } from '../ipc/check.ts';
 import { type BootInfo, bootVariable, type MasterMessage, type WorkerMessage, wrap } from '../ipc/messages.ts';
 import { filterClusterMessages, guardChannel, type Handle } from '../ipc/node-internals.ts';
 import { readLines } from './output.ts';
+import { mayBindPort } from './rights.ts';
 import { wantsTsx } from './typescript.ts';
 
 export interface SpawnOrder {
@@ -89,7 +90,7 @@ export class Pool {
       refilledAt: performance.now(),
     };
     this.#processes.set(id, entry);
-    filterClusterMessages(worker);
+    filterClusterMessages(worker, (port) => mayBindPort(port, settings.identity));
     guardChannel(worker, (reason) => this.#condemn(id, entry, reason));
     this.#watch(id, entry, settings.captureOutput ? this.#capture(order, worker) : Promise.resolve());
     const { pid } = worker.process;

@@ -44,17 +44,26 @@ export function refusalFor(
 ): 'EBADF' | 'EACCES' | null {
   if (query.fd !== null && query.fd >= 0) return inherited.has(query.fd) || names(bind, query) ? null : 'EBADF';
   if (identity === null || identity.uid === 0 || names(bind, query)) return null;
-  if (query.addressType === -1) return 'EACCES';
-  const port = query.port ?? 0;
-  return port > 0 && port < firstUnprivilegedPort() ? 'EACCES' : null;
+  return query.addressType !== -1 && mayBindPort(query.port ?? 0, identity) ? null : 'EACCES';
+}
+
+/** Whether a process of this user could bind a port by itself, TCP or UDP. */
+export function mayBindPort(port: number, identity: Settings['identity']): boolean {
+  return identity === null || identity.uid === 0 || port === 0 || port >= firstUnprivilegedPort();
 }
 
 function names(bind: readonly Address[], { address, port, fd, addressType }: ListenQuery): boolean {
   return bind.some((each) => {
     if (each.kind === 'fd') return each.fd === fd;
     if (each.kind === 'unix') return addressType === -1 && each.path === address;
-    return addressType !== -1 && each.port === port;
+    // The port alone is not enough: a service for this machine would be open to all others.
+    return addressType !== -1 && each.port === port && hostOf(each.host) === hostOf(address);
   });
+}
+
+/** All addresses of the machine go by several names. */
+function hostOf(host: string | null): string {
+  return host === null || host === '' || host === '0.0.0.0' || host === '::' ? '*' : host;
 }
 
 /** See ip_unprivileged_port_start in ip-sysctl of the Linux kernel. */

@@ -225,6 +225,16 @@ describe('what a worker may have of the master', { skip }, () => {
     await stopClean(s, { allow: /the app asks for/ });
   });
 
+  it('SEC-07 G9: no UDP port, and of a port that bind names no other address', async (t) => {
+    const s = await start(t, { bind: ['127.0.0.1:984'], args: ['-u', 'nobody'] });
+    const result = async (query: string) => (await requestJson({ port: 984 }, `/listen?${query}`)).result;
+    assert.equal(await result('udp=985'), 'EACCES');
+    assert.equal(await result('udp=0'), 'bound');
+    for (const host of ['127.0.0.2', '0.0.0.0', '::1'])
+      assert.equal(await result(`port=984&host=${host}`), 'EACCES', host);
+    await stopClean(s, { allow: /the app asks for/ });
+  });
+
   it('a worker inherits what it serves, its channel and its output, and nothing else', async (t) => {
     const s = await start(t, { args: ['-u', 'nobody', '-p', `/tmp/prefork-fds-${process.pid}.pid`] });
     const fds = (await requestJson(s.target, '/fds')) as Record<string, string>;
