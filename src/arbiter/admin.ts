@@ -10,8 +10,8 @@ import { type MetricsPage, viewsOf } from '../control/views.ts';
 import { BindError, messageOf } from '../errors.ts';
 import type { HealthReport } from '../ipc/messages.ts';
 import { descriptorOf } from '../ipc/node-internals.ts';
-import { tcpLabel } from '../master/bind.ts';
-import { clearStaleSocket } from '../master/unix-socket.ts';
+import { tcpLabel } from '../master/sockets/bind.ts';
+import { clearStaleSocket } from '../master/sockets/unix-socket.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 export interface AdminSources {

@@ -11,8 +11,8 @@ import type { Event } from '../core/events.ts';
 import { upgradeRefusal } from '../core/fleet.ts';
 import type { Fleet, ReloadOutcome, UpgradeOutcome } from '../core/model.ts';
 import { BindError, messageOf } from '../errors.ts';
-import { maxUnixPath } from '../master/bind.ts';
-import { clearStaleSocket } from '../master/unix-socket.ts';
+import { maxUnixPath } from '../master/sockets/bind.ts';
+import { clearStaleSocket } from '../master/sockets/unix-socket.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 /** What the routes need of the master. */

@@ -4,10 +4,10 @@ import { loadSettings } from '../config/load.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
 import { ReleaseError } from '../errors.ts';
 import { openLogFile } from '../ipc/log-file.ts';
-import { prepareAccessLog } from '../master/access-log-file.ts';
-import { arm } from '../master/arm.ts';
-import type { Listeners } from '../master/listeners.ts';
-import { Pidfile } from '../master/pidfile.ts';
+import { prepareAccessLog } from '../master/service/access-log-file.ts';
+import { Pidfile } from '../master/service/pidfile.ts';
+import { arm } from '../master/sockets/arm.ts';
+import type { Listeners } from '../master/sockets/listeners.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { runRelease } from './release.ts';
 

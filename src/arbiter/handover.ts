@@ -2,9 +2,9 @@
 import type { Settings } from '../config/resolved.ts';
 import { BindError, messageOf } from '../errors.ts';
 import type { WorkerMessage } from '../ipc/messages.ts';
-import { errnoOf, type Listener, type Listeners } from '../master/listeners.ts';
-import type { Pool } from '../master/pool.ts';
-import { maxAppListeners, refusalFor } from '../master/rights.ts';
+import { maxAppListeners, refusalFor } from '../master/service/rights.ts';
+import { errnoOf, type Listener, type Listeners } from '../master/sockets/listeners.ts';
+import type { Pool } from '../master/workers/pool.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 type ListenMessage = Extract<WorkerMessage, { type: 'listen' }>;

@@ -5,7 +5,7 @@ import type { Settings } from '../config/resolved.ts';
 import { isReady } from '../core/fleet.ts';
 import type { Fleet } from '../core/model.ts';
 import type { CheckReport, HealthReport } from '../ipc/messages.ts';
-import type { Pool } from '../master/pool.ts';
+import type { Pool } from '../master/workers/pool.ts';
 
 export interface HealthOptions {
   readonly pool: Pool;

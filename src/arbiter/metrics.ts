@@ -4,7 +4,7 @@ import type { Action } from '../core/actions.ts';
 import type { Event } from '../core/events.ts';
 import type { Fleet, Phase } from '../core/model.ts';
 import type { AppMetric, TrafficDelta } from '../ipc/traffic.ts';
-import type { Counted } from '../master/upgrade-channel.ts';
+import type { Counted } from '../master/upgrade/channel.ts';
 import { AppMetrics } from '../telemetry/metrics/app.ts';
 import type { Exposition } from '../telemetry/metrics/exposition.ts';
 import { type Family, family, type Labels } from '../telemetry/metrics/family.ts';

@@ -1,7 +1,7 @@
 /** From the configuration to what the core needs of it, and the dice that are thrown at a worker's birth. */
 import type { Settings } from '../config/resolved.ts';
 import type { Limits, Policy } from '../core/model.ts';
-import { heartbeat } from '../master/pool.ts';
+import { heartbeat } from '../master/workers/pool.ts';
 
 export function policyFrom(settings: Settings): Policy {
   return {

@@ -1,9 +1,9 @@
 /** What of the settings in force shows outside: pidfile, control socket, admin address, logs, title. */
 import type { Settings } from '../config/resolved.ts';
 import { exitStatus, messageOf } from '../errors.ts';
-import { prepareAccessLog } from '../master/access-log-file.ts';
-import { Pidfile } from '../master/pidfile.ts';
-import { masterTitle } from '../master/title.ts';
+import { prepareAccessLog } from '../master/service/access-log-file.ts';
+import { Pidfile } from '../master/service/pidfile.ts';
+import { masterTitle } from '../master/service/title.ts';
 import type { Parts } from './parts.ts';
 
 export class Presence {

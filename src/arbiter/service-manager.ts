@@ -1,7 +1,7 @@
 /** What systemd is told, from what the arbiter knows. Says nothing, and costs nothing, where nobody asked. */
 import { isReady } from '../core/fleet.ts';
 import type { Fleet } from '../core/model.ts';
-import { Notifier, pingEvery } from '../master/systemd.ts';
+import { Notifier, pingEvery } from '../master/service/systemd.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 /** Milliseconds that the end of the process may wait for systemd. */

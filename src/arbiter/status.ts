@@ -5,8 +5,8 @@ import { type ListenerStatus, type Status, statusVersion, type WorkerStatus } fr
 import { isReady, slotOf } from '../core/fleet.ts';
 import type { Fleet, Worker } from '../core/model.ts';
 import type { HealthReport } from '../ipc/messages.ts';
-import type { Listener } from '../master/listeners.ts';
-import { waitingOf } from '../master/queue-length.ts';
+import type { Listener } from '../master/sockets/listeners.ts';
+import { waitingOf } from '../master/sockets/queue-length.ts';
 import type { Rates } from './rates.ts';
 
 export interface StatusParts {

@@ -5,7 +5,7 @@
 import type { Settings } from '../config/resolved.ts';
 import { AppError } from '../errors.ts';
 import type { WorkerMessage } from '../ipc/messages.ts';
-import { Pool } from '../master/pool.ts';
+import { Pool } from '../master/workers/pool.ts';
 
 const id = 1;
 

@@ -80,7 +80,7 @@ export class WorkerUnderTest {
       gracefulTimeout: options.gracefulTimeout ?? 3_000,
     };
     cluster.setupPrimary({
-      exec: exportName === null ? path : fromRoot('dist/worker/host.js'),
+      exec: exportName === null ? path : fromRoot('dist/worker/loading/host.js'),
       args: [...args],
       execArgv: [
         ...(nodeArgs[0] === '--import' ? [] : nodeArgs),

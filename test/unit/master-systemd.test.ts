@@ -7,7 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { pino } from 'pino';
 import { ServiceManager, statusText } from '../../src/arbiter/service-manager.ts';
 import { type Fleet, initialFleet, type Policy, type Worker } from '../../src/core/model.ts';
-import { Notifier, pingEvery } from '../../src/master/systemd.ts';
+import { Notifier, pingEvery } from '../../src/master/service/systemd.ts';
 import { stays, until } from '../support/until.ts';
 
 interface Fake {

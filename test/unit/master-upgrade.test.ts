@@ -6,14 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { UpgradeError } from '../../src/errors.ts';
-import { Predecessor } from '../../src/master/predecessor.ts';
-import { layOut } from '../../src/master/successor.ts';
 import {
   type Bequest,
   UpgradeChannel,
   type UpgradeMessage,
   upgradeVariable,
-} from '../../src/master/upgrade-channel.ts';
+} from '../../src/master/upgrade/channel.ts';
+import { Predecessor } from '../../src/master/upgrade/predecessor.ts';
+import { layOut } from '../../src/master/upgrade/successor.ts';
 import { until } from '../support/until.ts';
 
 const nothing: Omit<Bequest, 'channel'> = {

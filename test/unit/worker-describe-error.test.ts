@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { describeError } from '../../src/worker/describe-error.ts';
-import { ExportError, kindOf } from '../../src/worker/failure.ts';
+import { describeError } from '../../src/worker/loading/describe-error.ts';
+import { ExportError, kindOf } from '../../src/worker/loading/failure.ts';
 
 function caught(run: () => unknown): unknown {
   try {

@@ -6,8 +6,8 @@ import { describe, it } from 'node:test';
 import express from 'express';
 import Fastify from 'fastify';
 import { Hono } from 'hono';
-import { classify, classifyProduct, listExports, namedExport, pickExport } from '../../src/worker/export.ts';
-import { ExportError } from '../../src/worker/failure.ts';
+import { classify, classifyProduct, listExports, namedExport, pickExport } from '../../src/worker/loading/export.ts';
+import { ExportError } from '../../src/worker/loading/failure.ts';
 
 const handler = (_req: unknown, _res: unknown): void => {};
 

@@ -3,14 +3,14 @@
  * queue resets them, so none is closed while somebody may still want it.
  */
 import { constants } from 'node:os';
-import type { Address } from '../config/address.ts';
-import { BindError, messageOf } from '../errors.ts';
-import type { ListenQuery } from '../ipc/messages.ts';
-import { type Handle, handleAddress, supportsReusePort } from '../ipc/node-internals.ts';
+import type { Address } from '../../config/address.ts';
+import { BindError, messageOf } from '../../errors.ts';
+import type { ListenQuery } from '../../ipc/messages.ts';
+import { type Handle, handleAddress, supportsReusePort } from '../../ipc/node-internals.ts';
+import type { HandedListener } from '../upgrade/channel.ts';
 import { type BindOptions, bindFurther, bindTarget, resolveTarget, type Target, tcpLabel } from './bind.ts';
 import { HandedListeners } from './handed-listeners.ts';
 import { changeRights, type SocketRights } from './unix-socket.ts';
-import type { HandedListener } from './upgrade-channel.ts';
 
 export interface Listener {
   /** Equal for equal addresses: tells on reload what is new, and on `listen()` what is shared. */

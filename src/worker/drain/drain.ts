@@ -4,13 +4,13 @@
  */
 import net, { type Server } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { registry } from '../app/registry.ts';
-import { hasHttpParser, isReceiving } from '../ipc/node-internals.ts';
-import type { Channel } from './channel.ts';
-import { Http1Drain } from './drain-http1.ts';
-import { Http2Drain } from './drain-http2.ts';
-import { cut, isHandshaking, sayGoodbye } from './drain-upgraded.ts';
-import type { Connection, Traffic } from './requests.ts';
+import { registry } from '../../app/registry.ts';
+import { hasHttpParser, isReceiving } from '../../ipc/node-internals.ts';
+import type { Channel } from '../channel.ts';
+import type { Connection, Traffic } from '../requests.ts';
+import { Http1Drain } from './http1.ts';
+import { Http2Drain } from './http2.ts';
+import { cut, isHandshaking, sayGoodbye } from './upgraded.ts';
 
 export interface DrainOrder {
   /** Milliseconds until everything must be over. */

@@ -1,7 +1,7 @@
 /** Which loader a TypeScript app needs: Node's own type stripping is faster and smaller, tsx understands everything. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
-import type { Settings } from '../config/resolved.ts';
+import type { Settings } from '../../config/resolved.ts';
 
 /** @returns whether workers need tsx */
 export function wantsTsx(settings: Settings): boolean {

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { exitStatus, FileError, messageOf } from '../errors.ts';
+import { exitStatus, FileError, messageOf } from '../../errors.ts';
 
 /** In the child's environment: the descriptor on which its caller waits for news. */
 const variable = 'PREFORK_DAEMON_FD';

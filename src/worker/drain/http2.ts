@@ -6,8 +6,9 @@
  * cannot: after any GOAWAY it ignores what still arrives. So the moment is chosen in which a crossing is least likely,
  * when the session has been silent for a while.
  */
+
+import type { Connection } from '../requests.ts';
 import type { Plan } from './drain.ts';
-import type { Connection } from './requests.ts';
 
 /** Milliseconds without a stream after which the client is not likely to open one this moment. */
 const silence = 100;

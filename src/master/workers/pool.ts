@@ -1,15 +1,15 @@
 /** The processes: forks workers through node:cluster, carries messages, and reports what becomes of them as events. */
 import cluster, { type ClusterSettings, type Worker as ClusterWorker } from 'node:cluster';
 import { fileURLToPath } from 'node:url';
-import { launchAs } from '../config/identity.ts';
-import type { Settings } from '../config/resolved.ts';
-import { type StdioPart, withoutStrays } from '../config/strays.ts';
-import type { Event } from '../core/events.ts';
-import type { Limits } from '../core/model.ts';
-import { messageOf } from '../errors.ts';
-import { type Checked, checkWorkerMessage } from '../ipc/check.ts';
-import { type BootInfo, bootVariable, type MasterMessage, type WorkerMessage, wrap } from '../ipc/messages.ts';
-import { filterClusterMessages, guardChannel, type Handle } from '../ipc/node-internals.ts';
+import { launchAs } from '../../config/identity.ts';
+import type { Settings } from '../../config/resolved.ts';
+import { type StdioPart, withoutStrays } from '../../config/strays.ts';
+import type { Event } from '../../core/events.ts';
+import type { Limits } from '../../core/model.ts';
+import { messageOf } from '../../errors.ts';
+import { type Checked, checkWorkerMessage } from '../../ipc/check.ts';
+import { type BootInfo, bootVariable, type MasterMessage, type WorkerMessage, wrap } from '../../ipc/messages.ts';
+import { filterClusterMessages, guardChannel, type Handle } from '../../ipc/node-internals.ts';
 import { readLines } from './output.ts';
 import { mayBindPort } from './rights.ts';
 import { wantsTsx } from './typescript.ts';
@@ -54,8 +54,8 @@ interface Process {
   refilledAt: number;
 }
 
-const agent = fileURLToPath(new URL('../worker/agent.js', import.meta.url));
-const host = fileURLToPath(new URL('../worker/host.js', import.meta.url));
+const agent = fileURLToPath(new URL('../../worker/agent.js', import.meta.url));
+const host = fileURLToPath(new URL('../../worker/loading/host.js', import.meta.url));
 
 export class Pool {
   readonly #listener: PoolListener;

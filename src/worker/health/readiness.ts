@@ -1,9 +1,9 @@
 /** When a worker is ready: its startup work is done, and its critical checks pass. Afterwards they are run now and then. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type CheckResult, runChecks } from '../app/checks.ts';
-import { registry } from '../app/registry.ts';
-import type { Channel } from './channel.ts';
-import type { FailureWatch } from './failure.ts';
+import { type CheckResult, runChecks } from '../../app/checks.ts';
+import { registry } from '../../app/registry.ts';
+import type { Channel } from '../channel.ts';
+import type { FailureWatch } from '../loading/failure.ts';
 
 /** Milliseconds between two rounds of checks: while they fail at the start, and later. */
 const retryEvery = 500;

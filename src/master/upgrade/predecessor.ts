@@ -1,13 +1,7 @@
 /** The old master, as the new one sees it. */
 import { closeSync } from 'node:fs';
-import { messageOf, UpgradeError } from '../errors.ts';
-import {
-  type Bequest,
-  protocolVersion,
-  UpgradeChannel,
-  type UpgradeMessage,
-  upgradeVariable,
-} from './upgrade-channel.ts';
+import { messageOf, UpgradeError } from '../../errors.ts';
+import { type Bequest, protocolVersion, UpgradeChannel, type UpgradeMessage, upgradeVariable } from './channel.ts';
 
 export class Predecessor {
   readonly bequest: Bequest;

@@ -16,7 +16,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { AlreadyRunningError, FileError, messageOf } from '../errors.ts';
+import { AlreadyRunningError, FileError, messageOf } from '../../errors.ts';
 import { masterTitle } from './title.ts';
 
 export class Pidfile {

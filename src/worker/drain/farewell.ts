@@ -2,8 +2,8 @@
 import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { registry } from '../app/registry.ts';
-import { appListeners } from './signals.ts';
+import { registry } from '../../app/registry.ts';
+import { appListeners } from '../signals.ts';
 
 /** Milliseconds between two looks at whether the app is done. */
 const step = 20;

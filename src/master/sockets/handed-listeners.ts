@@ -1,8 +1,8 @@
 /** The listening sockets that the master before us has handed over, until they are claimed or nobody wants them. */
 import { lstatSync, unlinkSync } from 'node:fs';
-import { bindHandle, type Handle } from '../ipc/node-internals.ts';
-import { closeUnclaimed } from './predecessor.ts';
-import type { HandedListener } from './upgrade-channel.ts';
+import { bindHandle, type Handle } from '../../ipc/node-internals.ts';
+import type { HandedListener } from '../upgrade/channel.ts';
+import { closeUnclaimed } from '../upgrade/predecessor.ts';
 
 interface Handed {
   readonly queues: readonly Handle[];

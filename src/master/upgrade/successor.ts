@@ -1,9 +1,9 @@
 /** The new master, as the old one sees it: started with all sockets, heard, and ended where it must be. */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { messageOf } from '../errors.ts';
+import { messageOf } from '../../errors.ts';
+import { type Bequest, UpgradeChannel, type UpgradeMessage, upgradeVariable } from './channel.ts';
 import type { Command } from './own-command.ts';
-import { type Bequest, UpgradeChannel, type UpgradeMessage, upgradeVariable } from './upgrade-channel.ts';
 
 /** Milliseconds for it to say that it ends; who does not even say so hangs. */
 const answerWithin = 5_000;

@@ -1,5 +1,5 @@
 /** Signals to the master, as Gunicorn reads them. */
-import type { Event } from '../core/events.ts';
+import type { Event } from '../../core/events.ts';
 
 const table: Readonly<Partial<Record<NodeJS.Signals, Event>>> = {
   SIGHUP: { type: 'reloadRequested' },

@@ -8,9 +8,9 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import type { Writable } from 'node:stream';
-import { withoutStrays } from '../config/strays.ts';
+import { withoutStrays } from '../../config/strays.ts';
+import { socketInode } from '../sockets/socket-inode.ts';
 import { sentinelScript } from './sentinel-script.ts';
-import { socketInode } from './socket-inode.ts';
 
 export class Sentinel {
   #pipe: Writable | null = null;

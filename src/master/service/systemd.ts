@@ -6,7 +6,7 @@
  * belonged to. Not being the main process it needs `NotifyAccess=all` (as root it speaks in our name, and `main` does).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { messageOf } from '../errors.ts';
+import { messageOf } from '../../errors.ts';
 
 const program = 'systemd-notify';
 /** Milliseconds; it gives systemd 5 s to read the message. */

@@ -1,7 +1,7 @@
 /** What an app's module exports, and how each kind of it is served. */
 import type { Server as HttpServer, RequestListener } from 'node:http';
 import net, { type Server } from 'node:net';
-import type { Address } from '../config/address.ts';
+import type { Address } from '../../config/address.ts';
 import { ExportError } from './failure.ts';
 import type { FetchApp } from './fetch.ts';
 
