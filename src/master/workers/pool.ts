@@ -10,8 +10,8 @@ import { messageOf } from '../../errors.ts';
 import { type Checked, checkWorkerMessage } from '../../ipc/check.ts';
 import { type BootInfo, bootVariable, type MasterMessage, type WorkerMessage, wrap } from '../../ipc/messages.ts';
 import { filterClusterMessages, guardChannel, type Handle } from '../../ipc/node-internals.ts';
+import { mayBindPort } from '../service/rights.ts';
 import { readLines } from './output.ts';
-import { mayBindPort } from './rights.ts';
 import { wantsTsx } from './typescript.ts';
 
 export interface SpawnOrder {
