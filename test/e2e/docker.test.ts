@@ -126,6 +126,11 @@ describe('in a container', { skip: withoutDocker(), timeout: 600_000 }, () => {
     assert.ok(docker !== null);
     const { name } = await run(t, ['--cpus', '1', '-m', '1g']);
     assert.match(await logs(name), /prefork starts 3 workers/);
+    const { maxMemory } = JSON.parse(
+      await docker.run(['exec', name, '/app/node_modules/.bin/prefork', 'config', '--name', 'server']),
+    ) as { maxMemory: number };
+    const mb = maxMemory / 1024 / 1024;
+    assert.ok(mb > 150 && mb < 256, `of 1 GB, three workers and one more while they are replaced: ${mb} MB each`);
     await docker.run(['kill', '-s', 'TERM', name]);
     await until('the end', async () => (await inspect(name, '.State.Status')) === 'exited', { within: 30_000 });
   });
