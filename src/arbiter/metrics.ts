@@ -29,6 +29,8 @@ export class Metrics implements Witness {
   readonly #app = new AppMetrics();
   #heir: ((counted: Counted) => void) | null = null;
 
+  readonly #making = new Map<string, Promise<Exposition>>();
+
   constructor(sources: MetricsSources) {
     this.#sources = sources;
   }
@@ -94,9 +96,19 @@ export class Metrics implements Witness {
     ];
   }
 
+  /** Whoever asks while a page is being made gets that one: a thousand requests at once cost no more than one. */
   async page(accept: string | undefined): Promise<Exposition> {
+    const kind = isOpenMetrics(accept) ? 'open' : 'text';
+    const making = this.#making.get(kind) ?? this.#page(accept).finally(() => this.#making.delete(kind));
+    this.#making.set(kind, making);
+    return await making;
+  }
+
+  async #page(accept: string | undefined): Promise<Exposition> {
     // Only where somebody asks: it is memory that most masters never need.
     const { aggregators, expose } = await import('../telemetry/metrics/exposition.ts');
+    // All that has arrived at once is in before it is begun.
+    await new Promise((resolve) => setImmediate(resolve));
     const own = this.families();
     const taken = new Set(own.map(({ name }) => name));
     return await expose([...own, ...this.#app.families(taken, aggregators)], accept);
@@ -184,4 +196,8 @@ function incumbents(workers: readonly WorkerStatus[]): WorkerStatus[] {
     if (other === undefined || other.phase !== 'ready' || worker.phase === 'ready') bySlot.set(worker.slot, worker);
   }
   return [...bySlot.values()];
+}
+
+function isOpenMetrics(accept = ''): boolean {
+  return /application\/openmetrics-text/i.test(accept);
 }

@@ -56,6 +56,8 @@ const maxBody = 64 * 1024;
 const maxUnixPath = 107;
 /** Enough for those who only connect, and say nothing until `headersTimeout`, to keep nobody else out. */
 const maxConnections = 256;
+/** Requests of one connection: whoever sends thousands at once, and reads no answer, would have them all kept for it. */
+const maxRequests = 100;
 /** Connections that may be streams: the others are for those who only ask something. */
 const maxStreams = 32;
 
@@ -96,9 +98,12 @@ export class ControlHttp {
       },
     );
     this.server.maxConnections = maxConnections;
+    this.server.maxRequestsPerSocket = maxRequests;
     this.server.on('error', () => {});
     this.server.on('clientError', (error: NodeJS.ErrnoException, duplex) => {
       const socket = duplex as Socket;
+      // Said already: each further piece of what is wrong is an error again.
+      if (socket.writableEnded) return;
       // In words, where there is somebody to read them; and nothing more is read from it, whatever came with it.
       if (socket.writable && error.code !== 'ECONNRESET' && socket.bytesWritten === 0)
         socket.write(`HTTP/1.1 ${statusOf(error)}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);

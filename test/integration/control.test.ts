@@ -397,6 +397,27 @@ describe('the socket', () => {
   });
 });
 
+describe('CTL-01', () => {
+  it('thousands of requests at once by clients that do not read, and endless garbage, hold up nobody else', async (t) => {
+    const s = await start(t);
+    const asking = 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1_500);
+    const sockets = Array.from({ length: 40 }, () => connect(socketOf(s)).on('error', () => {}));
+    t.after(() => {
+      for (const socket of sockets) socket.destroy();
+    });
+    for (const [index, socket] of sockets.entries()) {
+      socket.pause();
+      socket.write(index % 4 === 3 ? 'x'.repeat(2_000_000) : asking);
+    }
+    const began = performance.now();
+    assert.equal((await request({ socketPath: socketOf(s) }, '/status')).status, 200);
+    assert.ok(performance.now() - began < 8_000, `${performance.now() - began} ms`);
+    for (const socket of sockets) socket.destroy();
+    assert.doesNotMatch(s.stderr.text, /MaxListeners/);
+    await stopClean(s);
+  });
+});
+
 describe('the admin address', () => {
   it('SEC-02 SEC-03: read-only, for addresses and not for names, for no other site, and for no other path', async (t) => {
     const port = await freePort();
