@@ -1,5 +1,8 @@
 /** Settings that have no effect here, said at the start rather than found out later. */
 
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Identity } from '../config/identity.ts';
 import type { PassedSocket } from '../config/passed.ts';
 import type { Settings } from '../config/resolved.ts';
 import { supportsReusePort } from '../ipc/node-internals.ts';
@@ -31,6 +34,13 @@ export function noticesFor(settings: Settings, passed: readonly PassedSocket[] =
       `the service manager passes a socket that bind does not name (${which}): whoever connects to it waits in vain`,
     );
   }
+  const closed = settings.identity === null ? null : closedTo(settings.identity, settings.app.path);
+  // Only a notice: access lists can open what the permissions do not. Node would say that it cannot find the app.
+  if (closed !== null) {
+    notices.push(
+      `the user of the workers (uid ${settings.identity?.uid}) has no right to ${closed}: it cannot load the app ${settings.app.path}`,
+    );
+  }
   const { PORT } = settings.env;
   if (settings.bind.length === 0 && PORT !== undefined && !/^\d{1,5}$/.test(PORT))
     notices.push(
@@ -47,4 +57,21 @@ export function noticesFor(settings: Settings, passed: readonly PassedSocket[] =
       );
   }
   return notices;
+}
+
+/** The first part of a path that the permissions close to a user, see path_resolution(7); `null` where there is none. */
+function closedTo({ uid, groups }: Identity, path: string): string | null {
+  const parents: string[] = [];
+  for (let folder = dirname(path); !parents.includes(folder); folder = dirname(folder)) parents.unshift(folder);
+  const isOpen = (place: string, wanted: number): boolean => {
+    try {
+      const { uid: owner, gid, mode } = statSync(place);
+      const bits = owner === uid ? mode >> 6 : groups.includes(gid) ? mode >> 3 : mode;
+      return uid === 0 || (bits & wanted) === wanted;
+    } catch {
+      // Not even we can tell.
+      return true;
+    }
+  };
+  return parents.find((folder) => !isOpen(folder, 0o1)) ?? (isOpen(path, 0o4) ? null : path);
 }

@@ -121,6 +121,17 @@ describe('user and group', { skip }, () => {
     }
   });
 
+  it('an app that the user may not read is told before Node cannot find it', (t) => {
+    const dir = folder(t, 'closed');
+    const copy = join(dir, 'app.cjs');
+    writeFileSync(copy, readFileSync(app));
+    chmodSync(dir, 0o700);
+    const { status, lines } = refused([copy, '-w', '1', '-u', 'nobody', '-b', '127.0.0.1:0']);
+    assert.notEqual(status, 0);
+    const warning = lines.find((line) => line.includes(`has no right to ${dir}: it cannot load the app`));
+    assert.ok(warning?.includes('"level":40'), lines.join('\n'));
+  });
+
   it('SEC-06: who is not root cannot have another user, and is told so', () => {
     const { status, lines } = refused([app, '-u', 'daemon'], nobody);
     assert.equal(status, 2);
