@@ -44,6 +44,7 @@ export async function helpText(columns: number): Promise<string> {
         'prefork [app] [options] [-- app arguments]        serve',
         'prefork check [app] [options]                     check the configuration, serve nothing',
         'prefork status|reload|upgrade|stop|scale|recycle|workers|config|reopen   steer a running service; each has --help',
+        'prefork top                                       watch a running service, live',
         'prefork init                                      write a supervisor.config.ts',
       ].join('\n'),
     )

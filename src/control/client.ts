@@ -5,14 +5,20 @@ import { ControlError } from '../errors.ts';
 /** Milliseconds. */
 const patience = 10_000;
 
-/** One call. `T` is what the route answers with; see docs/control.md. */
+/**
+ * One call. `T` is what the route answers with; see docs/control.md.
+ *
+ * @param signal gives it up
+ * @throws ControlError; its cause is the system's error where the service could not be reached
+ */
 export async function call<T>(
   socketPath: string,
   method: 'GET' | 'POST',
   path: string,
   body?: Readonly<Record<string, unknown>>,
+  signal?: AbortSignal,
 ): Promise<T> {
-  const { status, text } = await send(socketPath, method, path, body);
+  const { status, text } = await send(socketPath, method, path, body, signal);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -37,11 +43,12 @@ function send(
   method: string,
   path: string,
   body: Readonly<Record<string, unknown>> | undefined,
+  signal: AbortSignal | undefined,
 ): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const text = body === undefined ? '' : JSON.stringify(body);
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
-    const asked = request({ socketPath, method, path, headers, agent: false });
+    const asked = request({ socketPath, method, path, headers, agent: false, signal });
     asked.on('error', (error: NodeJS.ErrnoException) =>
       reject(new ControlError(reasonOf(error, socketPath), { cause: error })),
     );
@@ -54,7 +61,9 @@ function send(
       response.on('data', (chunk: string) => {
         answer += chunk;
       });
-      response.on('error', (error: NodeJS.ErrnoException) => reject(new ControlError(reasonOf(error, socketPath))));
+      response.on('error', (error: NodeJS.ErrnoException) =>
+        reject(new ControlError(reasonOf(error, socketPath), { cause: error })),
+      );
       response.on('end', () => resolve({ status: response.statusCode ?? 0, text: answer }));
     });
     asked.end(text);

@@ -36,6 +36,15 @@ export async function runCommand(words: readonly string[], cwd: string): Promise
       async (given) => status(await find(given), given.json),
     )
     .command(
+      'top',
+      'Watch it live, and steer it by keys; ? shows which',
+      (y) => y.option('once', { type: 'boolean', default: false, describe: 'Print one frame as plain text' }),
+      async (given) => {
+        const { top } = await import('../top/main.ts');
+        await top(() => find(given), given.once);
+      },
+    )
+    .command(
       'workers',
       'The workers, one a line',
       (y) => y.option('json', { type: 'boolean', default: false, describe: 'As JSON' }),

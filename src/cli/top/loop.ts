@@ -1,0 +1,235 @@
+/** The loop of `prefork top`: asks once a second, draws, does what keys say, and ends in good order whatever happens. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ReadStream, WriteStream } from 'node:tty';
+import { call } from '../../control/client.ts';
+import { messageOf } from '../../errors.ts';
+import { frame, pageOf } from './frame.ts';
+import { type Answers, askAll, askStatus, isAbsence } from './poll.ts';
+import { type Effect, initialState, pressed, type State, said, told } from './state.ts';
+import { paint } from './style.ts';
+import { Terminal } from './terminal.ts';
+import { plain } from './text.ts';
+
+export type Ended =
+  | { readonly kind: 'done'; readonly exitStatus: number }
+  | { readonly kind: 'gone'; readonly reason: string };
+
+/** Milliseconds between two looks. */
+const every = 1_000;
+/** The timeline is asked for at each so-many-th look: it can be long, and the master writes it each time. */
+const timelineEvery = 3;
+/** Milliseconds without anybody there until the service is gone: a new master takes over in less. */
+const grace = 3_000;
+/** Milliseconds between two looks for it meanwhile. */
+const retryEvery = 200;
+/** Milliseconds that what was asked for last is given to arrive, after a quit. */
+const farewell = 1_000;
+/** Keys that may wait for the service: who leans on one does not steer it for minutes. */
+const maxWaiting = 10;
+
+/** Signals that end it, with the status a shell would report. */
+const deadly = { SIGHUP: 129, SIGINT: 130, SIGQUIT: 131, SIGTERM: 143 } as const;
+
+export class TopLoop {
+  readonly #find: () => Promise<string>;
+  readonly #terminal: Terminal;
+  readonly #colour: boolean;
+  readonly #over = new AbortController();
+  #socket = '';
+  #state: State | null = null;
+  #end: (ended: Ended) => void = () => {};
+  /** Wakes the loop before its time. */
+  #wake: () => void = () => {};
+  #actions: Promise<void> = Promise.resolve();
+  #waiting = 0;
+
+  constructor(find: () => Promise<string>, input: ReadStream, output: WriteStream, colour: boolean) {
+    this.#find = find;
+    this.#colour = colour;
+    this.#terminal = new Terminal(input, output, {
+      onKey: (key) => this.#press(key),
+      onResize: () => this.#draw(),
+      onLost: () => this.#end({ kind: 'done', exitStatus: 1 }),
+    });
+  }
+
+  /** @throws ControlError where there is no service to begin with */
+  async run(): Promise<Ended> {
+    this.#socket = await this.#find();
+    const { status, entries } = await askAll(this.#socket);
+    this.#state = initialState(status, entries);
+    const ending = new Promise<Ended>((resolve) => {
+      this.#end = resolve;
+    });
+    const listeners = Object.entries(deadly).map(([name, exitStatus]) => {
+      const listener = (): void => this.#end({ kind: 'done', exitStatus });
+      process.on(name, listener);
+      return [name, listener] as const;
+    });
+    process.on('SIGTSTP', this.#suspend);
+    process.on('SIGCONT', this.#resume);
+    try {
+      this.#terminal.open();
+      this.#draw();
+      return await Promise.race([ending, this.#watch()]);
+    } finally {
+      this.#terminal.close();
+      process.off('SIGTSTP', this.#suspend);
+      process.off('SIGCONT', this.#resume);
+      await Promise.race([this.#actions, sleep(farewell, undefined, { ref: false })]);
+      this.#over.abort();
+      for (const [name, listener] of listeners) process.off(name, listener);
+    }
+  }
+
+  /** @returns when the service is gone, or when it is over */
+  async #watch(): Promise<Ended> {
+    let entriesAge = 0;
+    for (;;) {
+      await this.#pause(every);
+      entriesAge += 1;
+      const isTimeForAll = entriesAge >= timelineEvery;
+      const found = await this.#look(isTimeForAll);
+      if (typeof found === 'string') return { kind: 'gone', reason: this.#farewell(found) };
+      if (isTimeForAll) entriesAge = 0;
+      if (found !== null && this.#state !== null) this.#change(told(this.#state, found.status, found.entries));
+    }
+  }
+
+  /** @returns the answers; `null` where the service is there but does not answer; a reason where it is gone */
+  async #look(all: boolean): Promise<Answers | string | null> {
+    const deadline = performance.now() + grace;
+    for (;;) {
+      const { signal } = this.#over;
+      try {
+        if (all) return await askAll(this.#socket, signal);
+        const status = await askStatus(this.#socket, signal);
+        return { status, entries: this.#state?.entries ?? [] };
+      } catch (error) {
+        if (signal.aborted) return null;
+        const reason = messageOf(error);
+        if (!isAbsence(error)) {
+          this.#silent(`${reason}; trying again`);
+          return null;
+        }
+        if (performance.now() >= deadline) return reason;
+        this.#silent(`${reason}; looking for it`);
+        await sleep(retryEvery, undefined, { signal }).catch(() => {});
+        await this.#follow();
+      }
+    }
+  }
+
+  #farewell(reason: string): string {
+    const name = this.#state === null ? '' : plain(this.#state.status.name);
+    return this.#state?.status.state === 'stopping' ? `${name} has stopped` : `${name} is gone: ${reason}`;
+  }
+
+  /** A master that took over may be elsewhere; another service is not taken for it. */
+  async #follow(): Promise<void> {
+    try {
+      const socket = await this.#find();
+      if (socket === this.#socket) return;
+      const { name } = await askStatus(socket, this.#over.signal);
+      if (name === this.#state?.status.name) this.#socket = socket;
+    } catch {
+      // Not found now; it is looked for again.
+    }
+  }
+
+  async #pause(milliseconds: number): Promise<void> {
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    const signal = AbortSignal.any([woken.signal, this.#over.signal]);
+    await sleep(milliseconds, undefined, { signal }).catch(() => {});
+    // Over: it waits for an end that was told already.
+    if (this.#over.signal.aborted) await new Promise(() => {});
+  }
+
+  #press(key: string): void {
+    if (this.#state === null) return;
+    const { columns, rows } = this.#terminal;
+    const [state, effect] = pressed(this.#state, key, { columns, page: pageOf(this.#state, rows) });
+    this.#change(state);
+    this.#do(effect);
+  }
+
+  #do(effect: Effect): void {
+    switch (effect.type) {
+      case 'none':
+        break;
+      case 'quit':
+        this.#end({ kind: 'done', exitStatus: 0 });
+        break;
+      case 'suspend':
+        // As the terminal would have done with this key: to all of the job.
+        process.kill(0, 'SIGTSTP');
+        break;
+      case 'redraw':
+        this.#terminal.clear();
+        this.#draw();
+        break;
+      case 'reload':
+        this.#ask('/reload', {}, () => 'reload asked for');
+        break;
+      case 'recycle':
+        this.#ask('/recycle', { slot: effect.slot }, () => `the worker of slot ${effect.slot} is being replaced`);
+        break;
+      case 'scale':
+        this.#ask(
+          '/scale',
+          { by: effect.by },
+          ({ workers }) => `${String(workers)} workers from now on, until the next reload`,
+        );
+        break;
+    }
+  }
+
+  /** One after the other: each `+` counts from what the one before has made. */
+  #ask(path: string, body: Readonly<Record<string, unknown>>, done: (answer: Record<string, unknown>) => string): void {
+    if (this.#waiting >= maxWaiting) {
+      this.#say('the service has not answered yet', true);
+      return;
+    }
+    this.#waiting += 1;
+    this.#actions = this.#actions.then(async () => {
+      try {
+        const answer = await call<Record<string, unknown>>(this.#socket, 'POST', path, body, this.#over.signal);
+        this.#say(done(answer), false);
+      } catch (error) {
+        this.#say(messageOf(error), true);
+      }
+      this.#waiting -= 1;
+      this.#wake();
+    });
+  }
+
+  #say(text: string, bad: boolean): void {
+    if (this.#state !== null) this.#change(said(this.#state, text, bad));
+  }
+
+  #silent(silence: string): void {
+    if (this.#state !== null && !this.#over.signal.aborted) this.#change({ ...this.#state, silence });
+  }
+
+  #change(state: State): void {
+    this.#state = state;
+    this.#draw();
+  }
+
+  #draw(): void {
+    if (this.#state === null) return;
+    const { columns, rows } = this.#terminal;
+    this.#terminal.draw(frame(this.#state, columns, rows).map((line) => paint(line, this.#colour)));
+  }
+
+  readonly #suspend = (): void => {
+    this.#terminal.close();
+    process.kill(process.pid, 'SIGSTOP');
+  };
+
+  readonly #resume = (): void => {
+    this.#terminal.open();
+    this.#draw();
+  };
+}

@@ -1,0 +1,35 @@
+/** `prefork top`: a live table of a running service, on a terminal. */
+import { ControlError } from '../../errors.ts';
+import { onceFrame } from './frame.ts';
+import { TopLoop } from './loop.ts';
+import { askAll } from './poll.ts';
+import { initialState } from './state.ts';
+import { wordsOf } from './style.ts';
+
+/** Cells of a line where nobody says how wide the paper is. */
+const paper = 160;
+
+/**
+ * @param find the path of the control socket; asked again where the service does not answer there any more
+ * @param once prints one frame, and that is all
+ * @throws ControlError where there is no service or no terminal, and when the service goes away
+ */
+export async function top(find: () => Promise<string>, once: boolean): Promise<void> {
+  if (once) {
+    const { status, entries } = await askAll(await find());
+    const cells = process.stdout.isTTY ? process.stdout.columns : widthFrom(process.env.COLUMNS);
+    for (const line of onceFrame(initialState(status, entries), Math.max(1, cells))) console.log(wordsOf(line));
+    return;
+  }
+  const { stdin, stdout, env } = process;
+  if (!stdin.isTTY || !stdout.isTTY || env.TERM === 'dumb')
+    throw new ControlError('top needs a terminal; prefork status says the same as text, prefork top --once one frame');
+  const ended = await new TopLoop(find, stdin, stdout, (env.NO_COLOR ?? '') === '').run();
+  if (ended.kind === 'gone') throw new ControlError(ended.reason);
+  process.exitCode = ended.exitStatus;
+}
+
+function widthFrom(text: string | undefined): number {
+  const width = Number(text);
+  return Number.isInteger(width) && width > 0 ? width : paper;
+}

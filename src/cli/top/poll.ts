@@ -1,0 +1,38 @@
+/** What `prefork top` asks a service for. */
+import { call } from '../../control/client.ts';
+import type { Status } from '../../control/status.ts';
+import { ControlError } from '../../errors.ts';
+import type { TimelineEntry } from '../../telemetry/timeline-entry.ts';
+
+export interface Answers {
+  readonly status: Status;
+  /** Oldest first. */
+  readonly entries: readonly TimelineEntry[];
+}
+
+/** @throws ControlError */
+export async function askAll(socket: string, signal?: AbortSignal): Promise<Answers> {
+  const [status, entries] = await Promise.all([askStatus(socket, signal), askTimeline(socket, signal)]);
+  return { status, entries };
+}
+
+/** @throws ControlError */
+export async function askStatus(socket: string, signal?: AbortSignal): Promise<Status> {
+  const status = await call<Status>(socket, 'GET', '/status', undefined, signal);
+  if (!Array.isArray(status.workers)) throw new ControlError(`${socket} answers, but not as prefork does`);
+  return status;
+}
+
+/** An older master has none. */
+async function askTimeline(socket: string, signal?: AbortSignal): Promise<readonly TimelineEntry[]> {
+  return await call<{ readonly entries: readonly TimelineEntry[] }>(socket, 'GET', '/timeline', undefined, signal).then(
+    ({ entries }) => entries,
+    () => [],
+  );
+}
+
+/** Nobody is there, as opposed to somebody who does not answer: systems say so at once. */
+export function isAbsence(error: unknown): boolean {
+  const { cause } = error instanceof Error ? error : { cause: undefined };
+  return cause instanceof Error && 'code' in cause;
+}
