@@ -167,6 +167,7 @@ describe('a reload that fails late', { concurrency: 3 }, () => {
     const fresh = await s.waitWorkers(workers);
     assert.ok(fresh.every((pid) => !mixed.includes(pid)));
     await load.heardFrom(fresh);
+    await load.further(70);
     assertNothingLost(await load.stop(), ['v0', 'v1', 'v2']);
     const story = readyOverTime(s.log);
     const full = story.findIndex(({ ready }) => ready === workers);
@@ -228,6 +229,7 @@ describe('a reload that fails late', { concurrency: 3 }, () => {
 
     assert.match((await s.reload()).msg, /^reload 4 done/);
     await load.heardFrom(await s.waitWorkers(2));
+    await load.further(70);
     assertNothingLost(await load.stop(), ['v0', 'v1']);
     await stopClean(s);
   });
@@ -266,6 +268,7 @@ describe('the release command', { concurrency: 2 }, () => {
     assert.ok(s.log.slice(before).some(({ msg }) => msg === 'release: no such table'));
     assert.equal(spawns(s.log.slice(before)), 0, 'workers of a release that failed');
     await load.further(20);
+    await load.further(70);
     assertNothingLost(await load.stop(), ['v0', 'v1']);
     await stopClean(s);
   });
@@ -301,6 +304,7 @@ describe('the release command', { concurrency: 2 }, () => {
     assert.match((await s.reload()).msg, /^reload 3 done/);
     assert.equal((await requestJson({ port: extra }, '/pid')).version, 'v1');
     await load.heardFrom(await s.waitWorkers(2));
+    await load.further(70);
     assertNothingLost(await load.stop(), ['v0', 'v1']);
     await stopClean(s, { ports: [port, extra] });
   });
@@ -355,6 +359,7 @@ describe('a release that crashes after its rollout', { concurrency: 2 }, () => {
 
     const after = await startClients(t, s.target);
     await after.heardFrom(back);
+    await after.further(100);
     assertNothingLost(await after.stop(), ['r1']);
 
     // A HUP is how the fix comes; the release that crashed is still what the link says.
