@@ -79,12 +79,13 @@ describe('prefork upgrade', { timeout }, () => {
   it('of a daemon: the new master is one without being told, in a session of its own', async (t) => {
     const dir = mkdtempSync(join(tmpdir(), 'prefork-upgrade-'));
     const pidOf = () => Number(readFileSync(join(dir, 'app.pid'), 'utf8'));
-    t.after(() => rmSync(dir, { recursive: true, force: true }));
     const port = await freePort();
     const args = [fixtureApp, '-D', '-b', `127.0.0.1:${port}`, '-w', '2', '-p', 'app.pid', '--error-log', 'error.log'];
     assert.equal((await run(dir, args)).code, 0);
     t.after(() => {
+      // Its workers see that, and go; it is found by its pidfile, which has to be there until then.
       if (existsSync(join(dir, 'app.pid')) && isAlive(pidOf())) process.kill(pidOf(), 'SIGKILL');
+      rmSync(dir, { recursive: true, force: true });
     });
     const old = pidOf();
     const upgraded = await run(dir, ['upgrade', '--wait', '--pid', 'app.pid']);
