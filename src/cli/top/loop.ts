@@ -228,7 +228,9 @@ export class TopLoop {
     process.kill(process.pid, 'SIGSTOP');
   };
 
+  /** Whoever stopped us, the shell has had the terminal since. */
   readonly #resume = (): void => {
+    this.#terminal.close();
     this.#terminal.open();
     this.#draw();
   };
