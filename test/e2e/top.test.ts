@@ -1,6 +1,8 @@
 /** `prefork top` on a real terminal: what it shows, what its keys do, and that the terminal is as before afterwards. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { startLoad } from '../support/load/child.ts';
@@ -202,6 +204,23 @@ describe('prefork top', { skip, timeout: 120_000 }, () => {
     await masters.stop();
     await tmux.sees(/^prefork: app (has stopped|is gone: .*)$/m);
     await assertRestored(tmux);
+  });
+
+  it('finds the new master where the socket has its pid in its name', async (t) => {
+    const runtime = mkdtempSync(join(tmpdir(), 'prefork-run-'));
+    t.after(() => rmSync(runtime, { recursive: true, force: true }));
+    const env = { XDG_RUNTIME_DIR: runtime };
+    const s = await startSupervisor(t, { workers: 1, args: ['--name', 'shop'], env });
+    await s.waitReady(30_000);
+    const tmux = await startTmux(t, s.dir, { env });
+    await tmux.type(`${process.execPath} ${bin} top --name shop`);
+    await tmux.sees(new RegExp(`pid ${s.pid}  up `));
+    s.signal('SIGUSR2');
+    const text = await tmux.sees(/\nanother master serves now: pid \d+/, 40_000);
+    const [, pid] = /master serves now: pid (\d+)/.exec(text) ?? [];
+    assert.notEqual(Number(pid), s.pid);
+    await tmux.press('q');
+    await tmux.sees(new RegExp(`${prompt} *\\n*$`));
   });
 
   it('without a terminal it says so; --once is plain text; no service is one line', async (t) => {

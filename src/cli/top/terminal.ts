@@ -45,9 +45,8 @@ export class Terminal {
   open(): void {
     if (this.#isOpen) return;
     this.#isOpen = true;
-    // The first for the end of the process, the second so that the trace of a bug is not written on the screen that goes.
+    // Also of a bug: the trace is written after it, on the screen that stays.
     process.on('exit', this.close);
-    process.on('uncaughtExceptionMonitor', this.close);
     this.#input.on('data', this.#onData);
     this.#input.on('end', this.#events.onLost);
     this.#input.on('close', this.#events.onLost);
@@ -66,7 +65,6 @@ export class Terminal {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     process.off('exit', this.close);
-    process.off('uncaughtExceptionMonitor', this.close);
     this.#input.off('data', this.#onData);
     this.#input.off('end', this.#events.onLost);
     this.#input.off('close', this.#events.onLost);
