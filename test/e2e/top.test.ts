@@ -64,7 +64,9 @@ describe('prefork top', { skip, timeout: 120_000 }, () => {
     const load = startLoad(t, { target: s.target, groups: [{ kind: 'idle', clients: 3 }] });
     await load.answered(50);
     await tmux.sees(/ready {2}generation 1 {2}[1-9]\d*(\.\d)? requests\/s/);
-    await until('latencies', async () => (await column(tmux, 'p99')).some((text) => /^[\d.]+m?s$/.test(text)));
+    await until('latencies', async () => (await column(tmux, 'p99')).some((text) => /^[\d.]+m?s$/.test(text)), {
+      within: 20_000,
+    });
     const [victim = 0] = s.workers();
     process.kill(victim, 'SIGKILL');
     await tmux.sees(/\d\d:\d\d:\d\d .*exited unasked/);
@@ -98,10 +100,14 @@ describe('prefork top', { skip, timeout: 120_000 }, () => {
     });
     await tmux.press('j', 'c');
     await tmux.sees(/the worker of slot \d is being replaced/);
-    await until('one other worker', async () => {
-      const now = await column(tmux, 'pid');
-      return now.length === 2 && now[0] === before[0] && now[1] !== before[1];
-    });
+    await until(
+      'one other worker',
+      async () => {
+        const now = await column(tmux, 'pid');
+        return now.length === 2 && now[0] === before[0] && now[1] !== before[1];
+      },
+      { within: 20_000 },
+    );
     await tmux.press('r');
     await tmux.sees(/last reload 1 completed in [\s\S]*\nreload 1 completed, generation 2 serves/);
     await tmux.press('?');
