@@ -73,6 +73,8 @@ export default defineConfig({
   // controlSocket: '/run/shop.ctl',
   // The page, /metrics and /health, served by the master. Off unless told.
   // admin: '127.0.0.1:9090',
+  // Names by which others may ask it: a container's service name, for example.
+  // adminHosts: ['shop'],
   // Health checks on the app's own port, ahead of the app.
   // health: true,
   // healthLive: '/health/live',

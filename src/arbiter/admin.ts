@@ -19,6 +19,8 @@ export interface AdminSources {
   readonly events: Events;
   readonly metrics: MetricsPage;
   readonly health: () => { readonly report: HealthReport; readonly components: Readonly<Record<string, unknown>> };
+  /** Names by which it may be asked; see `adminHosts`. */
+  readonly names: () => readonly string[];
   readonly logger: () => Logger;
 }
 
@@ -97,6 +99,7 @@ export class Admin {
       routes: routesFor(this.#sources),
       reach: address.kind === 'unix' ? 'local' : 'network',
       replaces,
+      names: this.#sources.names,
       onError: (error) => this.#sources.logger().error({ err: error }, 'admin: a request failed, this is a bug'),
     });
     await http.listen(whereOf(address, handed)).catch((error: unknown) => {

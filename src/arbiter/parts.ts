@@ -126,6 +126,7 @@ export class Parts {
       status: () => this.status(),
       events: this.events,
       metrics: (accept) => this.metrics.page(accept),
+      names: () => this.generations.current.adminHosts,
       health: () => ({ report: this.health.report(this.fleet), components: this.health.components() }),
       logger,
     });

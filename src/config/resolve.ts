@@ -129,6 +129,7 @@ export function resolveSettings(draft: Draft): { readonly settings: Settings; re
     release: get('release', null),
     releaseTimeout: get('releaseTimeout', 600_000),
     controlSocket: controlSocketOf(get<string | null>('controlSocket', null), pidPath, cwd),
+    adminHosts: get<readonly string[]>('adminHosts', []).map((name) => name.toLowerCase()),
     admin: admin === null ? null : (toAddresses('admin', admin)[0] ?? null),
     health: healthPaths(
       get('health', values.has('healthLive') || values.has('healthReady')),

@@ -68,6 +68,8 @@ export interface Settings {
   readonly controlSocket: ControlSocket;
   /** Where the page, the metrics and the health checks are served by the master. */
   readonly admin: Address | null;
+  /** Lower case. */
+  readonly adminHosts: readonly string[];
   /** Paths answered on the app's own port, ahead of the app; `null` is none. */
   readonly health: HealthPaths | null;
   readonly readyQuorum: number;

@@ -241,6 +241,13 @@ export const settings = {
     group: 'Control and health',
     doc: 'Address of the page, /metrics and /health: host:port, or unix:/path',
   },
+  adminHosts: {
+    kind: { type: 'texts' },
+    default: 'none',
+    group: 'Control and health',
+    flag: 'admin-host',
+    doc: 'Name by which the admin address may be asked, besides IP addresses and localhost; repeatable',
+  },
   health: {
     kind: { type: 'boolean' },
     default: 'false',

@@ -76,6 +76,8 @@ export interface UserConfig {
   controlSocket?: string;
   /** `host:port`, a port, or `unix:/path`. */
   admin?: string | number;
+  /** Names besides IP addresses and `localhost`: `['shop', 'shop.internal']`. */
+  adminHosts?: readonly string[];
   health?: boolean;
   healthLive?: string;
   healthReady?: string;

@@ -6,13 +6,20 @@ import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import type { Reply } from './http.ts';
 
-/** @returns why the request is not answered, or `null` */
-export function refusalOf({ headers, headersDistinct, method, url = '' }: IncomingMessage): Reply | null {
+/**
+ * @param names that are ours besides `localhost`, lower case
+ * @returns why the request is not answered, or `null`
+ */
+export function refusalOf(
+  { headers, headersDistinct, method, url = '' }: IncomingMessage,
+  names: readonly string[] = [],
+): Reply | null {
   const { host = '', origin } = headers;
   const no = (status: number, code: string, message: string): Reply => ({ status, body: { error: { code, message } } });
   if (!url.startsWith('/')) return no(400, 'bad_request', 'expected a path');
   if ((headersDistinct.host?.length ?? 0) > 1) return no(400, 'bad_request', 'there is more than one Host');
-  if (!isOurName(host)) return no(421, 'wrong_host', 'ask by IP address or as localhost');
+  if (!isOurName(host, names))
+    return no(421, 'wrong_host', 'ask by IP address, as localhost, or by a name that adminHosts has');
   if (origin !== undefined && origin !== `http://${host}`) return no(403, 'wrong_origin', 'not for other sites');
   if (isEmbedded(headers)) return no(403, 'wrong_site', 'not for other sites');
   if (method !== 'GET' && method !== 'HEAD')
@@ -27,7 +34,8 @@ function isEmbedded(headers: IncomingMessage['headers']): boolean {
 }
 
 /** A name can be made to point anywhere by whoever owns it; an address cannot. */
-function isOurName(host: string): boolean {
-  const name = host.replace(/:\d{1,5}$/, '');
+function isOurName(host: string, names: readonly string[]): boolean {
+  const name = host.replace(/:\d{1,5}$/, '').toLowerCase();
+  if (names.includes(name)) return true;
   return name === 'localhost' || isIP(name) === 4 || (/^\[.*\]$/.test(name) && isIP(name.slice(1, -1)) === 6);
 }

@@ -45,6 +45,8 @@ export interface ControlHttpOptions {
   readonly routes: readonly Route[];
   /** `local` is a unix socket, whose permissions say who may call; `network` is read-only, and looks at Host and Origin. */
   readonly reach: 'local' | 'network';
+  /** Names by which it may be asked from the network, besides `localhost`; lower case. */
+  readonly names?: () => readonly string[];
   /** A route threw: a bug of ours. */
   readonly onError: (error: unknown) => void;
   /** A unix socket takes the place of the one that is there. */
@@ -220,7 +222,7 @@ export class ControlHttp {
   async #reply(request: IncomingMessage): Promise<Answer> {
     const { routes, reach } = this.#options;
     if (reach === 'network') {
-      const refusal = refusalOf(request);
+      const refusal = refusalOf(request, this.#options.names?.());
       if (refusal !== null) return refusal;
     }
     const path = pathOf(request);

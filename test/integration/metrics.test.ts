@@ -298,6 +298,20 @@ describe('the page', () => {
     }
   });
 
+  it('SEC-02 SEC-03: is there by the names that adminHosts has, and by no other', async (t) => {
+    const { admin } = await start(t, { workers: 1, args: ['--admin-host', 'Shop', '--admin-host', 'shop.internal'] });
+    const statusFor = async (host: string): Promise<number> =>
+      (await request({ port: admin }, '/metrics', { headers: { host } })).status;
+    assert.deepEqual(
+      await Promise.all(['shop:9090', 'SHOP', 'shop.internal', 'localhost', '127.0.0.1:1'].map(statusFor)),
+      [200, 200, 200, 200, 200],
+    );
+    assert.deepEqual(
+      await Promise.all(['shop.evil', 'evil.shop', 'internal', ''].map(statusFor)),
+      [421, 421, 421, 421],
+    );
+  });
+
   it('without counting has the supervisor alone', async (t) => {
     const { s, admin } = await start(t, { workers: 1, config: { metrics: false } });
     await request(s.target, '/');

@@ -123,6 +123,17 @@ export class Page {
 
 /** Starts a browser for one test, and ends it with all its processes. */
 export async function startBrowser(t: TestContext): Promise<Page> {
+  // A browser that does not come up is not what is tested here.
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await tryBrowser(t);
+    } catch (error) {
+      if (attempt === 3) throw error;
+    }
+  }
+}
+
+async function tryBrowser(t: TestContext): Promise<Page> {
   const folder = mkdtempSync(join(tmpdir(), 'prefork-chromium-'));
   const flags = [
     '--headless=new',

@@ -268,7 +268,7 @@ describe('CFG-04 a setting that is taken out of the file', () => {
       bootTimeout: 9, maxBootFailures: 9, gracefulTimeout: 9, drainLinger: 1, maxSurge: 2, minReadySeconds: 1,
       progressDeadline: 9, rollbackWindow: 9, release: 'true', releaseTimeout: 9, maxRequests: 9,
       maxRequestsJitter: 9, maxMemory: '9MB', maxLifetime: 9, maxLifetimeJitter: 9, timeout: 9, blockedWarning: 9,
-      onWorkerAbort() {}, logLevel: 'debug', logFormat: 'json', controlSocket: 'a.ctl', admin: 9, health: true,
+      onWorkerAbort() {}, logLevel: 'debug', logFormat: 'json', controlSocket: 'a.ctl', admin: 9, adminHosts: ['a'], health: true,
       readyQuorum: 2, drainDelay: 1, rejectWhileDraining: true, keepAlive: 9, metrics: false, routeLabel() {},
       statsd: 'localhost', statsdPrefix: 'p', statsdTags: { a: 1 }, accessLog: '-', accessLogFormat: 'json',
       errorLog: 'a.log', captureOutput: true, user: 'nobody', group: 'nogroup', umask: '027', socketOwner: 'nobody',
