@@ -243,8 +243,10 @@ describe('stopping behind a load balancer', () => {
     await load.answered(10);
     const before = performance.now();
     s.signal('SIGTERM');
-    await becomes(s, 'draining');
-    assert.equal((await ready(s)).code, 503);
+    await until('a 503 that says so', async () => {
+      const { code, body } = await ready(s);
+      return code === 503 && body.status === 'draining';
+    });
     await load.further(20);
     const report = await load.stop();
     assert.equal(total(report).failed, 0);
