@@ -137,7 +137,7 @@ describe('what is on the disk', { timeout }, () => {
     const path = (...names: string[]) => join(folder, ...names);
     mkdirSync(path('r1'));
     symlinkSync('r1', path('current'));
-    const module = JSON.stringify(join(root, 'dist/master/own-command.js'));
+    const module = JSON.stringify(join(root, 'dist/master/upgrade/own-command.js'));
     writeFileSync(
       path('r1', 'tell.mjs'),
       `const { ownCommand } = await import(${module}); console.log(JSON.stringify(ownCommand(process.env.PWD)));`,
