@@ -10,6 +10,9 @@ import { childrenOf, isAlive } from './proc.ts';
 import { type Supervisor, type SupervisorOptions, startSupervisor } from './supervisor.ts';
 import { until } from './until.ts';
 
+/** The new master has seen the end of the old one. */
+const gone = /^the master before this one is gone/;
+
 export interface Service {
   readonly s: Supervisor;
   readonly masters: Masters;
@@ -97,8 +100,12 @@ export class Masters {
   /** One whole upgrade. */
   async upgrade(within = 30_000): Promise<number> {
     const old = this.current();
+    const before = this.lines(gone).length;
     this.signal('SIGUSR2', old);
-    return await this.replaced(old, within);
+    const now = await this.replaced(old, within);
+    // Until it knows, it refuses another upgrade.
+    await this.waitForLine(gone, before + 1, within);
+    return now;
   }
 
   /** Stops the service, whoever is its master, and waits until no process of it is left. */
