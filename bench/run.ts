@@ -5,7 +5,7 @@
  * machine teaches people to ignore it.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
+import { availableParallelism, loadavg, platform, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from '../test/support/paths.ts';
@@ -126,13 +126,12 @@ function writeTables(tables: string): void {
 }
 
 function machine(): string {
-  const model = cpus()[0]?.model ?? 'unknown processor';
   const gib = (totalmem() / 2 ** 30).toFixed(0);
   const load = loadavg()[0]?.toFixed(1);
   const versions = present(all).map((each) => `- ${each.name}: ${each.version()}`);
   const missing = [...reasons].map(([each, reason]) => `- ${each.name}: left out, ${reason}`);
   return [
-    `${new Date().toISOString().slice(0, 10)}, Node ${process.version}, Linux ${release()}, ${cores} cores (${model}), ${gib} GiB;`,
+    `${new Date().toISOString().slice(0, 10)}, Node ${process.version}, ${platform()}, ${cores} cores, ${gib} GiB;`,
     `load average ${load} at the start. Median (least to most) of ${rounds} rounds, interleaved; the clients run on the same cores.`,
     '',
     ...versions,
