@@ -103,6 +103,11 @@ export class Handover {
     this.#holdings.get(id)?.held.delete(key);
   }
 
+  /** Whether the worker accepts connections, from any listener. */
+  accepts(id: number): boolean {
+    return this.keysOf([id]).size > 0;
+  }
+
   forget(id: number): void {
     this.#holdings.delete(id);
   }

@@ -30,6 +30,7 @@ export function hearWorker(parts: Parts, id: number, message: WorkerMessage): vo
       return;
     case 'unlisten':
       parts.handover.unlisten(id, message.listener);
+      if (!parts.handover.accepts(id)) parts.post({ type: 'closed', id });
       return;
     case 'ready':
       parts.post({ type: 'readied', id });
@@ -68,6 +69,7 @@ export function hearWorker(parts: Parts, id: number, message: WorkerMessage): vo
       return;
     case 'drained':
       parts.failures.reportDrained(worker, message);
+      parts.post({ type: 'closed', id });
       return;
   }
 }

@@ -22,6 +22,8 @@ export type Event =
       readonly signal: string | null;
       readonly jitter: number;
     }
+  /** The worker accepts no more connections. */
+  | { readonly type: 'closed'; readonly id: number }
   /** Somebody sent the worker itself a TERM. */
   | { readonly type: 'asked'; readonly id: number }
   /** The stack that was asked for is in the log, or cannot be had. */

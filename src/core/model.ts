@@ -30,6 +30,8 @@ export type Phase =
       readonly deadline: number;
       readonly reason: RetireReason;
       readonly quick: boolean;
+      /** It has not said yet that it accepts no more connections. */
+      readonly accepts: boolean;
     }
   | {
       readonly name: 'killed';
@@ -291,6 +293,8 @@ export const fixed = {
    * faster to say so than the master's own TERM.
    */
   askedGrace: 500,
+  /** From the order to drain to the last connection that is accepted; a stuck worker does not say it, and accepts none. */
+  acceptLimit: 1_000,
   /** What an inspector is given to answer with a stuck worker's stack. */
   captureLimit: 3_000,
   /** Between two warnings about the same worker. */

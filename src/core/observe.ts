@@ -36,6 +36,10 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
       return noteCanaryFailure(countLoadFailure(fleet, event.id, event.kind), event.id, event.reason);
     case 'asked':
       return spend(fleet, event.id, now + fixed.askedGrace, 'signal');
+    case 'closed': {
+      const phase = findWorker(fleet, event.id)?.phase;
+      return phase?.name === 'draining' ? withWorker(fleet, event.id, { phase: { ...phase, accepts: false } }) : fleet;
+    }
     case 'captured': {
       const capture = findWorker(fleet, event.id)?.capture ?? null;
       return capture === null ? fleet : withWorker(fleet, event.id, { capture: { ...capture, done: true } });

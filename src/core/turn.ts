@@ -44,7 +44,7 @@ export class Turn {
 
   drain(worker: Worker, reason: RetireReason, deadline: number, quick = false): void {
     this.fleet = withWorker(this.fleet, worker.id, {
-      phase: { name: 'draining', since: this.now, deadline, reason, quick },
+      phase: { name: 'draining', since: this.now, deadline, reason, quick, accepts: true },
     });
     this.do({ type: 'drain', id: worker.id, reason, quick, within: deadline - this.now });
   }

@@ -10,7 +10,7 @@ import { stopClean } from '../support/invariants.ts';
 import { type Load, startLoad } from '../support/load/child.ts';
 import { fourKinds, type Report, table, total } from '../support/load/mix.ts';
 import { head, RawSocket } from '../support/raw.ts';
-import { requestJson } from '../support/request.ts';
+import { request, requestJson } from '../support/request.ts';
 import { drainTimes, mostLive, readyOverTime } from '../support/story.ts';
 import { type Supervisor, type SupervisorOptions, startSupervisor, verdict } from '../support/supervisor.ts';
 import { pause, until } from '../support/until.ts';
@@ -102,6 +102,23 @@ describe('reloads', () => {
     assertNothingLost(report, ['v1']);
     assert.deepEqual([...total(report).pids.keys()].map(Number).sort(), [...fresh].sort());
     assert.ok(old.every((pid) => !fresh.includes(pid)));
+    await stopClean(supervisor);
+  });
+
+  it('RLD-01: whoever asks when it is done hears of the new release, however busy the old one is', async (t) => {
+    const supervisor = await start(t, { workers: 1 });
+    const load = startLoad(t, { target: supervisor.target, groups: fourKinds });
+    await load.further(200);
+    for (let reload = 1; reload <= 8; reload++) {
+      supervisor.set('version', `v${reload}`);
+      const busy = Array.from({ length: 4 }, () => request(supervisor.target, '/spin?ms=50'));
+      assert.match((await supervisor.reload()).msg, / done /);
+      const asked = await Promise.all(Array.from({ length: 10 }, () => requestJson(supervisor.target, '/')));
+      assert.deepEqual([...new Set(asked.map(({ version }) => version))], [`v${reload}`], `reload ${reload}`);
+      await Promise.all(busy);
+    }
+    const report = await load.stop();
+    assert.equal(total(report).failed, 0, table(report));
     await stopClean(supervisor);
   });
 

@@ -50,7 +50,7 @@ const fleet: Fleet = {
   ...initialFleet(policy),
   workers: [
     worker(1, { name: 'ready', since: 0 }),
-    worker(2, { name: 'draining', since: 0, deadline: 9, reason: 'scale', quick: false }),
+    worker(2, { name: 'draining', since: 0, deadline: 9, reason: 'scale', quick: false, accepts: true }),
   ],
 };
 

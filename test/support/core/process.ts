@@ -75,6 +75,8 @@ const noFigures: Figures = {
   latencyP99: null,
 };
 
+/** From the order to drain to the last connection that is accepted. */
+const closing = 5;
 /** Between two breaches of the protocol. */
 const misbehavesEvery = 200;
 
@@ -109,7 +111,9 @@ export class SimulatedProcess {
 
   drain(within: number): void {
     const { drain, drainsWith } = this.#behaviour;
-    if (drain === null || this.#blocked) return;
+    if (this.#blocked) return;
+    this.#after(Math.min(closing, drain ?? closing), () => this.#world.post({ type: 'closed', id: this.#id }));
+    if (drain === null) return;
     this.#after(Math.min(drain, within), () => this.exit(drainsWith, null));
   }
 

@@ -8,6 +8,7 @@ export function renderEvent(event: Event): string | null {
     case 'spawned':
     case 'beaten':
     case 'captured':
+    case 'closed':
     case 'ticked':
       return null;
     case 'spawnFailed':
