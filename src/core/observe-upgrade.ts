@@ -35,7 +35,7 @@ export function observeUpgrade(fleet: Fleet, event: UpgradeEvent, now: number): 
     case 'successorReadied':
       return upgrade.state === 'starting' ? { ...fleet, upgrade: { ...upgrade, readySince: now } } : fleet;
     case 'successorTook':
-      return upgrade.state === 'ready' ? completed({ ...fleet, upgrade: { ...upgrade, taken: true } }, now) : fleet;
+      return upgrade.state === 'ready' ? { ...fleet, upgrade: { ...upgrade, taken: true } } : fleet;
     case 'successorStopping':
       return upgrade.state === 'ready' && !upgrade.byHand ? stopToo(fleet, now) : fleet;
     case 'successorGone':

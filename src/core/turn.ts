@@ -1,7 +1,7 @@
 /** One turn of deciding: the fleet as the rules change it, what they want done, and when to look again. */
 import type { Action } from './actions.ts';
 import { withWorker } from './fleet.ts';
-import type { Fleet, KillReason, RetireReason, Worker } from './model.ts';
+import { type Fleet, fixed, type KillReason, type RetireReason, type Worker } from './model.ts';
 
 /** A rule changes the turn it is given. All state it decides on is in `turn.fleet` and `turn.now`. */
 export type Rule = (turn: Turn) => void;
@@ -36,6 +36,14 @@ export class Turn {
     if (this.now >= time) return true;
     this.#wakeAt = Math.min(this.#wakeAt, time);
     return false;
+  }
+
+  /**
+   * Whether a connection may still reach a worker that was told to leave. Until none of the old ones accepts, nothing
+   * is done: whoever asks for the new release then, on a connection of its own, is answered by it.
+   */
+  mayAccept({ phase }: Worker): boolean {
+    return phase.name === 'draining' && phase.accepts && !this.due(phase.since + fixed.acceptLimit);
   }
 
   change(change: Partial<Fleet>): void {

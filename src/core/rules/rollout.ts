@@ -1,6 +1,6 @@
 /** The rest of a reload, after its canary: done when every worker is replaced, stopped half way where they will not boot. */
 import { isLive, isStale } from '../fleet.ts';
-import { fixed, type Probation, type Worker } from '../model.ts';
+import { fixed, type Probation } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
 export function rollout(turn: Turn): void {
@@ -13,7 +13,7 @@ export function rollout(turn: Turn): void {
   );
   const everySlot = Array.from({ length: fleet.dormant ? 0 : fleet.wanted }, (_, slot) => slot);
   const stale = fleet.workers.filter((worker) => isStale(fleet, worker));
-  const replaced = !stale.some((worker) => isLive(worker) || mayAccept(turn, worker));
+  const replaced = !stale.some((worker) => isLive(worker) || turn.mayAccept(worker));
   if (replaced && everySlot.every((slot) => fresh.has(slot))) {
     const { reload, generation, rollback } = state;
     const verdict = rollback === null ? 'completed' : 'rolled-back';
@@ -37,11 +37,6 @@ export function rollout(turn: Turn): void {
     probation: state.rollback === null ? onProbation(turn, state.generation, crashes) : null,
   });
   turn.do({ type: 'halt', reload: state.reload, reason, duration });
-}
-
-/** Whoever asks for the new release when the reload is done gets no answer of the old one, on a connection of its own. */
-function mayAccept(turn: Turn, { phase }: Worker): boolean {
-  return phase.name === 'draining' && phase.accepts && !turn.due(phase.since + fixed.acceptLimit);
 }
 
 function haltReason(failures: number, crashes: number, late: boolean): string {

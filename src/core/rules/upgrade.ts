@@ -55,7 +55,10 @@ function judge(turn: Turn, state: Extract<Upgrade, { state: 'starting' }>): void
 }
 
 function leave(turn: Turn, state: Extract<Upgrade, { state: 'ready' }>): void {
-  const { fleet, now } = turn;
+  const { now } = turn;
+  if (state.taken && !turn.fleet.workers.some((worker) => turn.mayAccept(worker)))
+    turn.fleet = completed(turn.fleet, now);
+  const { fleet } = turn;
   if (state.byHand || fleet.stopping !== null) return;
   if (!state.taken) {
     if (turn.due(state.deadline)) {
