@@ -42,7 +42,9 @@ export class Failures {
       this.#logger().error({ ...fields, error: first }, `the app threw the same error again: ${first}`);
       return;
     }
-    const err = { type: error.name, message: error.message, stack: error.stack };
+    // pino names the type of an error after its constructor; without one, by its name.
+    const { name, message, stack: asPrinted } = error;
+    const err = Object.assign(Object.create(null) as object, { name, message, stack: asPrinted });
     this.#logger().error({ ...fields, err }, `the app threw while it was loaded: ${first}`);
   }
 

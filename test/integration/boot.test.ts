@@ -56,6 +56,7 @@ for (const [file, status] of [
     const s = await startSupervisor(t, { workers: 2, app: fixture(`broken/${file}`) });
     const { code } = await s.waitExit(10_000);
     assert.equal(code, status, s.describe());
+    if (file === 'syntax.mjs') assert.match(s.stderr.text, /"err":\{"type":"SyntaxError"/);
     await assertClean(s, { code: status, allow: /"level":60|^nothing to do/ });
   });
 }
