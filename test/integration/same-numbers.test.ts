@@ -102,10 +102,8 @@ test('a reload, a crash, a stuck worker and a scale-up: log, metrics, status and
   for (const { id, requests } of quiet.workers)
     assert.equal(lines.filter(({ worker }) => worker === id).length, requests, `worker ${id}`);
   const counted = sumOf(metrics, 'http_requests_total');
-  assert.ok(
-    counted <= lines.length && lines.length - counted <= 60,
-    `${counted} counted, ${lines.length} logged, ${sent} sent`,
-  );
+  // What a worker that is killed has not told yet, to the one or to the other, is lost.
+  assert.ok(Math.abs(lines.length - counted) <= 60, `${counted} counted, ${lines.length} logged, ${sent} sent`);
   t.diagnostic(
     `${sent} requests, ${failed} failed inside the killed worker, ${counted} counted, ${lines.length} logged`,
   );

@@ -37,6 +37,7 @@ export class AppRegistries {
   #isStarting = true;
   #last = '';
   #running: Promise<void> | null = null;
+  #round = 0;
   #hasComplained = false;
 
   constructor(channel: Channel) {
@@ -65,16 +66,15 @@ export class AppRegistries {
     return this.#running;
   }
 
-  /** The last figures: those that are being read already may lack the last requests. */
+  /** The last figures; what need not be waited for comes first, for a busy machine may leave no time for the rest. */
   async finish(): Promise<void> {
-    if (this.#running !== null) {
-      this.#reader.hurry(lastPatience);
-      await this.#running;
-    }
-    await this.#report(lastPatience);
+    await this.#report(0);
+    if (await this.#reader.settle(lastPatience)) await this.#report(0);
   }
 
   async #report(within: number): Promise<void> {
+    this.#round += 1;
+    const round = this.#round;
     try {
       const registries = this.#found.flatMap((reference) => reference.deref() ?? []);
       if (registries.length === 0) return;
@@ -83,7 +83,8 @@ export class AppRegistries {
         // The same metric may be in several registries, as after a merge of them; and so may prom-client's own of the process.
         for (const metric of metrics) if (!byName.has(metric.name)) byName.set(metric.name, metric);
       }
-      this.#send([...byName.values()]);
+      // What was read meanwhile is newer.
+      if (round === this.#round) this.#send([...byName.values()]);
     } catch (error) {
       this.#complain(`the app's metrics cannot be read: ${String(error)}`);
     }

@@ -13,8 +13,7 @@ export class MetricReader {
   readonly #complain: (what: string) => void;
   readonly #last = new WeakMap<object, AppMetric>();
   /** Those that are being collected still. */
-  readonly #pending = new WeakSet<object>();
-  readonly #waiting = new Set<() => void>();
+  readonly #pending = new Map<object, Promise<unknown>>();
 
   constructor(complain: (what: string) => void) {
     this.#complain = complain;
@@ -44,11 +43,11 @@ export class MetricReader {
     });
   }
 
-  /** Whoever waits does so for no longer than this, milliseconds. */
-  hurry(within: number): void {
-    setTimeout(() => {
-      for (const giveUp of this.#waiting) giveUp();
-    }, within).unref();
+  /** Waits for what is being collected, for so many milliseconds. @returns whether there was any */
+  async settle(within: number): Promise<boolean> {
+    if (this.#pending.size === 0) return false;
+    await atMost(within, Promise.all(this.#pending.values()));
+    return true;
   }
 
   async #readOne(metric: Metric, within: number): Promise<AppMetric | null> {
@@ -57,22 +56,22 @@ export class MetricReader {
   }
 
   async #collect(metric: Metric, within: number): Promise<void> {
-    this.#pending.add(metric);
     const collected = (async () => metric.get())()
       .then(
         (value) => void this.#last.set(metric, value as AppMetric),
         (error: unknown) => this.#complain(`the app's metric ${String(metric.name)} cannot be read: ${String(error)}`),
       )
       .finally(() => this.#pending.delete(metric));
-    let giveUp = (): void => {};
-    const patience = new Promise<void>((resolve) => {
-      giveUp = resolve;
-      this.#waiting.add(giveUp);
-    });
-    const timer = setTimeout(giveUp, within);
-    timer.unref();
-    await Promise.race([collected, patience]);
-    clearTimeout(timer);
-    this.#waiting.delete(giveUp);
+    this.#pending.set(metric, collected);
+    await atMost(within, collected);
   }
+}
+
+async function atMost(milliseconds: number, what: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise((resolve) => {
+    timer = setTimeout(resolve, milliseconds).unref();
+  });
+  await Promise.race([what, patience]);
+  clearTimeout(timer);
 }
