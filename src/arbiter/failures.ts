@@ -43,8 +43,7 @@ export class Failures {
       return;
     }
     // pino names the type of an error after its constructor; without one, by its name.
-    const { name, message, stack: asPrinted } = error;
-    const err = Object.assign(Object.create(null) as object, { name, message, stack: asPrinted });
+    const err = Object.assign(Object.create(null) as object, error);
     this.#logger().error({ ...fields, err }, `the app threw while it was loaded: ${first}`);
   }
 

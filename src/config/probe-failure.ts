@@ -1,8 +1,9 @@
 /** Why a config file could not be loaded, in one line: what was thrown, and where in the operator's files. */
 import { spawnSync } from 'node:child_process';
-import { extname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
+import { isTypeScript } from './module.ts';
+import { resolver } from './probe-resolve.ts';
 import { shorten } from './show.ts';
 
 const maxMessage = 300;
@@ -42,9 +43,6 @@ function asPath(place: string): string {
   return place.startsWith('file:') ? fileURLToPath(place) : place;
 }
 
-/** TypeScript where prefork is run from its sources. */
-const resolver = new URL(`./probe-resolve${extname(import.meta.url)}`, import.meta.url).href;
-
 /**
  * The SyntaxError of an ES module does not say where it is; only what Node prints where nobody catches it does. It is
  * found before any code runs, so a second import finds it again.
@@ -54,9 +52,7 @@ function placeOfSyntaxError(path: string): string | null {
     import { resolveOurselves } from ${JSON.stringify(resolver)};
     resolveOurselves();
     await import(${JSON.stringify(pathToFileURL(path).href)});`;
-  const loader = [path, resolver].some((file) => /\.[mc]?ts$/.test(file))
-    ? ['--import', import.meta.resolve('tsx')]
-    : [];
+  const loader = [path, resolver].some(isTypeScript) ? ['--import', import.meta.resolve('tsx')] : [];
   const { stderr } = spawnSync(process.execPath, [...loader, '--input-type=module', '--eval', script], {
     encoding: 'utf8',
     killSignal: 'SIGKILL',

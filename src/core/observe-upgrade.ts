@@ -70,16 +70,6 @@ export function failed(fleet: Fleet, reason: string, duration: number, pid: numb
   return { ...fleet, lastUpgrade: { verdict: 'failed', upgrade: fleet.upgrades, pid, reason, duration } };
 }
 
-export function completed(fleet: Fleet, now: number): Fleet {
-  const { upgrade, upgrades, successor, lastUpgrade } = fleet;
-  if (upgrade.state !== 'ready' || lastUpgrade?.upgrade === upgrades) return fleet;
-  const duration = now - upgrade.since;
-  return {
-    ...fleet,
-    lastUpgrade: { verdict: 'completed', upgrade: upgrades, pid: successor, reason: null, duration },
-  };
-}
-
 /**
  * WINCH. In the middle of an upgrade it says that an operator takes it from here, as in Gunicorn's dance; our workers
  * still stay until there are others.

@@ -3,8 +3,8 @@
  * after them. Until then anything that goes wrong with it changes nothing here.
  */
 import { isCandidate } from '../fleet.ts';
-import type { Upgrade } from '../model.ts';
-import { completed, failed } from '../observe-upgrade.ts';
+import type { Fleet, Upgrade } from '../model.ts';
+import { failed } from '../observe-upgrade.ts';
 import type { Turn } from '../turn.ts';
 
 export function upgrade(turn: Turn): void {
@@ -76,4 +76,14 @@ function abandon(turn: Turn, since: number, reason: string): void {
   turn.change({ upgrade: { state: 'ending', since: turn.now } });
   turn.fleet = failed(turn.fleet, reason, turn.now - since, successor);
   turn.do({ type: 'abandon', upgrade: upgrades, reason });
+}
+
+function completed(fleet: Fleet, now: number): Fleet {
+  const { upgrade, upgrades, successor, lastUpgrade } = fleet;
+  if (upgrade.state !== 'ready' || lastUpgrade?.upgrade === upgrades) return fleet;
+  const duration = now - upgrade.since;
+  return {
+    ...fleet,
+    lastUpgrade: { verdict: 'completed', upgrade: upgrades, pid: successor, reason: null, duration },
+  };
 }
