@@ -63,16 +63,16 @@ async function run(argv: readonly string[], caller: Caller, predecessor: Predece
   const problems = [...cmdArgs.problems, ...flags.problems];
   if (problems.length > 0) throw new ConfigError([...problems, ...(await problemsOf(request))]);
   if (isCheck) return check(request);
-  const { start } = await import('../arbiter/start.ts');
+  const { start } = await import('../master/start.ts');
   await start(request, caller, predecessor);
 }
 
 /** Says what a start would say of the configuration and of the app, and serves nothing. */
 async function check(request: LoadRequest): Promise<void> {
   const { loadSettings } = await import('../config/load.ts');
-  const { noticesFor } = await import('../arbiter/notices.ts');
+  const { noticesFor } = await import('../master/notices.ts');
   const settings = await loadSettings(request);
-  const { tryApp } = await import('../arbiter/trial.ts');
+  const { tryApp } = await import('../master/workers/trial.ts');
   const notes = [...noticesFor(settings), ...(await tryApp(settings))];
   for (const note of notes) console.error(`prefork: note: ${note}`);
   console.log(`OK: ${settings.workers} workers for ${settings.app.path}`);

@@ -1,10 +1,10 @@
 /** Reads all sources and gives the settings of one generation. */
 import { availableParallelism } from 'node:os';
 import { ConfigError } from '../errors.ts';
-import { containerLimits } from './cgroup.ts';
-import { findConfigFile, readConfigFile } from './file.ts';
+import { containerLimits } from '../system/cgroup.ts';
+import { withoutServiceManager } from '../system/passed.ts';
 import { type Layer, merge } from './merge.ts';
-import { withoutServiceManager } from './passed.ts';
+import { findConfigFile, readConfigFile } from './probe/run.ts';
 import { type Draft, resolveSettings } from './resolve.ts';
 import type { LoadRequest, Settings } from './resolved.ts';
 import { settingNames, settingOf } from './settings.ts';

@@ -3,13 +3,13 @@
 import { realpathSync, statSync } from 'node:fs';
 import { basename, extname, resolve } from 'node:path';
 import type { Problem } from '../errors.ts';
+import { type Found, findIdentity, findOwner, type Identity, type Owner } from '../system/identity.ts';
+import type { PassedSocket } from '../system/passed.ts';
 import { defaultAccessLogFormat, parseAccessFormat } from './access-format.ts';
 import type { Address, GivenAddress } from './address.ts';
 import { findApp, noApp } from './app.ts';
 import { readEnvFile } from './env-file.ts';
-import { type Found, findIdentity, findOwner, type Identity, type Owner } from './identity.ts';
 import type { Value } from './merge.ts';
-import type { PassedSocket } from './passed.ts';
 import type { AppSpec, ControlSocket, HealthPaths, LoadRequest, Settings } from './resolved.ts';
 import { maxWorkersEver, type SettingName } from './settings.ts';
 import { shorten } from './show.ts';

@@ -1,7 +1,8 @@
 /** The configuration after all sources are merged, checked and put into one unit: what the rest of prefork reads. */
+
+import type { Identity, Owner } from '../system/identity.ts';
+import type { PassedSocket } from '../system/passed.ts';
 import type { Address } from './address.ts';
-import type { Identity, Owner } from './identity.ts';
-import type { PassedSocket } from './passed.ts';
 
 export interface AppSpec {
   /** As it was given, for messages. */

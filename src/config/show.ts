@@ -1,7 +1,7 @@
 /** Values and names in messages: short, on one line, whatever they are. */
 import { inspect } from 'node:util';
 
-/** What begins a text that stands for something JSON cannot carry; the rest says what it was. See `probe.ts`. */
+/** What begins a text that stands for something JSON cannot carry; the rest says what it was. See `probe/child.ts`. */
 export const markerPrefix = '\u0000';
 /** What stands for a function in a config that crossed from the child that loaded it. */
 export const functionMarker = `${markerPrefix}function`;

@@ -1,5 +1,5 @@
 /** What is said of a worker, column by column, and the orders its rows can have. Nothing here touches the document. */
-import type { WorkerStatus } from '../control/status.ts';
+import type { WorkerStatus } from '../protocol/status.ts';
 import { bytes, milliseconds, number, percent, rate, span } from './format.ts';
 import type { Measure, SlotView } from './history.ts';
 

@@ -1,6 +1,6 @@
 /** The stream from the master: opens it, opens it again, and says how it is. */
-import type { Status } from '../control/status.ts';
-import type { TimelineEntry } from '../telemetry/timeline-entry.ts';
+import type { Status } from '../protocol/status.ts';
+import type { TimelineEntry } from '../protocol/timeline-entry.ts';
 
 export type Link =
   | { readonly state: 'connecting' }

@@ -1,5 +1,5 @@
 /** The timeline: newest first, what repeats itself once, stacks to be opened. */
-import type { TimelineEntry, TimelineKind } from '../telemetry/timeline-entry.ts';
+import type { TimelineEntry, TimelineKind } from '../protocol/timeline-entry.ts';
 import { arrange, element, part, setAttribute, setText } from './dom.ts';
 import { timeOf } from './format.ts';
 import { type Group, grouped } from './group.ts';

@@ -1,5 +1,5 @@
 /** The timeline as it is shown: what repeats itself is one entry that says how often. Nothing here touches the document. */
-import type { TimelineEntry } from '../telemetry/timeline-entry.ts';
+import type { TimelineEntry } from '../protocol/timeline-entry.ts';
 
 export interface Group {
   /** Number of its first entry: stays the same while it grows. */

@@ -1,5 +1,5 @@
 /** What was seen of each slot lately: the lines of the sparklines. Nothing here touches the document. */
-import type { Status, WorkerStatus } from '../control/status.ts';
+import type { Status, WorkerStatus } from '../protocol/status.ts';
 
 /** Samples that are kept, one a second. */
 export const kept = 120;

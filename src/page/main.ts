@@ -1,5 +1,5 @@
 /** The page: takes what the master sends, and shows it. */
-import type { Status } from '../control/status.ts';
+import type { Status } from '../protocol/status.ts';
 import { Connection, type Link } from './connection.ts';
 import { element, part, setAttribute, setText } from './dom.ts';
 import { EntriesView } from './entries.ts';

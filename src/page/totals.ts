@@ -1,5 +1,5 @@
 /** The figures of the whole service, with their sparklines. */
-import type { Status } from '../control/status.ts';
+import type { Status } from '../protocol/status.ts';
 import { element, setText } from './dom.ts';
 import { bytes, milliseconds, number, plural, rate } from './format.ts';
 import { type History, type TotalMeasure, totalsOf } from './history.ts';

@@ -1,5 +1,5 @@
 /** The table of workers: a row for each slot, and under it those that come to it or leave it. */
-import type { Status, WorkerStatus } from '../control/status.ts';
+import type { Status, WorkerStatus } from '../protocol/status.ts';
 import { columns, filters, orders } from './columns.ts';
 import { arrange, element, part, setAttribute, setText } from './dom.ts';
 import { plural } from './format.ts';

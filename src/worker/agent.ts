@@ -7,8 +7,8 @@
 import { realpathSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 import { registry } from '../app/registry.ts';
-import { type BootInfo, bootVariable, type MasterMessage } from '../ipc/messages.ts';
-import type { Handle } from '../ipc/node-internals.ts';
+import { type BootInfo, bootVariable, type MasterMessage } from '../protocol/messages.ts';
+import type { Handle } from '../system/node-internals.ts';
 import { AccessLog } from './access-log/access-log.ts';
 import { Channel } from './channel.ts';
 import { Drain } from './drain/drain.ts';
@@ -20,11 +20,11 @@ import { Heartbeat } from './heartbeat.ts';
 import { Listens } from './listen.ts';
 import { App } from './loading/app.ts';
 import { FailureWatch } from './loading/failure.ts';
-import { watchFinishes } from './metrics/finishes.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { EventFilter } from './process-events.ts';
-import { Traffic } from './requests.ts';
 import { holdSignals } from './signals.ts';
+import { watchFinishes } from './traffic/finishes.ts';
+import { Traffic } from './traffic/traffic.ts';
 
 /** Milliseconds past the deadline that the app's own listeners get where the drain took all the time there was. */
 const lastWords = 250;

@@ -1,7 +1,7 @@
 /** The worker's end of the IPC channel. The app never sees what passes here; its own messages pass untouched. */
-import { type MasterMessage, unwrap, type WorkerMessage, wrap } from '../ipc/messages.ts';
-import type { Handle } from '../ipc/node-internals.ts';
-import { surviveDisconnect } from '../ipc/node-internals.ts';
+import { type MasterMessage, unwrap, type WorkerMessage, wrap } from '../protocol/messages.ts';
+import type { Handle } from '../system/node-internals.ts';
+import { surviveDisconnect } from '../system/node-internals.ts';
 import type { EventFilter } from './process-events.ts';
 
 export interface ChannelListener {

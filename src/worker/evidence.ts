@@ -1,8 +1,8 @@
 /** What the master looks at from outside when this worker's event loop is blocked. */
 import inspector from 'node:inspector';
-import { asksForInspector } from '../ipc/inspector-option.ts';
-import { inFlightKey } from '../ipc/messages.ts';
-import type { Traffic } from './requests.ts';
+import { inFlightKey } from '../protocol/messages.ts';
+import { asksForInspector } from '../system/inspector-option.ts';
+import type { Traffic } from './traffic/traffic.ts';
 
 const maxRequests = 20;
 

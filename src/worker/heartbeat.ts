@@ -5,7 +5,7 @@ import type { Channel } from './channel.ts';
 import { shortage } from './descriptors.ts';
 import { inspectorCloser } from './evidence.ts';
 import type { Metrics } from './metrics/metrics.ts';
-import type { Traffic } from './requests.ts';
+import type { Traffic } from './traffic/traffic.ts';
 
 /** Milliseconds between two looks at the clock; what the histogram records begins there. */
 const resolution = 20;

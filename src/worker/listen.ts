@@ -4,7 +4,7 @@
  */
 import net, { type Server } from 'node:net';
 import { constants } from 'node:os';
-import type { ListenQuery, MasterMessage } from '../ipc/messages.ts';
+import type { ListenQuery, MasterMessage } from '../protocol/messages.ts';
 import {
   closeHandle,
   type Handle,
@@ -14,7 +14,7 @@ import {
   promoteHandle,
   setPipeName,
   takeOverListen,
-} from '../ipc/node-internals.ts';
+} from '../system/node-internals.ts';
 import type { Channel } from './channel.ts';
 
 /** One kernel queue that a server accepts from. */

@@ -30,7 +30,7 @@ import {
   sentHead,
   supportsReusePort,
   UV_TCP_REUSEPORT,
-} from '../../src/ipc/node-internals.ts';
+} from '../../src/system/node-internals.ts';
 import { fixture } from '../support/paths.ts';
 import { isAlive, listeningOn } from '../support/proc.ts';
 import { head, RawSocket } from '../support/raw.ts';

@@ -19,7 +19,7 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { openLogFileFor } from '../../src/ipc/log-file.ts';
+import { openLogFileFor } from '../../src/system/log-file.ts';
 import { stopClean } from '../support/invariants.ts';
 import { startService, stopService } from '../support/masters.ts';
 import { bin, fixture } from '../support/paths.ts';

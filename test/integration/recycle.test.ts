@@ -1,8 +1,8 @@
 /** Catalogue group MAXR: workers that are spent are replaced, new before old, and no client notices. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { drawLimits } from '../../src/arbiter/policy.ts';
 import type { Settings } from '../../src/config/resolved.ts';
+import { drawLimits } from '../../src/master/policy.ts';
 import { stopClean } from '../support/invariants.ts';
 import { type Load, startLoad } from '../support/load/child.ts';
 import { type Report, table, total } from '../support/load/mix.ts';

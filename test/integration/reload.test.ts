@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
-import { supportsReusePort } from '../../src/ipc/node-internals.ts';
+import { supportsReusePort } from '../../src/system/node-internals.ts';
 import { stopClean } from '../support/invariants.ts';
 import { type Load, startLoad } from '../support/load/child.ts';
 import { fourKinds, type Report, table, total } from '../support/load/mix.ts';

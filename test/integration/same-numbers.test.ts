@@ -1,8 +1,8 @@
 /** What happens to a service reads the same in its log, in its metrics, in its status and in its timeline. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Status, WorkerStatus } from '../../src/control/status.ts';
-import type { TimelineEntry } from '../../src/telemetry/timeline-entry.ts';
+import type { Status, WorkerStatus } from '../../src/protocol/status.ts';
+import type { TimelineEntry } from '../../src/protocol/timeline-entry.ts';
 import { type Read, readExposition, sumOf } from '../support/exposition.ts';
 import { startLoad } from '../support/load/child.ts';
 import { total } from '../support/load/mix.ts';

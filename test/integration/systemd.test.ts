@@ -6,7 +6,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { bindHandle, handleAddress } from '../../src/ipc/node-internals.ts';
+import { bindHandle, handleAddress } from '../../src/system/node-internals.ts';
 import { assertClean, stopClean } from '../support/invariants.ts';
 import { openNotifySocket, withoutNotify } from '../support/notify-socket.ts';
 import { fixture } from '../support/paths.ts';

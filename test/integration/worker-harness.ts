@@ -10,8 +10,8 @@ import {
   unwrap,
   type WorkerMessage,
   wrap,
-} from '../../src/ipc/messages.ts';
-import { bindHandle, filterClusterMessages, type Handle, handleAddress } from '../../src/ipc/node-internals.ts';
+} from '../../src/protocol/messages.ts';
+import { bindHandle, filterClusterMessages, type Handle, handleAddress } from '../../src/system/node-internals.ts';
 import { isAlive } from '../support/proc.ts';
 import { until } from '../support/until.ts';
 

@@ -5,7 +5,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import type { Address } from '../../src/config/address.ts';
-import { bindHandle, type Handle, handleAddress } from '../../src/ipc/node-internals.ts';
+import { bindHandle, type Handle, handleAddress } from '../../src/system/node-internals.ts';
 import { RawSocket } from '../support/raw.ts';
 import { request } from '../support/request.ts';
 import { until } from '../support/until.ts';

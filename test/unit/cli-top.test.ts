@@ -6,8 +6,8 @@ import { frame, onceFrame, pageOf } from '../../src/cli/top/frame.ts';
 import { initialState, pressed, type State, shown, told } from '../../src/cli/top/state.ts';
 import { paint, wordsOf } from '../../src/cli/top/style.ts';
 import { widthOf } from '../../src/cli/top/text.ts';
-import type { Status, WorkerStatus } from '../../src/control/status.ts';
-import type { TimelineEntry } from '../../src/telemetry/timeline-entry.ts';
+import type { Status, WorkerStatus } from '../../src/protocol/status.ts';
+import type { TimelineEntry } from '../../src/protocol/timeline-entry.ts';
 
 function worker(slot: number, own: Partial<WorkerStatus> = {}): WorkerStatus {
   return {

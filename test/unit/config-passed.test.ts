@@ -1,7 +1,7 @@
 /** Catalogue entry BIND-07: what a service manager passes, as its environment and the configuration name it. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { passedSockets, withoutServiceManager } from '../../src/config/passed.ts';
+import { passedSockets, withoutServiceManager } from '../../src/system/passed.ts';
 import { load, onlyProblem, project } from './config-harness.ts';
 
 describe('BIND-07 the sockets a service manager passes', () => {

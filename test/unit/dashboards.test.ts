@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { Metrics } from '../../src/arbiter/metrics.ts';
-import type { Status } from '../../src/control/status.ts';
 import { initialFleet, type Policy } from '../../src/core/model.ts';
+import { Metrics } from '../../src/master/metrics/metrics.ts';
+import type { Status } from '../../src/protocol/status.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../config/${path}`, import.meta.url), 'utf8');
 

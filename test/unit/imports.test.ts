@@ -17,17 +17,15 @@ interface Source {
 const allowed: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   core: ['errors'],
-  config: ['errors', 'core'],
-  ipc: ['errors', 'core', 'config'],
-  telemetry: ['errors', 'core', 'config', 'ipc'],
-  worker: ['errors', 'core', 'config', 'ipc', 'app'],
-  master: ['errors', 'core', 'config', 'ipc'],
-  control: ['errors', 'core', 'config', 'ipc', 'telemetry'],
+  config: ['errors', 'core', 'system'],
+  protocol: ['errors', 'core', 'config', 'system'],
+  system: ['errors', 'core', 'config', 'protocol'],
   app: ['errors'],
+  worker: ['errors', 'core', 'config', 'protocol', 'system', 'app'],
+  master: ['errors', 'core', 'config', 'protocol', 'system'],
+  cli: ['errors', 'core', 'config', 'protocol', 'system', 'master'],
   // Runs in a browser: what it imports from elsewhere are types, a test below checks that.
-  page: ['control', 'telemetry'],
-  arbiter: ['errors', 'core', 'config', 'ipc', 'telemetry', 'master', 'control'],
-  cli: ['errors', 'core', 'config', 'ipc', 'telemetry', 'master', 'control', 'arbiter'],
+  page: ['protocol', 'master'],
   index: ['errors', 'config', 'app'],
 };
 
@@ -67,7 +65,7 @@ function wrongEdges(source: Source): string[] {
     // The access log is written by pino's own destination, where there is one.
     const isFree =
       specifier.startsWith('node:') ||
-      !['core', 'worker', 'ipc', 'errors'].includes(from) ||
+      !['core', 'worker', 'protocol', 'system', 'errors'].includes(from) ||
       (source.path === 'worker/access-log/destination.ts' && specifier === 'pino');
     return isFree || specifier === 'prefork' ? [] : [`${source.path} imports the package ${specifier}`];
   });
@@ -105,22 +103,22 @@ test("Node's internals are touched in one file", () => {
   const touching = sources().filter(({ text }) => internals.test(withoutComments(text)));
   assert.deepEqual(
     touching.map(({ path }) => path),
-    ['ipc/node-internals.ts'],
+    ['system/node-internals.ts'],
   );
 });
 
 test('the check itself sees a wrong edge', () => {
-  assert.equal(wrongEdges({ path: 'core/x.ts', text: "import { a } from '../ipc/messages.ts';" }).length, 1);
+  assert.equal(wrongEdges({ path: 'core/x.ts', text: "import { a } from '../protocol/messages.ts';" }).length, 1);
   assert.equal(wrongEdges({ path: 'worker/x.ts', text: "import { a } from '../master/pool.ts';" }).length, 1);
   assert.equal(wrongEdges({ path: 'worker/x.ts', text: "import pino from 'pino';" }).length, 1);
-  assert.equal(wrongEdges({ path: 'master/x.ts', text: "const a = await import('../arbiter/x.ts');" }).length, 1);
+  assert.equal(wrongEdges({ path: 'master/x.ts', text: "const a = await import('../cli/x.ts');" }).length, 1);
   assert.equal(wrongEdges({ path: 'master/x.ts', text: "import type { A } from '../worker/agent.ts';" }).length, 1);
   assert.equal(wrongEdges({ path: 'core/rules/x.ts', text: "import '../../config/load.ts';" }).length, 1);
-  assert.equal(wrongEdges({ path: 'core/x.ts', text: "export { a } from '../telemetry/narrate.ts';" }).length, 1);
+  assert.equal(wrongEdges({ path: 'core/x.ts', text: "export { a } from '../master/log/narrate.ts';" }).length, 1);
   assert.equal(wrongEdges({ path: 'worker/x.ts', text: 'import yargs from "yargs";' }).length, 1);
   assert.equal(wrongEdges({ path: 'worker/x.ts', text: "const yargs = require('yargs');" }).length, 1);
   assert.equal(wrongEdges({ path: 'errors.ts', text: "import { a } from './core/fleet.ts';" }).length, 1);
-  assert.equal(wrongEdges({ path: 'config/x.ts', text: "import { a } from '../ipc/messages.ts';" }).length, 1);
+  assert.equal(wrongEdges({ path: 'config/x.ts', text: "import { a } from '../worker/agent.ts';" }).length, 1);
 });
 
 test('the check itself lets right edges pass, and comments', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkWorkerMessage } from '../../src/ipc/check.ts';
+import { checkWorkerMessage } from '../../src/protocol/check.ts';
 
 const figures = {
   requests: 1,

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { BindError } from '../../src/errors.ts';
-import { supportsReusePort } from '../../src/ipc/node-internals.ts';
 import { errnoOf, Listeners } from '../../src/master/sockets/listeners.ts';
+import { supportsReusePort } from '../../src/system/node-internals.ts';
 
 function open(t: TestContext, options: { queues?: number; socketMode?: number } = {}): Listeners {
   const listeners = new Listeners({ queues: 1, socketMode: 0o660, socketOwner: null, ...options });

@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { AlreadyRunningError, FileError } from '../../src/errors.ts';
-import { Pidfile } from '../../src/master/service/pidfile.ts';
+import { Pidfile } from '../../src/master/claims/pidfile.ts';
 
 function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'prefork-pidfile-'));

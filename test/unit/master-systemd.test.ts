@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { pino } from 'pino';
-import { ServiceManager, statusText } from '../../src/arbiter/service-manager.ts';
 import { type Fleet, initialFleet, type Policy, type Worker } from '../../src/core/model.ts';
-import { Notifier, pingEvery } from '../../src/master/service/systemd.ts';
+import { ServiceManager, statusText } from '../../src/master/claims/main-process.ts';
+import { Notifier, pingEvery } from '../../src/master/claims/systemd.ts';
 import { stays, until } from '../support/until.ts';
 
 interface Fake {

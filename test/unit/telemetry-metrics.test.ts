@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { checkWorkerMessage } from '../../src/ipc/check.ts';
-import { type AppMetric, durationBounds, otherRoute, type TrafficDelta } from '../../src/ipc/traffic.ts';
-import { AppMetrics } from '../../src/telemetry/metrics/app.ts';
-import { aggregators, expose } from '../../src/telemetry/metrics/exposition.ts';
-import { family } from '../../src/telemetry/metrics/family.ts';
-import { datagrams, StatsdLines } from '../../src/telemetry/metrics/statsd.ts';
-import { TrafficTotals } from '../../src/telemetry/metrics/traffic.ts';
+import { AppMetrics } from '../../src/master/metrics/app.ts';
+import { aggregators, expose } from '../../src/master/metrics/exposition.ts';
+import { family } from '../../src/master/metrics/family.ts';
+import { datagrams, StatsdLines } from '../../src/master/metrics/statsd.ts';
+import { TrafficTotals } from '../../src/master/metrics/traffic.ts';
+import { checkWorkerMessage } from '../../src/protocol/check.ts';
+import { type AppMetric, durationBounds, otherRoute, type TrafficDelta } from '../../src/protocol/traffic.ts';
 import { Latency } from '../../src/worker/metrics/latency.ts';
 import { readExposition, sumOf } from '../support/exposition.ts';
 

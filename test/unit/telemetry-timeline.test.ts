@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { Action } from '../../src/core/actions.ts';
 import type { Event } from '../../src/core/events.ts';
 import { type Fleet, initialFleet, type Phase, type Policy, type Worker } from '../../src/core/model.ts';
-import { Timeline } from '../../src/telemetry/timeline.ts';
+import { Timeline } from '../../src/master/log/timeline.ts';
 
 const policy: Policy = {
   workers: 2,

@@ -4,7 +4,7 @@ import http, { type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { Http1Drain } from '../../src/worker/drain/http1.ts';
-import { Traffic } from '../../src/worker/requests.ts';
+import { Traffic } from '../../src/worker/traffic/traffic.ts';
 import { head, RawSocket } from '../support/raw.ts';
 
 type Respond = (res: ServerResponse) => unknown;

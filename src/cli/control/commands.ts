@@ -1,8 +1,8 @@
 /** What each command asks of a running service, and prints. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { call } from '../../control/client.ts';
-import type { LastReload, LastUpgrade, Status } from '../../control/status.ts';
 import { ControlError } from '../../errors.ts';
+import type { LastReload, LastUpgrade, Status } from '../../protocol/status.ts';
+import { call } from '../client.ts';
 import { renderStatus, renderWorkers } from './render.ts';
 
 const pollEvery = 250;

@@ -1,12 +1,12 @@
 /** Finds the running service that a command is for. */
 import { accessSync, constants, readFileSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { findConfigFile } from '../../config/file.ts';
 import { loadSettings } from '../../config/load.ts';
+import { findConfigFile } from '../../config/probe/run.ts';
 import type { LoadRequest } from '../../config/resolved.ts';
-import { answers } from '../../control/client.ts';
-import { beside, listPlaces, type Place, placeName, runtimeFolder } from '../../control/place.ts';
 import { ControlError, messageOf } from '../../errors.ts';
+import { beside, listPlaces, type Place, placeName, runtimeFolder } from '../../master/claims/places.ts';
+import { answers } from '../client.ts';
 
 export interface Target {
   readonly pid: string | null;

@@ -1,5 +1,5 @@
 /** Tables for people. */
-import type { Status, WorkerStatus } from '../../control/status.ts';
+import type { Status, WorkerStatus } from '../../protocol/status.ts';
 
 export function renderStatus(status: Status): string {
   const { last, running } = status.reload;

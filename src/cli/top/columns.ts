@@ -1,5 +1,5 @@
 /** The columns of the table: what they show, what they sort by, and which go first where there is no room. */
-import type { WorkerStatus } from '../../control/status.ts';
+import type { WorkerStatus } from '../../protocol/status.ts';
 import { span } from '../control/render.ts';
 
 /** What a master of another version may leave out is not known here. */

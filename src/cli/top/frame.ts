@@ -1,6 +1,6 @@
 /** The picture: state and size of the terminal in, lines out. Pure. No line is longer than the terminal is wide. */
-import type { Status, WorkerStatus } from '../../control/status.ts';
-import type { TimelineEntry } from '../../telemetry/timeline-entry.ts';
+import type { Status, WorkerStatus } from '../../protocol/status.ts';
+import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
 import { span } from '../control/render.ts';
 import { bytes, type Column, columnsFor, percent, rate } from './columns.ts';
 import { offsetFor, type State, shown, verdictWords } from './state.ts';

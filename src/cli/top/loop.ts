@@ -1,8 +1,8 @@
 /** The loop of `prefork top`: asks once a second, draws, does what keys say, and ends in good order whatever happens. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReadStream, WriteStream } from 'node:tty';
-import { call } from '../../control/client.ts';
 import { messageOf } from '../../errors.ts';
+import { call } from '../client.ts';
 import { frame, pageOf } from './frame.ts';
 import { type Answers, askAll, askStatus, isAbsence } from './poll.ts';
 import { type Effect, initialState, pressed, type State, said, told } from './state.ts';

@@ -1,8 +1,9 @@
 /** What `prefork top` asks a service for. */
-import { call } from '../../control/client.ts';
-import type { Status } from '../../control/status.ts';
+
 import { ControlError } from '../../errors.ts';
-import type { TimelineEntry } from '../../telemetry/timeline-entry.ts';
+import type { Status } from '../../protocol/status.ts';
+import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
+import { call } from '../client.ts';
 
 export interface Answers {
   readonly status: Status;

@@ -1,6 +1,6 @@
 /** What `prefork top` knows, and what a key or an answer makes of it. Pure. */
-import type { LastReload, Status, WorkerStatus } from '../../control/status.ts';
-import type { TimelineEntry } from '../../telemetry/timeline-entry.ts';
+import type { LastReload, Status, WorkerStatus } from '../../protocol/status.ts';
+import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
 import { columns, columnsFor, sorted } from './columns.ts';
 import { plain } from './text.ts';
 

@@ -1,7 +1,7 @@
 /** Workers that run as somebody else cannot make a file where the log belongs: the master makes it, and gives it to them. */
 import { closeSync } from 'node:fs';
 import type { Settings } from '../../config/resolved.ts';
-import { openLogFile, openLogFileFor } from '../../ipc/log-file.ts';
+import { openLogFile, openLogFileFor } from '../../system/log-file.ts';
 
 /**
  * To be called before workers are told to open it.

@@ -3,7 +3,7 @@
  * the port that everybody knows; a newer Node has `--disable-sigusr1`, but a program cannot give itself options.
  */
 import { close, url } from 'node:inspector';
-import { asksForInspector } from '../../ipc/inspector-option.ts';
+import { asksForInspector } from '../../system/inspector-option.ts';
 
 /** Milliseconds: a signal from before our listener is acted upon at one of the first turns of the event loop. */
 const looks = [0, 50, 500];

@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { getSystemErrorName } from 'node:util';
 import { BindError } from '../../errors.ts';
-import { bindHandle } from '../../ipc/node-internals.ts';
+import { bindHandle } from '../../system/node-internals.ts';
 import type { Listener } from './listeners.ts';
 
 const firstFd = 3;

@@ -6,9 +6,9 @@ import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import type { Address } from '../../config/address.ts';
-import type { Owner } from '../../config/identity.ts';
 import { BindError, messageOf } from '../../errors.ts';
-import { bindHandle, type Handle, handleAddress, UV_TCP_REUSEPORT } from '../../ipc/node-internals.ts';
+import type { Owner } from '../../system/identity.ts';
+import { bindHandle, type Handle, handleAddress, UV_TCP_REUSEPORT } from '../../system/node-internals.ts';
 import { whyNotServable } from './passed-socket.ts';
 import { clearStaleSocket, type SocketRights } from './unix-socket.ts';
 

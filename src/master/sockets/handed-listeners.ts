@@ -1,6 +1,6 @@
 /** The listening sockets that the master before us has handed over, until they are claimed or nobody wants them. */
 import { lstatSync, unlinkSync } from 'node:fs';
-import { bindHandle, type Handle } from '../../ipc/node-internals.ts';
+import { bindHandle, type Handle } from '../../system/node-internals.ts';
 import type { HandedListener } from '../upgrade/channel.ts';
 import { closeUnclaimed } from '../upgrade/predecessor.ts';
 

@@ -1,6 +1,6 @@
 /** Whether a socket that somebody else opened is one that can be served: Linux says what became of it. */
 import { readFileSync } from 'node:fs';
-import { socketInode } from './socket-inode.ts';
+import { socketInode } from '../../system/socket-inode.ts';
 
 /** Of /proc/net/tcp: LISTEN, and CLOSE, which a bound socket is that does not listen yet. */
 const servableTcp = new Set(['0A', '07']);

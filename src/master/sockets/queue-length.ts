@@ -1,6 +1,6 @@
 /** How many connections wait to be accepted: of a listening TCP socket Linux tells it as its receive queue. */
 import { readFileSync } from 'node:fs';
-import { socketInode } from './socket-inode.ts';
+import { socketInode } from '../../system/socket-inode.ts';
 
 /** @returns the sum over the sockets, `null` where the system does not say */
 export function waitingOf(fds: readonly number[]): number | null {

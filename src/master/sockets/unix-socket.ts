@@ -1,8 +1,8 @@
 /** What stands at a unix socket's path: before we bind there nothing, something stale, or something we must not touch. */
 import { chmodSync, chownSync, closeSync, constants, fstatSync, lstatSync, openSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
-import type { Owner } from '../../config/identity.ts';
 import { BindError, messageOf } from '../../errors.ts';
+import type { Owner } from '../../system/identity.ts';
 
 /** Who may connect to a unix socket. */
 export interface SocketRights {

@@ -3,8 +3,8 @@
  * one's environment, then lines of JSON over a socket pair. Whoever dies is seen by its end of file, never by its pid.
  */
 import { Socket } from 'node:net';
-import type { PassedSocket } from '../../config/passed.ts';
-import type { AppMetric, TrafficDelta } from '../../ipc/traffic.ts';
+import type { AppMetric, TrafficDelta } from '../../protocol/traffic.ts';
+import type { PassedSocket } from '../../system/passed.ts';
 
 /** In the new master's environment: a {@link Bequest}. */
 export const upgradeVariable = 'PREFORK_UPGRADE';

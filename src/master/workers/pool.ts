@@ -1,15 +1,15 @@
 /** The processes: forks workers through node:cluster, carries messages, and reports what becomes of them as events. */
 import cluster, { type ClusterSettings, type Worker as ClusterWorker } from 'node:cluster';
 import { fileURLToPath } from 'node:url';
-import { launchAs } from '../../config/identity.ts';
 import type { Settings } from '../../config/resolved.ts';
-import { type StdioPart, withoutStrays } from '../../config/strays.ts';
 import type { Event } from '../../core/events.ts';
 import type { Limits } from '../../core/model.ts';
 import { messageOf } from '../../errors.ts';
-import { type Checked, checkWorkerMessage } from '../../ipc/check.ts';
-import { type BootInfo, bootVariable, type MasterMessage, type WorkerMessage, wrap } from '../../ipc/messages.ts';
-import { filterClusterMessages, guardChannel, type Handle } from '../../ipc/node-internals.ts';
+import { type Checked, checkWorkerMessage } from '../../protocol/check.ts';
+import { type BootInfo, bootVariable, type MasterMessage, type WorkerMessage, wrap } from '../../protocol/messages.ts';
+import { launchAs } from '../../system/identity.ts';
+import { filterClusterMessages, guardChannel, type Handle } from '../../system/node-internals.ts';
+import { type StdioPart, withoutStrays } from '../../system/strays.ts';
 import { mayBindPort } from '../service/rights.ts';
 import { readLines } from './output.ts';
 import { wantsTsx } from './typescript.ts';

@@ -8,8 +8,8 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import type { Writable } from 'node:stream';
-import { withoutStrays } from '../../config/strays.ts';
-import { socketInode } from '../sockets/socket-inode.ts';
+import { socketInode } from '../../system/socket-inode.ts';
+import { withoutStrays } from '../../system/strays.ts';
 import { sentinelScript } from './sentinel-script.ts';
 
 export class Sentinel {

@@ -2,7 +2,7 @@
 import { fstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { messageOf } from '../../errors.ts';
-import { openAnew, openLogFile } from '../../ipc/log-file.ts';
+import { openAnew, openLogFile } from '../../system/log-file.ts';
 
 /** Bytes that wait for a slow disk or reader before lines are dropped. */
 const maxBuffered = 4 * 1024 * 1024;

@@ -1,8 +1,8 @@
 /** One request as the access log sees it, and how much of a response's body was sent. */
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
-import { sentHead } from '../../ipc/node-internals.ts';
-import type { Connection, StreamInFlight } from '../requests.ts';
+import { sentHead } from '../../system/node-internals.ts';
+import type { Connection, StreamInFlight } from '../traffic/traffic.ts';
 
 /** What both kinds of line are made of. */
 export interface AccessRecord {

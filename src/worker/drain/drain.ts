@@ -5,9 +5,9 @@
 import net, { type Server } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { registry } from '../../app/registry.ts';
-import { hasHttpParser, isReceiving } from '../../ipc/node-internals.ts';
+import { hasHttpParser, isReceiving } from '../../system/node-internals.ts';
 import type { Channel } from '../channel.ts';
-import type { Connection, Traffic } from '../requests.ts';
+import type { Connection, Traffic } from '../traffic/traffic.ts';
 import { Http1Drain } from './http1.ts';
 import { Http2Drain } from './http2.ts';
 import { cut, isHandshaking, sayGoodbye } from './upgraded.ts';

@@ -5,8 +5,8 @@
  */
 import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Server as NetServer, Socket } from 'node:net';
-import { currentResponse, hasHttpParser, idleSockets, isReceiving } from '../../ipc/node-internals.ts';
-import type { Connection } from '../requests.ts';
+import { currentResponse, hasHttpParser, idleSockets, isReceiving } from '../../system/node-internals.ts';
+import type { Connection } from '../traffic/traffic.ts';
 import type { Plan } from './drain.ts';
 
 /** What is remembered of a connection from one look to the next. */

@@ -7,7 +7,7 @@
  * when the session has been silent for a while.
  */
 
-import type { Connection } from '../requests.ts';
+import type { Connection } from '../traffic/traffic.ts';
 import type { Plan } from './drain.ts';
 
 /** Milliseconds without a stream after which the client is not likely to open one this moment. */

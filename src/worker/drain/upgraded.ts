@@ -4,8 +4,8 @@
  */
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { currentResponse, hasHttpParser, sentHead } from '../../ipc/node-internals.ts';
-import type { Connection } from '../requests.ts';
+import { currentResponse, hasHttpParser, sentHead } from '../../system/node-internals.ts';
+import type { Connection } from '../traffic/traffic.ts';
 
 /** A WebSocket close frame: 1001, going away. */
 const goingAway = Buffer.from([0x88, 0x02, 0x03, 0xe9]);

@@ -1,7 +1,7 @@
 /** Answers the health checks on the app's own port, before the app could see them. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
-import type { HealthReport } from '../../ipc/messages.ts';
+import type { HealthReport } from '../../protocol/messages.ts';
 import type { Readiness } from './readiness.ts';
 
 export interface HealthPaths {

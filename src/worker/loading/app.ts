@@ -1,7 +1,7 @@
 /** From the app's first line to the moment it can serve: who listens, and when it is ready. */
 import net, { type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BootInfo } from '../../ipc/messages.ts';
+import type { BootInfo } from '../../protocol/messages.ts';
 import type { Listens } from '../listen.ts';
 import { classify, classifyProduct, listExports, namedExport, pickExport, type Servable, serve } from './export.ts';
 import { ExportError, type FailureWatch } from './failure.ts';

@@ -1,6 +1,6 @@
 /** Why this worker cannot boot, told to the master, which prints it once for all workers. */
 import type { FailureKind } from '../../core/model.ts';
-import type { ErrorReport } from '../../ipc/messages.ts';
+import type { ErrorReport } from '../../protocol/messages.ts';
 import type { Channel } from '../channel.ts';
 import { describeError, isFromLoader, isTransformError } from './describe-error.ts';
 

@@ -1,6 +1,7 @@
 /** Reads the metrics that the app itself keeps with prom-client, where it does. */
-import { onModuleLoaded } from '../../ipc/node-internals.ts';
-import type { AppMetric } from '../../ipc/traffic.ts';
+
+import type { AppMetric } from '../../protocol/traffic.ts';
+import { onModuleLoaded } from '../../system/node-internals.ts';
 import type { Channel } from '../channel.ts';
 import { MetricReader } from './metric-reader.ts';
 

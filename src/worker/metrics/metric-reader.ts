@@ -2,7 +2,7 @@
  * Reads metrics of prom-client one by one: one that fails, or takes its time to be collected, holds up no other, and
  * stays at what it was.
  */
-import type { AppMetric } from '../../ipc/traffic.ts';
+import type { AppMetric } from '../../protocol/traffic.ts';
 
 interface Metric {
   get(): Promise<unknown>;

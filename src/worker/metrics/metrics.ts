@@ -1,10 +1,10 @@
 /** Everything that is counted in a worker, and how it gets to the master. */
 import { registry } from '../../app/registry.ts';
-import type { BootInfo } from '../../ipc/messages.ts';
+import type { BootInfo } from '../../protocol/messages.ts';
 import type { Channel } from '../channel.ts';
-import type { Traffic } from '../requests.ts';
+import type { Watcher } from '../traffic/finishes.ts';
+import type { Traffic } from '../traffic/traffic.ts';
 import { AppRegistries } from './app-registries.ts';
-import type { Watcher } from './finishes.ts';
 import type { Latency } from './latency.ts';
 import { Routes, watchFastify } from './routes.ts';
 import { TrafficMeter } from './traffic-meter.ts';
@@ -82,13 +82,13 @@ export class Metrics {
 /** As the master has loaded it; but nothing of this process is changed for it without need. */
 async function loadConfig(file: string): Promise<unknown> {
   // Workers that need none of it load none of it.
-  const { loadDefault } = await import('../../config/module.ts');
+  const { loadDefault } = await import('../../config/probe/module.ts');
   try {
     return await loadDefault(file);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException | null)?.code;
     if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') throw error;
-    const { resolveOurselves } = await import('../../config/probe-resolve.ts');
+    const { resolveOurselves } = await import('../../config/probe/resolve-ourselves.ts');
     resolveOurselves();
     return await loadDefault(file, true);
   }

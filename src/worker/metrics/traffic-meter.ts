@@ -8,9 +8,9 @@ import {
   otherRoute,
   type TrafficDelta,
   type TrafficSeries,
-} from '../../ipc/traffic.ts';
-import type { Connection, StreamInFlight, Traffic } from '../requests.ts';
-import type { Watcher } from './finishes.ts';
+} from '../../protocol/traffic.ts';
+import type { Watcher } from '../traffic/finishes.ts';
+import type { Connection, StreamInFlight, Traffic } from '../traffic/traffic.ts';
 import { Latency } from './latency.ts';
 import type { Routes } from './routes.ts';
 

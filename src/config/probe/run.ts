@@ -1,0 +1,158 @@
+/**
+ * Reads a config file in a throw-away child. Config code can exit, loop, throw or wait for ever: none of it may hurt a
+ * running master. And a child sees modules fresh, which a second import in the master would not.
+ */
+import { fork } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ConfigError } from '../../errors.ts';
+import { type Identity, launchAs, withMask } from '../../system/identity.ts';
+import { withoutStrays } from '../../system/strays.ts';
+import { shorten } from '../show.ts';
+import type { ProbeOrder, ProbeReport } from './messages.ts';
+
+const names = ['ts', 'mts', 'js', 'mjs', 'cjs'].map((extension) => `supervisor.config.${extension}`);
+const deadline = 10_000;
+
+/** Beside this file; it is TypeScript where prefork is run from its sources, as its tests do. */
+const isSource = import.meta.url.endsWith('.ts');
+const probeFile = fileURLToPath(new URL(isSource ? './child.ts' : './child.js', import.meta.url));
+const probeLoader = isSource ? ['--import', import.meta.resolve('tsx')] : [];
+
+/**
+ * @returns the absolute path of the config file, or `null` where there is none and none was named
+ * @throws ConfigError where the one that was named does not exist
+ */
+export function findConfigFile(given: string | null, cwd: string): string | null {
+  if (given === null) return names.map((name) => join(cwd, name)).find(isFile) ?? null;
+  const path = resolve(cwd, given);
+  if (given !== '' && isFile(path)) return path;
+  throw problem(shorten(path, 300), existsSync(path) ? 'is not a file (-c)' : 'the config file does not exist (-c)');
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Loads it and gives its settings as plain data.
+ *
+ * @throws ConfigError where it cannot be loaded, whatever it does instead
+ */
+export function readConfigFile(path: string, cwd: string, env: NodeJS.ProcessEnv): Promise<Record<string, unknown>> {
+  if (process.geteuid?.() === 0 && isEverybodys(path)) {
+    const advice = 'as root prefork does not run what everybody can change; chmod o-w it';
+    return Promise.reject(problem(path, `the file, or its directory, is writable by everybody: ${advice}`));
+  }
+  return probe({ type: 'settings', path, parent: process.pid }, cwd, env, deadline).then((report) => {
+    if (report.type === 'settings') return report.settings;
+    throw problem(path, report.type === 'failed' ? report.reason : 'the config file gave no settings');
+  });
+}
+
+/** In a directory such as /tmp the sticky bit keeps others from replacing the file. */
+function isEverybodys(path: string): boolean {
+  try {
+    const folder = statSync(dirname(path)).mode;
+    return (statSync(path).mode & 0o002) !== 0 || ((folder & 0o002) !== 0 && (folder & 0o1000) === 0);
+  } catch {
+    return false;
+  }
+}
+
+export interface HookPlace {
+  readonly configFile: string;
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** Who it runs as. */
+  readonly identity: Identity | null;
+  /** The workers' mask: what a hook writes is theirs. */
+  readonly umask: number;
+}
+
+/**
+ * Calls a hook of the config file, in a child of its own.
+ *
+ * @returns why it failed, `null` where it did not
+ */
+export async function callHook(place: HookPlace, name: string, argument: unknown): Promise<string | null> {
+  const { configFile: path, cwd, env, identity, umask } = place;
+  try {
+    const order: ProbeOrder = { type: 'hook', path, parent: process.pid, name, argument };
+    const report = await probe(order, cwd, env, deadline, { identity, umask });
+    return report.type === 'failed' ? report.reason : null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function probe(
+  order: ProbeOrder,
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+  within: number,
+  { identity, umask }: Pick<HookPlace, 'identity' | 'umask'> = { identity: null, umask: process.umask() },
+): Promise<ProbeReport> {
+  return new Promise((resolvePromise, reject) => {
+    const execArgv = ['--no-warnings=ExperimentalWarning', ...probeLoader];
+    const { command, args, ids } = launchAs(identity, process.execPath, execArgv);
+    const child = withMask(umask, () =>
+      fork(probeFile, [], {
+        ...ids,
+        execPath: command,
+        // The working directory of an old release may be gone; its absence is told of the setting that names it.
+        cwd: existsSync(cwd) ? cwd : dirname(order.path),
+        env: { ...env, NODE_CHANNEL_FD: undefined },
+        execArgv: [...args],
+        serialization: 'json',
+        // What a config prints is the operator's to see, and must not be taken for the app's output.
+        stdio: withoutStrays(['ignore', 2, 2, 'ipc']),
+      }),
+    );
+    const kill = () => child.kill('SIGKILL');
+    // A child that loops would not see that we are gone.
+    process.once('exit', kill);
+    let timedOut = false;
+    const timer = setTimeout(() => {
+      timedOut = true;
+      kill();
+    }, within);
+    const settle = () => {
+      clearTimeout(timer);
+      process.removeListener('exit', kill);
+    };
+    let report: ProbeReport | null = null;
+    child.on('message', (message) => {
+      report ??= message as ProbeReport;
+      kill();
+    });
+    // A child that could not be started gives no `close`.
+    child.on('error', (error) => {
+      settle();
+      reject(problem(order.path, `cannot be loaded: ${error.message}`));
+    });
+    child.on('close', (code, signal) => {
+      settle();
+      if (report !== null) resolvePromise(report);
+      else reject(problem(order.path, timedOut ? neverLoaded(within) : ended(code, signal)));
+    });
+    child.send(order, () => {});
+  });
+}
+
+function neverLoaded(within: number): string {
+  return `did not finish loading within ${within / 1_000} s; does it loop, or wait for something that never comes?`;
+}
+
+function ended(code: number | null, signal: NodeJS.Signals | null): string {
+  return `the config file ended the process that loaded it (${signal ?? `exit code ${code}`})`;
+}
+
+function problem(source: string, message: string): ConfigError {
+  return new ConfigError([{ setting: null, source, message }]);
+}

@@ -1,0 +1,146 @@
+/** The settings of each generation that has workers, and what a reload has prepared for the next. */
+import { closeSync, existsSync } from 'node:fs';
+import { loadSettings } from '../config/load.ts';
+import type { LoadRequest, Settings } from '../config/resolved.ts';
+import { ReleaseError } from '../errors.ts';
+import { openLogFile } from '../system/log-file.ts';
+import { Pidfile } from './claims/pidfile.ts';
+import type { Logger } from './log/logger.ts';
+import { runRelease } from './release.ts';
+import { prepareAccessLog } from './service/access-log-file.ts';
+import { arm } from './sockets/arm.ts';
+import type { Listeners } from './sockets/listeners.ts';
+
+interface Prepared {
+  readonly generation: number;
+  readonly settings: Settings;
+  /** Keys of the listeners that were bound for it. */
+  readonly added: readonly string[];
+}
+
+export interface GenerationsOptions {
+  readonly request: LoadRequest;
+  readonly listeners: Listeners;
+  readonly logger: () => Logger;
+  readonly first: Settings;
+}
+
+export class Generations {
+  readonly #options: GenerationsOptions;
+  readonly #settings = new Map<number, Settings>();
+  #current: Settings;
+  /** In force before {@link current}: what a rollback brings back. */
+  #previous: Settings | null = null;
+  #prepared: Prepared | null = null;
+  #abort = new AbortController();
+
+  constructor(options: GenerationsOptions) {
+    this.#options = options;
+    this.#current = options.first;
+    this.#settings.set(1, options.first);
+  }
+
+  /** The settings in force. */
+  get current(): Settings {
+    return this.#current;
+  }
+
+  of(generation: number): Settings {
+    return this.#settings.get(generation) ?? this.#current;
+  }
+
+  /**
+   * Reads the configuration and the app's path anew, binds what is new and runs the release command; or, for a rollback,
+   * takes the settings before the ones in force.
+   *
+   * @throws PreforkError where any of it fails; nothing is left behind then
+   */
+  async prepare(generation: number, isRollback: boolean): Promise<Settings> {
+    this.#abort = new AbortController();
+    const { signal } = this.#abort;
+    const { listeners, logger, request } = this.#options;
+    const settings = isRollback ? this.#previousOnDisk() : await loadSettings(request);
+    this.#checkLogs(settings);
+    const { pidfile } = settings;
+    if (pidfile !== null && pidfile !== this.#current.pidfile) new Pidfile(pidfile).check();
+    const { added } = await listeners.openAll(settings.bind, settings.backlog, settings);
+    try {
+      signal.throwIfAborted();
+      if (!isRollback) await runRelease(settings, logger(), signal);
+      signal.throwIfAborted();
+    } catch (error) {
+      for (const key of added) listeners.close(key);
+      throw error;
+    }
+    this.#prepared = { generation, settings, added };
+    this.#settings.set(generation, settings);
+    return settings;
+  }
+
+  /** @throws FileError where a log of it cannot be written: better no reload than no log */
+  #checkLogs(settings: Settings): void {
+    prepareAccessLog(settings);
+    const { errorLog } = settings;
+    if (errorLog !== null && errorLog !== this.#current.errorLog) closeSync(openLogFile(errorLog));
+  }
+
+  promote(): void {
+    if (this.#prepared === null) return;
+    this.#previous = this.#current;
+    this.#current = this.#prepared.settings;
+    this.#prepared = null;
+  }
+
+  /** Takes back what was prepared; what is still being prepared is given up. */
+  reject(): void {
+    this.#abort.abort(new Error('the reload was given up'));
+    if (this.#prepared === null) return;
+    this.#settings.delete(this.#prepared.generation);
+    for (const key of this.#prepared.added) this.#options.listeners.close(key);
+    this.#prepared = null;
+  }
+
+  #previousOnDisk(): Settings {
+    const previous = this.#previous;
+    if (previous === null) throw new ReleaseError('there is no previous generation to go back to');
+    for (const path of [previous.chdir, previous.app.path]) {
+      if (!existsSync(path)) throw new ReleaseError(`the previous release is gone: ${path} does not exist`);
+    }
+    return previous;
+  }
+
+  /** Forgets generations older than the one in force that have no workers. */
+  forget(inUse: ReadonlySet<number>): void {
+    for (const generation of this.#settings.keys()) {
+      const settings = this.#settings.get(generation);
+      if (settings !== this.#current && generation !== this.#prepared?.generation && !inUse.has(generation)) {
+        this.#settings.delete(generation);
+      }
+    }
+  }
+}
+
+/** How often and how far apart an address in use is tried again at the start, as Gunicorn does. */
+const bindRetries = 5;
+const bindRetryDelay = 1_000;
+
+/**
+ * Binds and arms the configured addresses at the start.
+ *
+ * @throws BindError
+ */
+export async function openFirst(listeners: Listeners, settings: Settings, logger: Logger): Promise<void> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      const opened = await listeners.openAll(settings.bind, settings.backlog);
+      await arm(opened.listeners);
+      return;
+    } catch (error) {
+      // Not all: a socket that was passed to us would be gone for the next attempt.
+      for (const { key } of listeners.all()) listeners.close(key);
+      if ((error as { errno?: unknown }).errno !== 'EADDRINUSE' || attempt >= bindRetries) throw error;
+      logger.warn(`${(error as Error).message}; trying again (${attempt + 1} of ${bindRetries})`);
+      await new Promise((resolve) => setTimeout(resolve, bindRetryDelay));
+    }
+  }
+}

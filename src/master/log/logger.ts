@@ -1,0 +1,73 @@
+/** The master's log: pino, to stderr or a file; pretty on a terminal, JSON lines otherwise. It never stops the service. */
+import { isatty } from 'node:tty';
+import pino from 'pino';
+import { messageOf } from '../../errors.ts';
+import { LogOutput } from './log-output.ts';
+
+export type Logger = pino.Logger;
+
+export interface Log {
+  readonly logger: Logger;
+  /** Goes on in a new file of the same name, or in another; where that fails it stays where it is, and says so. */
+  reopen(path?: string | null): void;
+  /** Lines that could not be written, ever. */
+  lost(): number;
+  /** Gives what is still buffered a moment to be written, and ends the log; never hangs on a reader that does not read. */
+  flush(): Promise<void>;
+}
+
+export interface LogOptions {
+  readonly name: string;
+  readonly level: string;
+  readonly format: 'auto' | 'pretty' | 'json';
+  /** An absolute path; `null` is stderr. */
+  readonly file: string | null;
+  /** Is given each line as well, as JSON. */
+  readonly tee?: ((line: string) => void) | null;
+}
+
+const stderr = 2;
+
+/** @throws FileError where `file` cannot be opened */
+export async function openLog(options: LogOptions): Promise<Log> {
+  const output = new LogOutput(options.file);
+  const pretty = options.format === 'pretty' || (options.format === 'auto' && output.isStderr && isatty(stderr));
+  // Only `write`: pino would flush synchronously after a fatal line, past what is still on its way.
+  const print = pretty ? await prettyPrinter() : (line: string) => line;
+  const { tee = null } = options;
+  const write = (line: string): void => {
+    tee?.(line);
+    output.write(print(line));
+  };
+  const logger = pino(
+    {
+      name: options.name,
+      level: options.level,
+      base: { name: options.name },
+      timestamp: pino.stdTimeFunctions.isoTime,
+    },
+    { write },
+  );
+  const reopen = (path?: string | null): void => {
+    try {
+      output.reopen(path);
+    } catch (error) {
+      logger.warn(`${messageOf(error)}; the log goes on where it was`);
+    }
+  };
+  output.onRecovered = (lost) =>
+    logger.warn({ lostLines: lost }, `the log could not be written for a while: ${lost} of its lines were lost`);
+  return { logger, reopen, lost: () => output.lost, flush: () => output.end() };
+}
+
+async function prettyPrinter(): Promise<(line: string) => string> {
+  const { prettyFactory } = await import('pino-pretty');
+  const print = prettyFactory({
+    colorize: isatty(stderr) && process.env.NO_COLOR === undefined,
+    translateTime: 'SYS:HH:MM:ss.l',
+    ignore: 'name,hostname',
+    singleLine: true,
+  });
+  // The factory prints one line at a time; pino-pretty's stream would lose the last ones at the exit.
+  return (line) => print(JSON.parse(line) as object);
+}

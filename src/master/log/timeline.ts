@@ -1,0 +1,140 @@
+/**
+ * The last things that happened to the service, for the page and `prefork top`: what the log tells, in the same words,
+ * without the noise of every worker's birth. Kept in memory, bounded.
+ */
+import type { Action } from '../../core/actions.ts';
+import type { Event } from '../../core/events.ts';
+import { findWorker, isLive } from '../../core/fleet.ts';
+import type { Fleet, Worker } from '../../core/model.ts';
+import type { TimelineEntry, TimelineKind } from '../../protocol/timeline-entry.ts';
+import { type Line, narrateAction, narrateEvent } from './narrate.ts';
+
+/** What is to be recorded. */
+export interface Happening {
+  readonly kind: TimelineKind;
+  readonly level: Line['level'];
+  readonly text: string;
+  readonly worker?: Pick<Worker, 'slot' | 'id' | 'generation' | 'pid'> | undefined;
+  readonly stack?: readonly string[];
+}
+
+/** Entries of one kind: a crash loop is not to push the last reload out. */
+const maxPerKind = 100;
+const maxText = 1_000;
+const maxFrames = 30;
+const maxFrame = 300;
+
+export class Timeline {
+  /** Names this life of the timeline: a number from before a restart means nothing after it. */
+  readonly instance: string;
+  /** Is called after each entry. */
+  onAdded: () => void = () => {};
+  readonly #now: () => Date;
+  #entries: readonly TimelineEntry[] = [];
+  #last = 0;
+
+  constructor(now: () => Date = () => new Date(), pid: number = process.pid) {
+    this.#now = now;
+    this.instance = `${now().getTime().toString(36)}x${pid.toString(36)}`;
+  }
+
+  /** Number of the newest entry; 0 where there is none. */
+  get last(): number {
+    return this.#last;
+  }
+
+  get entries(): readonly TimelineEntry[] {
+    return this.#entries;
+  }
+
+  /** Entries newer than number `seq`, oldest first. */
+  after(seq: number): readonly TimelineEntry[] {
+    if (seq >= this.#last) return [];
+    return this.#entries.filter((entry) => entry.seq > seq);
+  }
+
+  add({ kind, level, text, worker, stack = [] }: Happening): void {
+    this.#last += 1;
+    const entry: TimelineEntry = {
+      seq: this.#last,
+      time: this.#now().toISOString(),
+      kind,
+      level,
+      text: text.slice(0, maxText),
+      slot: worker?.slot ?? null,
+      worker: worker?.id ?? null,
+      generation: worker?.generation ?? null,
+      pid: worker?.pid ?? null,
+      stack: stack.slice(0, maxFrames).map((frame) => frame.slice(0, maxFrame)),
+    };
+    const same = this.#entries.filter((other) => other.kind === kind);
+    const oldest = same.length >= maxPerKind ? same[0] : undefined;
+    this.#entries = [...this.#entries.filter((other) => other !== oldest), entry];
+    this.onAdded();
+  }
+
+  /** As a witness of the arbiter: a fact. */
+  event(event: Event, before: Fleet, now: number): void {
+    const kind = kindOfEvent(event, before);
+    const line = kind === null ? null : narrateEvent(event, before, now);
+    if (kind !== null) this.#tell(kind, line, 'id' in event ? findWorker(before, event.id) : undefined);
+  }
+
+  /** As a witness of the arbiter: a decision. */
+  action(action: Action, fleet: Fleet): void {
+    const kind = kindOfAction(action);
+    const line = kind === null ? null : narrateAction(action, fleet);
+    if (kind !== null) this.#tell(kind, line, 'id' in action ? findWorker(fleet, action.id) : undefined);
+  }
+
+  #tell(kind: TimelineKind, line: Line | null, worker: Worker | undefined): void {
+    if (line !== null) this.add({ kind, level: line.level, text: line.message, worker });
+  }
+}
+
+function kindOfEvent(event: Event, before: Fleet): TimelineKind | null {
+  switch (event.type) {
+    case 'exited': {
+      const worker = findWorker(before, event.id);
+      return worker !== undefined && isLive(worker) ? 'crash' : null;
+    }
+    case 'spawnFailed':
+    case 'misbehaved':
+      return 'crash';
+    case 'hindered':
+      return 'health';
+    case 'reloadRequested':
+      return 'reload';
+    case 'scaled':
+    case 'resized':
+    case 'dismissed':
+      return 'scale';
+    case 'stopRequested':
+      return 'stop';
+    default:
+      return null;
+  }
+}
+
+function kindOfAction(action: Action): TimelineKind | null {
+  switch (action.type) {
+    case 'drain':
+      // Of a reload, a smaller pool and a stop there is one entry, not one for each worker.
+      return action.reason === 'reload' || action.reason === 'scale' || action.reason === 'shutdown' ? null : 'recycle';
+    case 'kill':
+      if (action.reason === 'stuck') return 'stuck';
+      return action.reason === 'shutdown' || action.reason === 'reload-rejected' ? null : 'kill';
+    case 'prepare':
+    case 'promote':
+    case 'reject':
+    case 'complete':
+    case 'halt':
+      return 'reload';
+    case 'started':
+      return 'start';
+    case 'exit':
+      return 'stop';
+    default:
+      return null;
+  }
+}

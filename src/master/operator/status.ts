@@ -1,0 +1,105 @@
+/** The status of the service, from what the arbiter knows. */
+import { readFileSync } from 'node:fs';
+import type { Settings } from '../../config/resolved.ts';
+import { isReady, slotOf } from '../../core/fleet.ts';
+import type { Fleet, Worker } from '../../core/model.ts';
+import type { HealthReport } from '../../protocol/messages.ts';
+import { type ListenerStatus, type Status, statusVersion, type WorkerStatus } from '../../protocol/status.ts';
+import type { Listener } from '../sockets/listeners.ts';
+import { waitingOf } from '../sockets/queue-length.ts';
+import type { Rates } from '../workers/rates.ts';
+
+export interface StatusParts {
+  readonly fleet: Fleet;
+  /** Of the running clock. */
+  readonly now: number;
+  readonly settings: Settings;
+  readonly listeners: readonly Listener[];
+  readonly health: HealthReport;
+  readonly rates: Rates;
+}
+
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+const seconds = (milliseconds: number): number => Math.round(milliseconds) / 1_000;
+
+export function statusOf({ fleet, now, settings, listeners, health, rates }: StatusParts): Status {
+  const { reload, lastReload } = fleet;
+  return {
+    version: statusVersion,
+    prefork: version,
+    node: process.version,
+    name: settings.name,
+    pid: process.pid,
+    uptime: seconds(process.uptime() * 1_000),
+    generation: fleet.generation,
+    state: stateOf(fleet),
+    health: health.status,
+    app: settings.app.path,
+    wanted: fleet.dormant ? 0 : fleet.wanted,
+    ready: fleet.workers.filter(isReady).length,
+    reload: {
+      running:
+        reload.state === 'idle'
+          ? null
+          : { reload: reload.reload, step: reload.state, uptime: seconds(now - reload.since) },
+      last: lastReload === null ? null : { ...lastReload, duration: seconds(lastReload.duration) },
+    },
+    upgrade: upgradeStatus(fleet),
+    listeners: listeners.map(listenerStatus),
+    workers: [...fleet.workers]
+      .sort((a, b) => a.slot - b.slot || a.id - b.id)
+      .map((worker) => workerStatus(worker, fleet, now, rates)),
+  };
+}
+
+function upgradeStatus({ upgrade, upgrades, successor, lastUpgrade }: Fleet): Status['upgrade'] {
+  return {
+    running: upgrade.state === 'none' ? null : { upgrade: upgrades, step: upgrade.state, pid: successor },
+    last: lastUpgrade === null ? null : { ...lastUpgrade, duration: seconds(lastUpgrade.duration) },
+  };
+}
+
+export function listenerStatus({ label, queues, backlog }: Listener): ListenerStatus {
+  return { address: label, queues: queues.length, backlog, waiting: waitingOf(queues.map(({ fd }) => fd)) };
+}
+
+function stateOf(fleet: Fleet): Status['state'] {
+  if (fleet.stopping !== null) return 'stopping';
+  if (fleet.start === 'starting') return 'starting';
+  if (fleet.reload.state !== 'idle') return 'reloading';
+  return fleet.dormant ? 'dormant' : 'running';
+}
+
+/** To hundredths. */
+function rounded(milliseconds: number | null): number | null {
+  return milliseconds === null ? null : Math.round(milliseconds * 100) / 100;
+}
+
+function workerStatus(worker: Worker, fleet: Fleet, now: number, rates: Rates): WorkerStatus {
+  const { phase, figures } = worker;
+  return {
+    slot: worker.slot,
+    id: worker.id,
+    pid: worker.pid,
+    generation: worker.generation,
+    phase: phase.name,
+    reason: phase.name === 'draining' || phase.name === 'killed' ? phase.reason : (worker.spent?.reason ?? null),
+    uptime: seconds(now - worker.bornAt),
+    heartbeatAge: seconds(now - worker.beatAt),
+    requests: figures?.requests ?? 0,
+    requestsPerSecond: rates.of(worker.id),
+    latencyP50: rounded(figures?.latencyP50 ?? null),
+    latencyP99: rounded(figures?.latencyP99 ?? null),
+    inFlight: figures?.inFlight ?? 0,
+    connections: figures?.connections ?? 0,
+    rss: figures?.rss ?? 0,
+    heapUsed: figures?.heapUsed ?? 0,
+    loopDelayP99: Math.round((figures?.loopDelayP99 ?? 0) * 10) / 10,
+    loopUtilisation: Math.round((figures?.loopUtilisation ?? 0) * 1_000) / 1_000,
+    cpu: Math.round((figures?.cpu ?? 0) * 1_000) / 1_000,
+    restarts: slotOf(fleet, worker.slot).restarts,
+  };
+}

@@ -1,0 +1,167 @@
+/** Gives workers the listening handles they ask for, and moves queues between them as they are assigned. */
+import type { Settings } from '../../config/resolved.ts';
+import { BindError, messageOf } from '../../errors.ts';
+import type { WorkerMessage } from '../../protocol/messages.ts';
+import type { Logger } from '../log/logger.ts';
+import { maxAppListeners, refusalFor } from '../service/rights.ts';
+import type { Pool } from '../workers/pool.ts';
+import { errnoOf, type Listener, type Listeners } from './listeners.ts';
+
+type ListenMessage = Extract<WorkerMessage, { type: 'listen' }>;
+
+interface Holding {
+  /** Indexes of the queues the worker is to accept from. */
+  queues: readonly number[];
+  /** Queues it was given, by the listener's key. */
+  readonly held: Map<string, Set<number>>;
+}
+
+export interface HandoverOptions {
+  readonly listeners: Listeners;
+  readonly pool: Pool;
+  /** Sockets that were open when the master started. */
+  readonly inherited: ReadonlySet<number>;
+  readonly logger: () => Logger;
+  /** Whether an address in use is worth another try: a predecessor may be on its way out. */
+  readonly isStarting: () => boolean;
+  /** The worker was given sockets. */
+  readonly onGiven: (id: number) => void;
+  /** An address that prefork itself chose cannot be bound. */
+  readonly onBindError: (error: BindError) => void;
+}
+
+const retries = 5;
+const retryDelay = 1_000;
+
+export class Handover {
+  readonly #options: HandoverOptions;
+  readonly #holdings = new Map<number, Holding>();
+  #isOver = false;
+
+  constructor(options: HandoverOptions) {
+    this.#options = options;
+  }
+
+  /** The service stops and lets go of its sockets: who boots now and asks for one is about to be killed. */
+  end(): void {
+    this.#isOver = true;
+  }
+
+  /** Answers a worker's `listen()` with handles, or with the reason why there are none. */
+  async answer(id: number, message: ListenMessage, settings: Settings): Promise<void> {
+    const { pool } = this.#options;
+    // Binding anew would find the address in use, by the workers that still drain.
+    if (this.#isOver) return;
+    try {
+      const listeners = await this.#open(message, settings);
+      const holding = this.#holdings.get(id);
+      if (holding === undefined) return;
+      const given = listeners.flatMap((listener) => wantedOf(holding, listener).map((queue) => ({ listener, queue })));
+      for (const { listener, queue } of given) {
+        const handle = listener.queues[queue];
+        const { key, backlog } = listener;
+        heldOf(holding, key).add(queue);
+        pool.send(id, { type: 'handle', seq: message.seq, listener: key, queue, count: given.length, backlog }, handle);
+      }
+      if (given.length > 0) this.#options.onGiven(id);
+    } catch (error) {
+      if (this.#isOver) return;
+      if (message.bound && error instanceof BindError) this.#options.onBindError(error);
+      else this.#options.logger().error({ worker: id }, messageOf(error));
+      pool.send(id, { type: 'refused', seq: message.seq, errno: errnoOf(error) });
+    }
+  }
+
+  /** Takes in which queues a worker is to accept from, and gives or takes the difference. */
+  assign(id: number, queues: readonly number[]): void {
+    const { listeners, pool } = this.#options;
+    const holding = this.#holdings.get(id);
+    if (holding === undefined) {
+      this.#holdings.set(id, { queues, held: new Map() });
+      return;
+    }
+    holding.queues = queues;
+    for (const [key, held] of holding.held) {
+      const listener = listeners.get(key);
+      if (listener === undefined) continue;
+      const wanted = wantedOf(holding, listener);
+      for (const queue of wanted) {
+        if (held.has(queue)) continue;
+        held.add(queue);
+        pool.send(id, { type: 'assign', listener: key, queue, backlog: listener.backlog }, listener.queues[queue]);
+      }
+      for (const queue of held) {
+        if (wanted.includes(queue)) continue;
+        held.delete(queue);
+        pool.send(id, { type: 'unassign', listener: key, queue });
+      }
+    }
+  }
+
+  /** The worker's server closed by itself. */
+  unlisten(id: number, key: string): void {
+    this.#holdings.get(id)?.held.delete(key);
+  }
+
+  /** Whether the worker accepts connections, from any listener. */
+  accepts(id: number): boolean {
+    return this.keysOf([id]).size > 0;
+  }
+
+  forget(id: number): void {
+    this.#holdings.delete(id);
+  }
+
+  /** Keys of the listeners that any of these workers accepts from. */
+  keysOf(ids: Iterable<number>): Set<string> {
+    return new Set([...ids].flatMap((id) => [...(this.#holdings.get(id)?.held.keys() ?? [])]));
+  }
+
+  /** @throws BindError where the workers' user could not bind it, and the configuration does not name it */
+  #authorise(query: ListenMessage['query'], settings: Settings): void {
+    const { listeners, inherited } = this.#options;
+    const isFull = listeners.all().length >= maxAppListeners;
+    const errno = isFull ? 'EMFILE' : refusalFor(query, settings, inherited);
+    if (errno === null) return;
+    const reason = {
+      EMFILE: `the app listens on ${maxAppListeners} addresses already`,
+      EBADF: 'it is no socket that prefork was started with',
+      EACCES: 'the user of the workers may not bind it, and bind does not name it',
+    }[errno];
+    const label = labelOf(query);
+    throw new BindError(label, errno, `the app asks for ${label}: ${reason} (${errno})`);
+  }
+
+  async #open(message: ListenMessage, settings: Settings): Promise<Listener[]> {
+    const { listeners, isStarting } = this.#options;
+    if (!message.bound) this.#authorise(message.query, settings);
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        if (!message.bound) return [await listeners.openQuery(message.query, message.ordinal, settings.backlog)];
+        const addresses = settings.bind.length > 0 ? settings.bind : [settings.defaultBind];
+        return (await listeners.openAll(addresses, settings.backlog)).listeners;
+      } catch (error) {
+        const inUse = error instanceof BindError && error.errno === 'EADDRINUSE';
+        if (!inUse || !isStarting() || this.#isOver || attempt >= retries) throw error;
+        this.#options.logger().warn(`${error.message}; trying again (${attempt + 1} of ${retries})`);
+        await new Promise((resolve) => setTimeout(resolve, retryDelay));
+      }
+    }
+  }
+}
+
+function labelOf({ address, port, fd, addressType }: ListenMessage['query']): string {
+  if (fd !== null && fd >= 0) return `fd://${fd}`;
+  return addressType === -1 ? `unix:${address ?? ''}` : `${address ?? ''}:${port ?? 0}`;
+}
+
+/** A listener with one queue is everybody's; of masters that followed each other they may have different numbers of them. */
+function wantedOf(holding: Holding, { queues }: Listener): readonly number[] {
+  return [...new Set(holding.queues.map((queue) => queue % queues.length))];
+}
+
+function heldOf(holding: Holding, key: string): Set<number> {
+  const held = holding.held.get(key) ?? new Set();
+  holding.held.set(key, held);
+  return held;
+}

@@ -1,0 +1,115 @@
+/** From the command line to a running master. */
+import { loadSettings } from '../config/load.ts';
+import type { LoadRequest, Settings } from '../config/resolved.ts';
+import { exitStatus, PreforkError } from '../errors.ts';
+import { supportsReusePort } from '../system/node-internals.ts';
+import { passedSockets } from '../system/passed.ts';
+import { socketInode } from '../system/socket-inode.ts';
+import { Pidfile } from './claims/pidfile.ts';
+import { openFirst } from './generations.ts';
+import { openLog } from './log/logger.ts';
+import { Master } from './master.ts';
+import { noticesFor } from './notices.ts';
+import { prepareAccessLog } from './service/access-log-file.ts';
+import { type Caller, daemonise } from './service/daemon.ts';
+import { inheritedSockets } from './service/rights.ts';
+import { listenToSignals } from './service/signals.ts';
+import { masterTitle } from './service/title.ts';
+import { Listeners } from './sockets/listeners.ts';
+import { ownCommand } from './upgrade/own-command.ts';
+import type { Predecessor } from './upgrade/predecessor.ts';
+
+/** pino's number for `error`. */
+const errorLevel = 50;
+
+/**
+ * Runs the service until it is stopped; the process then exits.
+ *
+ * @throws PreforkError where it cannot be started: nothing is left behind then
+ */
+export async function start(given: LoadRequest, caller: Caller, predecessor: Predecessor | null = null): Promise<void> {
+  const request = { ...given, passed: predecessor?.bequest.passed ?? passedSockets(given.env, process.pid) };
+  const command = ownCommand(request.cwd);
+  process.title = masterTitle('');
+  const inherited = new Map(
+    [...(predecessor?.bequest.inherited ?? inheritedSockets())].map((fd) => [fd, socketInode(fd)]),
+  );
+  // The master's own files do not depend on who starts it; its workers get the caller's mask.
+  process.umask(0o022);
+  let master: Master | null = null;
+  let listeners: Listeners | null = null;
+  const stopListening = listenToSignals((_signal, event) => {
+    if (master !== null) return master.post(event);
+    if (event.type !== 'stopRequested') return;
+    // Nothing runs yet, so there is nothing to wait for.
+    listeners?.closeAll();
+    process.exit(exitStatus.ok);
+  });
+
+  const settings = await loadSettings(request);
+  if (settings.daemon && !caller.waits && predecessor === null) {
+    stopListening();
+    await daemonise({ output: settings.errorLog, umask: request.umask ?? process.umask() });
+  }
+  process.title = masterTitle(settings.name);
+  const log = await openLog({
+    name: settings.name,
+    level: settings.logLevel,
+    format: settings.logFormat,
+    file: settings.errorLog,
+    tee: caller.waits || predecessor !== null ? (line) => tellErrors([caller, predecessor], line) : null,
+  });
+  const { logger } = log;
+  try {
+    if (settings.pidfile !== null) new Pidfile(settings.pidfile, predecessor?.bequest.pid).check();
+    prepareAccessLog(settings);
+    for (const notice of noticesFor(settings, request.passed)) logger.warn(notice);
+    if (process.geteuid?.() === 0 && settings.user === null)
+      logger.warn('started as root without user: the workers have all rights of root; set user (-u)');
+    const handed = predecessor?.bequest.listeners ?? [];
+    const queues = queueCountFor(settings);
+    // What waits in any queue is served, also where there were more of them.
+    const queueCount = Math.max(queues, ...handed.map(({ fds }) => fds.length));
+    const { socketMode, socketOwner } = settings;
+    listeners = new Listeners({ queues, socketMode, socketOwner }, handed);
+    await openFirst(listeners, settings, logger);
+    logger.info(
+      { pid: process.pid, node: process.version, workers: settings.workers, app: settings.app.path },
+      `prefork starts ${settings.workers} workers for ${settings.app.given}${bindText(listeners)}`,
+    );
+    master = new Master({
+      request,
+      settings,
+      log,
+      listeners,
+      queueCount,
+      inherited,
+      command,
+      predecessor,
+      onReady: () => caller.release(),
+    });
+    await master.start();
+  } catch (error) {
+    listeners?.closeAll();
+    if (!(error instanceof PreforkError)) throw error;
+    logger.fatal({ code: error.code }, error.message);
+    await log.flush();
+    process.exit(error.exitStatus);
+  }
+}
+
+/** The errors of a start are told to who waits for it; the log has them too, but may be nowhere. */
+function tellErrors(listeners: readonly (Pick<Caller, 'tell'> | null)[], line: string): void {
+  const { level, msg, err } = JSON.parse(line) as { level: number; msg?: string; err?: { stack?: string } };
+  if (level < errorLevel) return;
+  for (const each of listeners) each?.tell([msg, err?.stack].filter((text) => text !== undefined).join('\n'));
+}
+
+function queueCountFor(settings: Settings): number {
+  return settings.queues === 'per-worker' && supportsReusePort() ? settings.workers : 1;
+}
+
+function bindText(listeners: Listeners): string {
+  const labels = listeners.all().map(({ label }) => label);
+  return labels.length === 0 ? '' : ` on ${labels.join(', ')}`;
+}

@@ -1,0 +1,120 @@
+/** Explains workers whose event loop is blocked: where they are, and which requests they keep waiting. */
+import { readFileSync } from 'node:fs';
+import { callHook } from '../../config/probe/run.ts';
+import type { Settings } from '../../config/resolved.ts';
+import type { WorkerAbort } from '../../config/user-config.ts';
+import { findWorker } from '../../core/fleet.ts';
+import type { Fleet, Worker } from '../../core/model.ts';
+import type { Logger } from '../log/logger.ts';
+import { workerFields } from '../log/narrate.ts';
+import type { Timeline } from '../log/timeline.ts';
+import type { Pool } from '../workers/pool.ts';
+import type { Capture } from './capture.ts';
+
+export interface StuckOptions {
+  readonly pool: Pool;
+  readonly logger: () => Logger;
+  readonly timeline: Timeline;
+  /** The settings of a generation: where its hooks are. */
+  readonly settingsOf: (generation: number) => Settings;
+  /** The evidence is in the log, or cannot be had. */
+  readonly onCaptured: (id: number) => void;
+}
+
+/** Milliseconds; the core waits a little longer. */
+const within = 2_500;
+
+export class Stuck {
+  readonly #options: StuckOptions;
+  /** What was found at those that are killed next. */
+  readonly #found = new Map<number, WorkerAbort>();
+  /** Two sessions at one inspector would resume each other's pause: who comes second shares what the first finds. */
+  readonly #taking = new Map<number, Promise<Capture>>();
+
+  constructor(options: StuckOptions) {
+    this.#options = options;
+  }
+
+  /** Takes and logs the stack of a worker. Never throws. */
+  async capture(id: number, fatal: boolean, fleet: Fleet): Promise<void> {
+    const { pool, onCaptured } = this.#options;
+    const pid = pool.pidOf(id);
+    const worker = findWorker(fleet, id);
+    if (pid !== null && worker !== undefined) {
+      const silentMs = Math.round((worker.capture?.since ?? worker.beatAt) - worker.beatAt);
+      const late = this.#taking.get(id);
+      let capture = await (late ?? this.#take(id, pid));
+      // What was begun for a warning was also begun too early to be the last word.
+      if (fatal && late !== undefined && capture.frames.length === 0) capture = await this.#take(id, pid);
+      this.#log(capture, fatal, silentMs, worker);
+      const { slot, generation } = worker;
+      const { frames: stack, requests } = capture;
+      if (fatal) this.#found.set(id, { slot, worker: id, generation, pid, blockedMs: silentMs, stack, requests });
+    }
+    // The core waits for the evidence only before a kill: a warning that is late must not pass for it.
+    if (fatal) onCaptured(id);
+  }
+
+  /** The worker is killed: the config's hook is told what was found. */
+  async aborted(id: number, fleet: Fleet): Promise<void> {
+    const worker = findWorker(fleet, id);
+    if (worker === undefined) return;
+    // The core does not wait for ever: the kill can come before the stack.
+    await this.#taking.get(id);
+    const found = this.#found.get(id) ?? withoutStack(worker);
+    this.#found.delete(id);
+    const settings = this.#options.settingsOf(found.generation);
+    const { configFile, chdir: cwd, env, hooks, identity, umask } = settings;
+    if (configFile === null || !hooks.includes('onWorkerAbort')) return;
+    const failure = await callHook({ configFile, cwd, env: { ...env }, identity, umask }, 'onWorkerAbort', found);
+    if (failure !== null)
+      this.#options.logger().error({ hook: 'onWorkerAbort' }, `the hook onWorkerAbort failed: ${failure}`);
+  }
+
+  #take(id: number, pid: number): Promise<Capture> {
+    const taking = this.#begin(id, pid).finally(() => this.#taking.delete(id));
+    this.#taking.set(id, taking);
+    return taking;
+  }
+
+  async #begin(id: number, pid: number): Promise<Capture> {
+    if (isStopped(pid)) return { frames: [], requests: [], problem: 'the process is stopped (SIGSTOP)' };
+    // Only needed when something is wrong: it costs nobody else memory.
+    const { captureStack } = await import('./capture.ts');
+    return captureStack(pid, () => this.#options.pool.signal(id, 'SIGUSR1'), within);
+  }
+
+  #log({ frames, requests, problem }: Capture, fatal: boolean, silentMs: number, worker: Worker): void {
+    const [oldest] = [...requests].sort((a, b) => b.age - a.age);
+    const serving = (url: (full: string) => string) =>
+      oldest === undefined
+        ? ''
+        : `, serving ${oldest.method} ${url(oldest.url)} for ${(oldest.age / 1000).toFixed(1)} s`;
+    // It ran again when it was asked: what it runs now is our own heartbeat.
+    if (!fatal && (frames[0]?.includes('/worker/heartbeat.') || frames[0]?.includes('/worker/evidence.'))) return;
+    const place = frames[0] === undefined ? `where is not known: ${problem ?? 'it runs no JavaScript'}` : frames[0];
+    const message = `worker's event loop is blocked for ${(silentMs / 1000).toFixed(1)} s ${place}`;
+    const level = fatal ? 'error' : 'warn';
+    const { logger, timeline } = this.#options;
+    const fields = { ...workerFields(worker), blockedMs: silentMs, stack: frames, requests };
+    logger()[level](fields, `${message}${serving((url) => url)}`);
+    // More people see the timeline than the log, and what is behind the question mark may be a secret.
+    const text = `${message}${serving((url) => url.replace(/[?#].*/s, ''))}`;
+    timeline.add({ kind: 'stuck', level, text, worker, stack: frames });
+  }
+}
+
+function withoutStack({ slot, id, generation, pid, phase, beatAt }: Worker): WorkerAbort {
+  const blockedMs = Math.round(phase.since - beatAt);
+  return { slot, worker: id, generation, pid: pid ?? 0, blockedMs, stack: [], requests: [] };
+}
+
+/** A stopped process answers nobody; asking would only cost time. */
+function isStopped(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return /^[Tt]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,98 @@
+/** Reports what workers say of themselves: the app's errors, each once, and drains that last. */
+
+import type { Worker } from '../../core/model.ts';
+import type { ErrorReport, WorkerMessage } from '../../protocol/messages.ts';
+import type { Logger } from '../log/logger.ts';
+import { workerFields } from '../log/narrate.ts';
+import type { Timeline } from '../log/timeline.ts';
+
+type Draining = Extract<WorkerMessage, { type: 'draining' }>;
+type LogTrouble = Extract<WorkerMessage, { type: 'log-trouble' }>;
+type Short = Extract<WorkerMessage, { type: 'short' }>;
+type Drained = Extract<WorkerMessage, { type: 'drained' }>;
+
+/** Milliseconds before the same error is printed in full again. */
+const repeatAfter = 60_000;
+const remembered = 50;
+
+export class Failures {
+  readonly #logger: () => Logger;
+  readonly #timeline: Timeline;
+  readonly #printed = new Map<string, number>();
+  #lostLines = 0;
+
+  constructor(logger: () => Logger, timeline: Timeline) {
+    this.#logger = logger;
+    this.#timeline = timeline;
+  }
+
+  /** The app threw. N workers throw the same: its text is printed once, then referred to. */
+  report(worker: Worker, error: ErrorReport): void {
+    const fields = workerFields(worker);
+    const first = `${error.name}: ${error.message}`;
+    const stack = error.stack.split('\n').filter((line) => /^\s+at /.test(line));
+    const text = `the app threw${worker.phase.name === 'booting' ? ' while it was loaded' : ''}: ${first}`;
+    this.#timeline.add({ kind: 'crash', level: 'error', text, worker, stack: stack.map((line) => line.trim()) });
+    if (worker.phase.name !== 'booting') {
+      // Node has printed it on the worker's own stderr.
+      this.#logger().error({ ...fields, error: first }, `the app threw: ${first}`);
+      return;
+    }
+    if (this.#isRepeated(error.stack)) {
+      this.#logger().error({ ...fields, error: first }, `the app threw the same error again: ${first}`);
+      return;
+    }
+    // pino names the type of an error after its constructor; without one, by its name.
+    const err = Object.assign(Object.create(null) as object, error);
+    this.#logger().error({ ...fields, err }, `the app threw while it was loaded: ${first}`);
+  }
+
+  reportDraining(worker: Worker, message: Draining): void {
+    const { requests, inFlight, connections, upgraded } = message;
+    this.#logger().debug(
+      { ...workerFields(worker), requests, inFlight, connections, upgraded },
+      `worker drains: ${inFlight} requests and ${connections} connections left`,
+    );
+  }
+
+  /** Once in a while: it lasts, and it is the same for all workers. */
+  reportShortage(worker: Worker, { connections }: Short): void {
+    if (this.#isRepeated('short of file descriptors')) return;
+    this.#logger().warn(
+      { ...workerFields(worker), connections },
+      `worker runs out of file descriptors, with ${connections} connections: further connections are closed; raise ulimit -n (LimitNOFILE= in systemd)`,
+    );
+  }
+
+  /** Lines of the access log that could not be written, ever. */
+  get lostLines(): number {
+    return this.#lostLines;
+  }
+
+  /** The same for all workers, most likely. */
+  reportLogTrouble(worker: Worker, { lines, reason }: LogTrouble): void {
+    this.#lostLines += lines;
+    if (this.#isRepeated(`access log: ${reason}`)) return;
+    this.#logger().warn(
+      { ...workerFields(worker), lostLines: this.#lostLines, reason },
+      `the access log cannot be written: ${reason}; ${this.#lostLines} of its lines were lost so far, the service goes on`,
+    );
+  }
+
+  reportDrained(worker: Worker, { cutRequests, cutConnections }: Drained): void {
+    if (cutRequests === 0 && cutConnections === 0) return;
+    this.#logger().warn(
+      { ...workerFields(worker), cutRequests, cutConnections },
+      `worker's drain ended at its limit: ${cutRequests} requests and ${cutConnections} connections were cut`,
+    );
+  }
+
+  #isRepeated(stack: string): boolean {
+    const now = performance.now();
+    const last = this.#printed.get(stack);
+    if (last !== undefined && now - last < repeatAfter) return true;
+    if (this.#printed.size >= remembered) this.#printed.clear();
+    this.#printed.set(stack, now);
+    return false;
+  }
+}

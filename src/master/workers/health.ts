@@ -1,0 +1,104 @@
+/** How the service is: what the health checks say, on the workers' own ports and on the admin address. */
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Settings } from '../../config/resolved.ts';
+import { isReady } from '../../core/fleet.ts';
+import type { Fleet } from '../../core/model.ts';
+import type { CheckReport, HealthReport } from '../../protocol/messages.ts';
+import type { Pool } from './pool.ts';
+
+export interface HealthOptions {
+  readonly pool: Pool;
+  readonly settings: () => Settings;
+}
+
+export class ServiceHealth {
+  readonly #options: HealthOptions;
+  readonly #checks = new Map<number, readonly CheckReport[]>();
+  /** What each worker was told last. */
+  readonly #told = new Map<number, string>();
+  readonly #versions = new Map<string, string | null>();
+
+  constructor(options: HealthOptions) {
+    this.#options = options;
+  }
+
+  /** @returns why the worker cannot serve, or `null` where it can */
+  onChecks(id: number, checks: readonly CheckReport[]): string | null {
+    this.#checks.set(id, checks);
+    const failing = checks.find(({ ok, critical }) => critical && !ok);
+    return failing === undefined ? null : `health check "${failing.name}" fails: ${failing.error ?? 'it says no'}`;
+  }
+
+  forget(id: number): void {
+    this.#checks.delete(id);
+    this.#told.delete(id);
+  }
+
+  /** The app's checks, by name: failing where any worker says so. */
+  components(): Readonly<Record<string, { readonly status: 'healthy' | 'failing'; readonly error?: string }>> {
+    const found: Record<string, { status: 'healthy' | 'failing'; error?: string }> = {};
+    for (const { name, ok, error } of [...this.#checks.values()].flat()) {
+      if (ok) found[name] ??= { status: 'healthy' };
+      else found[name] = { status: 'failing', ...(error === null ? {} : { error }) };
+    }
+    return found;
+  }
+
+  report(fleet: Fleet): HealthReport {
+    const { readyQuorum, app } = this.#options.settings();
+    const ready = fleet.workers.filter((worker) => isReady(worker) && this.#isWell(worker.id)).length;
+    const wanted = fleet.dormant ? 0 : fleet.wanted;
+    const enough = ready >= Math.min(readyQuorum, Math.max(1, wanted));
+    // Of two masters the service is what either serves: nobody is to look elsewhere for the change.
+    const isShared = fleet.predecessor === 'serves' || fleet.upgrade.state === 'ready';
+    const status = isShared
+      ? 'healthy'
+      : fleet.stopping !== null
+        ? 'draining'
+        : !enough
+          ? 'not_ready'
+          : ready < wanted
+            ? 'degraded'
+            : 'healthy';
+    return { status, ready, wanted, version: this.#versionOf(app.path) };
+  }
+
+  /** Tells the workers what has changed. */
+  spread(fleet: Fleet): void {
+    if (this.#options.settings().health === null) return;
+    const report = this.report(fleet);
+    const text = JSON.stringify(report);
+    for (const { id, phase } of fleet.workers) {
+      if (phase.name === 'killed' || this.#told.get(id) === text) continue;
+      this.#told.set(id, text);
+      this.#options.pool.send(id, { type: 'service', report });
+    }
+  }
+
+  #isWell(id: number): boolean {
+    return this.#checks.get(id)?.every(({ ok, critical }) => ok || !critical) ?? true;
+  }
+
+  /** Of the package.json nearest to the app. */
+  #versionOf(path: string): string | null {
+    const known = this.#versions.get(path);
+    if (known !== undefined) return known;
+    let version: string | null = null;
+    for (let folder = dirname(path); version === null; folder = dirname(folder)) {
+      version = versionIn(folder);
+      if (folder === dirname(folder)) break;
+    }
+    this.#versions.set(path, version);
+    return version;
+  }
+}
+
+function versionIn(folder: string): string | null {
+  try {
+    const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version?: unknown };
+    return typeof version === 'string' ? version : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * Loads the app in a worker that gets no socket: what is wrong with it is known before anybody is served by it. As
+ * Gunicorn's `--check-config` does.
+ */
+import type { Settings } from '../../config/resolved.ts';
+import { AppError } from '../../errors.ts';
+import type { WorkerMessage } from '../../protocol/messages.ts';
+import { Pool } from './pool.ts';
+
+const id = 1;
+
+/**
+ * @returns notes on what is not as it should be, and may be so only here
+ * @throws AppError where the app cannot be loaded, or does not come to listen within `bootTimeout`
+ */
+export async function tryApp(settings: Settings): Promise<string[]> {
+  let pool: Pool | null = null;
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    return await new Promise<string[]>((resolve, reject) => {
+      const seconds = settings.bootTimeout / 1_000;
+      timer = setTimeout(
+        () => reject(new AppError('boot', `the app did not listen within ${seconds} s (bootTimeout)`)),
+        settings.bootTimeout,
+      );
+      pool = new Pool({
+        onMessage: (_, message) => settle(message, resolve, reject),
+        onEvent: (event) => {
+          if (event.type === 'spawnFailed') reject(new AppError('boot', `no process could be made: ${event.reason}`));
+          if (event.type !== 'exited') return;
+          const how = event.signal ?? `code ${event.code}`;
+          reject(new AppError('boot', `the app exited (${how}) before it listened`));
+        },
+        onOutput: () => {},
+      });
+      // Nothing of the service's is touched: no log of its own, no answer to its listen().
+      const quiet = { ...settings, accessLog: null, captureOutput: false };
+      pool.spawn({ id, slot: 0, generation: 1, settings: quiet, limits: { requests: null, lifetime: null } });
+    });
+  } finally {
+    clearTimeout(timer);
+    (pool as Pool | null)?.signal(id, 'SIGKILL');
+  }
+}
+
+function settle(message: WorkerMessage, resolve: (notes: string[]) => void, reject: (error: AppError) => void): void {
+  if (message.type === 'listen') resolve([]);
+  if (message.type === 'failed')
+    reject(new AppError(message.kind, `the app cannot be loaded:\n${message.error.stack || message.error.message}`));
+  // It would listen as soon as it is well; what it needs may be there where it is to run.
+  if (message.type !== 'health') return;
+  const failing = message.checks.filter(({ ok }) => !ok);
+  if (failing.length > 0) {
+    const text = failing.map(({ name, error }) => `${name}${error === null ? '' : ` (${error})`}`).join(', ');
+    resolve([`the app does not listen yet, for its health checks fail here: ${text}`]);
+  }
+}
