@@ -1,0 +1,121 @@
+/** Gunicorn's manual dance: USR2, WINCH the old master, TERM it; or back, HUP the old one and TERM the new one. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { assertLog } from '../../../support/invariants.ts';
+import { startLoad } from '../../../support/load/child.ts';
+import { fourKinds, table, total } from '../../../support/load/mix.ts';
+import { startService as start, stopService as stop } from '../../../support/masters.ts';
+import { isAlive } from '../../../support/proc.ts';
+import { request } from '../../../support/request.ts';
+import { stays } from '../../../support/until.ts';
+
+const timeout = 120_000;
+
+describe("UPG-03 Gunicorn's manual dance", { timeout }, () => {
+  it('forward: USR2, WINCH the old, TERM the old', async (t) => {
+    const service = await start(t);
+    const { s, masters } = service;
+    const load = startLoad(t, { target: s.target, groups: fourKinds });
+    await load.answered(20);
+    const old = masters.current();
+    masters.signal('SIGUSR2');
+    await masters.until('pidfile.2', () => masters.pid(true) !== null);
+    const second = masters.pid(true) ?? 0;
+    masters.signal('SIGWINCH', old);
+    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
+    assert.deepEqual([masters.pid(), masters.pid(true)], [old, second], "pidfile and pidfile.2 are Gunicorn's");
+    await stays('the old one', () => isAlive(old), 500);
+    await load.further(20);
+    masters.signal('SIGTERM', old);
+    assert.equal(await masters.replaced(old), second);
+    assert.equal(masters.pid(true), null);
+    await load.further(20);
+    const report = await load.stop();
+    assert.equal(total(report).failed, 0, table(report));
+    await stop(service);
+  });
+
+  it('at leisure, with upgradeByHand: both serve until the old one is told to go', async (t) => {
+    const service = await start(t, { args: ['--upgrade-by-hand'] });
+    const { s, masters } = service;
+    const load = startLoad(t, { target: s.target, groups: fourKinds });
+    await load.answered(20);
+    const old = masters.current();
+    masters.signal('SIGUSR2');
+    await masters.waitForLine(/^upgrade 1: the new master is ready; both serve/);
+    const second = masters.pid(true) ?? 0;
+    await stays('both', () => masters.workers(old).length === 2 && masters.workers(second).length === 2, 500);
+    await load.heardFrom([...masters.workers(old), ...masters.workers(second)]);
+    masters.signal('SIGTERM', second);
+    await masters.waitForLine(/^the new master is gone, this one serves on/);
+    assert.deepEqual([masters.pid(), masters.pid(true)], [old, null]);
+    masters.signal('SIGUSR2');
+    await masters.waitForLine(/^upgrade 2: the new master is ready/);
+    const third = masters.pid(true) ?? 0;
+    masters.signal('SIGWINCH', old);
+    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
+    masters.signal('SIGTERM', old);
+    assert.equal(await masters.replaced(old), third);
+    const report = await load.stop();
+    assert.equal(total(report).failed, 0, table(report));
+    await stop(service);
+  });
+
+  it('back: USR2, WINCH the old, HUP the old, TERM the new', async (t) => {
+    const service = await start(t);
+    const { s, masters } = service;
+    const load = startLoad(t, { target: s.target, groups: fourKinds });
+    await load.answered(20);
+    const old = masters.current();
+    masters.signal('SIGUSR2');
+    await masters.until('pidfile.2', () => masters.pid(true) !== null);
+    const second = masters.pid(true) ?? 0;
+    masters.signal('SIGWINCH', old);
+    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
+    masters.signal('SIGHUP', old);
+    await masters.until('the old one to serve', () => masters.workers(old).length === 2);
+    await masters.waitForLine(/^reload 1 done/);
+    masters.signal('SIGTERM', second);
+    await masters.waitForLine(/^the new master is gone, this one serves on: it exited with code 0/);
+    assert.ok(!isAlive(second));
+    assert.deepEqual([masters.pid(), masters.pid(true)], [old, null]);
+    await load.further(20);
+    // And forward after all.
+    await masters.upgrade();
+    const report = await load.stop();
+    assert.equal(total(report).failed, 0, table(report));
+    await stop(service);
+  });
+
+  it('a new one that ends while the old one waits: the old one serves again by itself', async (t) => {
+    const service = await start(t);
+    const { masters } = service;
+    const old = masters.current();
+    masters.signal('SIGUSR2');
+    await masters.until('pidfile.2', () => masters.pid(true) !== null);
+    const second = masters.pid(true) ?? 0;
+    masters.signal('SIGWINCH', old);
+    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
+    process.kill(second, 'SIGKILL');
+    await masters.until('the old one to serve', () => masters.workers(old).length === 2);
+    assert.deepEqual([masters.pid(), masters.pid(true)], [old, null]);
+    assertLog(service.s);
+    await stop(service);
+  });
+
+  it('TERM to the old one before the new one is ready: the new one goes on, and clients wait for it', async (t) => {
+    const service = await start(t);
+    const { s, masters } = service;
+    const old = masters.current();
+    s.set('boot', 'slow:1500');
+    masters.signal('SIGUSR2');
+    await masters.until('pidfile.2', () => masters.pid(true) !== null);
+    const second = masters.pid(true) ?? 0;
+    masters.signal('SIGWINCH', old);
+    masters.signal('SIGTERM', old);
+    assert.equal(await masters.replaced(old), second);
+    assert.equal((await request(s.target, '/pid', { timeout: 30_000 })).status, 200);
+    await masters.until('its workers', () => masters.workers(second).length === 2);
+    await stop(service);
+  });
+});

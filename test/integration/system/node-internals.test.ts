@@ -1,0 +1,401 @@
+/**
+ * The parts of Node without a contract that prefork leans on, on the version that runs this. A new version of Node that
+ * changes one of them fails here, by name.
+ */
+import assert from 'node:assert/strict';
+import cluster, { type Worker } from 'node:cluster';
+import { once } from 'node:events';
+import { readFileSync, readlinkSync } from 'node:fs';
+import http from 'node:http';
+import net, { type AddressInfo, type Server, type Socket } from 'node:net';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, test } from 'node:test';
+import tls from 'node:tls';
+import {
+  bindHandle,
+  currentResponse,
+  descriptorOf,
+  filterClusterMessages,
+  guardChannel,
+  type Handle,
+  handleAddress,
+  hasHttpParser,
+  idleSockets,
+  isReceiving,
+  joinHandle,
+  prepareHandle,
+  promoteHandle,
+  rawSocketOf,
+  sentHead,
+  supportsReusePort,
+  UV_TCP_REUSEPORT,
+} from '../../../src/system/node-internals.ts';
+import { fixture } from '../../support/paths.ts';
+import { isAlive, listeningOn } from '../../support/proc.ts';
+import { head, RawSocket } from '../../support/raw.ts';
+import { freePort, request } from '../../support/request.ts';
+import { stays, until } from '../../support/until.ts';
+
+const cleanups: (() => void | Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+const { EADDRINUSE } = constants.errno;
+
+function bind(address: string | null, port: number, flags = 0): Handle {
+  const handle = bindHandle(address, port, address?.includes(':') === true ? 6 : 4, null, flags);
+  assert.ok(typeof handle !== 'number', `${handle}`);
+  cleanups.push(() => handle.close());
+  return handle;
+}
+
+async function listen(server: Server, on: Handle | number = 0): Promise<number> {
+  cleanups.push(() => {
+    if (server instanceof http.Server) server.closeAllConnections();
+    server.close();
+  });
+  if (typeof on === 'number') server.listen(on, '127.0.0.1');
+  else server.listen(on);
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+async function connect(port: number): Promise<RawSocket> {
+  const raw = await RawSocket.connected({ port });
+  cleanups.push(() => raw.close());
+  return raw;
+}
+
+describe('bindHandle', () => {
+  test('binds without accepting, and knows where', () => {
+    const handle = bind('127.0.0.1', 0);
+    const address = handleAddress(handle);
+    assert.equal(address?.address, '127.0.0.1');
+    assert.equal(address.family, 'IPv4');
+    assert.ok(address.port > 0);
+    assert.ok(handle.fd > 2);
+    assert.deepEqual(listeningOn(address.port), []);
+  });
+
+  test("a server's descriptor is one that can be wrapped, and it has none before and after", async () => {
+    const server = net.createServer();
+    assert.equal(descriptorOf(server), null);
+    const port = await listen(server);
+    const fd = descriptorOf(server);
+    assert.ok(fd !== null && fd > 2);
+    assert.equal(readlinkSync(`/proc/self/fd/${fd}`), `socket:[${listeningOn(port)[0]?.inode}]`);
+    await new Promise((resolve) => server.close(resolve));
+    assert.equal(descriptorOf(server), null);
+  });
+
+  test('the unspecified address, and IPv6', () => {
+    assert.ok((handleAddress(bind(null, 0))?.port ?? 0) > 0);
+    assert.equal(handleAddress(bind('::1', 0))?.address, '::1');
+  });
+
+  test('an address in use is an error at once, though the system says it late', async () => {
+    const port = await listen(net.createServer());
+    assert.equal(bindHandle('127.0.0.1', port, 4, null, 0), -EADDRINUSE);
+    assert.equal(bindHandle(null, port, 4, null, 0), -EADDRINUSE);
+  });
+
+  test('other failures are numbers too', () => {
+    assert.equal(bindHandle('192.0.2.1', 0, 4, null, 0), -constants.errno.EADDRNOTAVAIL);
+    // libuv says so of a directory that is missing, too.
+    assert.equal(bindHandle('/no/such/directory/socket', -1, -1, null, 0), -constants.errno.EACCES);
+  });
+
+  test('a unix socket, whose address it does not know', () => {
+    const handle = bindHandle(join(tmpdir(), `prefork-internals-${process.pid}.sock`), -1, -1, null, 0);
+    assert.ok(typeof handle !== 'number');
+    assert.equal(handleAddress(handle), null);
+    handle.close();
+  });
+
+  test('wraps a descriptor that was inherited', () => {
+    const first = bind('127.0.0.1', 0);
+    const second = bindHandle(null, -1, -1, first.fd, 0);
+    assert.ok(typeof second !== 'number');
+    assert.equal(handleAddress(second)?.port, handleAddress(first)?.port);
+  });
+
+  test('several queues share a port where the system and this version know how', { skip: !supportsReusePort() }, () => {
+    const port = handleAddress(bind('127.0.0.1', 0, UV_TCP_REUSEPORT))?.port ?? 0;
+    assert.equal(handleAddress(bind('127.0.0.1', port, UV_TCP_REUSEPORT))?.port, port);
+  });
+
+  test('and the version that is said to is the one that does', () => {
+    const first = bind('127.0.0.1', 0, UV_TCP_REUSEPORT);
+    // Bound sockets that do not listen get along in any case.
+    first.listen(5);
+    const second = bindHandle('127.0.0.1', handleAddress(first)?.port ?? 0, 4, null, UV_TCP_REUSEPORT);
+    if (typeof second !== 'number') second.close();
+    assert.equal(typeof second === 'object', supportsReusePort());
+  });
+});
+
+describe('handles that listen', () => {
+  test('the first answer to "where are you bound" is what was asked for, the next ones are true', async () => {
+    const handle = bind('127.0.0.1', 0);
+    const real = handleAddress(handle);
+    prepareHandle(handle, { askedPort: 4_000, backlog: 5, onClose: () => {} });
+    assert.equal(handleAddress(handle)?.port, 4_000);
+    assert.deepEqual(handleAddress(handle), real);
+  });
+
+  test('the backlog is the one given, and a close is noticed', async () => {
+    const handle = bind('127.0.0.1', 0);
+    let closed = 0;
+    prepareHandle(handle, { askedPort: null, backlog: 1, onClose: () => closed++ });
+    const server = net.createServer({ pauseOnConnect: true });
+    const port = await listen(server, handle);
+    // Accepts nothing more: what comes now waits in the kernel, as far as there is room.
+    const clients = Array.from({ length: 8 }, () => net.connect(port, '127.0.0.1').on('error', () => {}));
+    cleanups.push(() => {
+      for (const client of clients) client.destroy();
+    });
+    server.close();
+    assert.equal(closed, 1);
+  });
+
+  test('a joined handle is served as the own one: counts, limits, options', async () => {
+    const [own, further] = [bind('127.0.0.1', 0), bind('127.0.0.1', 0)];
+    const server = net.createServer({ allowHalfOpen: true });
+    server.maxConnections = 1;
+    await listen(server, own);
+    const connections: Socket[] = [];
+    server.on('connection', (socket: Socket) => connections.push(socket));
+    assert.equal(joinHandle(server, further, 5), 0);
+    const port = handleAddress(further)?.port ?? 0;
+    await connect(port);
+    await until('the connection', () => connections.length === 1);
+    assert.equal(await new Promise((resolve) => server.getConnections((_error, count) => resolve(count))), 1);
+    assert.equal(connections[0]?.allowHalfOpen, true);
+    const dropped = once(server, 'drop');
+    await connect(port);
+    await dropped;
+  });
+
+  test('a joined handle can take the place of the own one', async () => {
+    const [own, further] = [bind('127.0.0.1', 0), bind('127.0.0.1', 0)];
+    const server = http.createServer((_req, res) => res.end('yes'));
+    await listen(server, own);
+    joinHandle(server, further, 5);
+    promoteHandle(server, further);
+    own.close();
+    const port = (server.address() as AddressInfo).port;
+    assert.equal(port, handleAddress(further)?.port);
+    assert.equal((await request({ port }, '/')).body, 'yes');
+  });
+});
+
+describe('what is known of an HTTP connection', () => {
+  async function serve(
+    listener: http.RequestListener,
+  ): Promise<{ server: http.Server; port: number; sockets: Socket[] }> {
+    const server = http.createServer(listener);
+    const sockets: Socket[] = [];
+    server.on('connection', (socket: Socket) => sockets.push(socket));
+    return { server, port: await listen(server), sockets };
+  }
+
+  test('its parser, its response, its idleness', async () => {
+    const responses: http.ServerResponse[] = [];
+    const { server, port, sockets } = await serve((_req, res) => responses.push(res));
+    const raw = await connect(port);
+    const socket = await until('the connection', () => sockets[0]);
+    assert.equal(hasHttpParser(socket), true);
+    assert.equal(currentResponse(socket), null);
+
+    raw.write(head('/'));
+    const response = await until('the request', () => responses[0]);
+    assert.equal(currentResponse(socket), response);
+    assert.equal(sentHead(response), '');
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+    response.write('x');
+    assert.match(sentHead(response), /^HTTP\/1\.1 200 OK\r\nContent-Type: text\/event-stream\r\n/);
+    response.end();
+    await until('the end', () => currentResponse(socket) === null);
+    await until('idleness', () => idleSockets(server)?.has(socket));
+
+    raw.write('GET / HT');
+    await until('the first bytes of the next', () => idleSockets(server)?.has(socket) === false);
+    assert.equal(currentResponse(socket), null);
+  });
+
+  test('a body that is still arriving, though it was answered', async () => {
+    const { port, sockets } = await serve((_req, res) => res.end());
+    const raw = await connect(port);
+    raw.write(head('/', { 'Content-Length': '10' }, 'POST')).write('12345');
+    await raw.waitFor(/200 OK/);
+    const [socket] = sockets;
+    assert.ok(socket !== undefined);
+    assert.equal(isReceiving(socket), true);
+    raw.write('67890');
+    await until('the end of it', () => !isReceiving(socket));
+  });
+
+  test('an upgrade takes the parser away', async () => {
+    const { server, port, sockets } = await serve(() => {});
+    server.on('upgrade', (_req, socket: Socket) => socket.write('done'));
+    const raw = await connect(port);
+    await raw.write(head('/', { Connection: 'Upgrade', Upgrade: 'x' })).waitFor(/done/);
+    const [socket] = sockets;
+    assert.ok(socket !== undefined);
+    assert.equal(hasHttpParser(socket), false);
+    cleanups.push(() => void socket.destroy());
+  });
+
+  test('the connection under TLS', async () => {
+    const server = tls.createServer({
+      key: readFileSync(fixture('tls/key.pem')),
+      cert: readFileSync(fixture('tls/cert.pem')),
+    });
+    let raw: Socket | undefined;
+    server.on('connection', (socket: Socket) => {
+      raw = socket;
+    });
+    const port = await listen(server);
+    const client = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+    cleanups.push(() => void client.destroy());
+    const [secure] = (await once(server, 'secureConnection')) as [Socket];
+    assert.equal(rawSocketOf(secure), raw);
+    assert.ok((raw?.bytesRead ?? 0) > 0);
+  });
+});
+
+describe('SEC-07: a worker that speaks to node:cluster behind our back', () => {
+  async function hostile(code: string): Promise<{
+    worker: Worker;
+    output: () => string;
+    offences: readonly string[];
+  }> {
+    cluster.setupPrimary({
+      exec: fixture('worker/hostile.cjs'),
+      args: [],
+      execArgv: [],
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    });
+    const worker = cluster.fork({ CODE: code, NODE_OPTIONS: '' });
+    filterClusterMessages(worker);
+    const offences: string[] = [];
+    guardChannel(worker, (reason) => offences.push(reason));
+    cleanups.push(async () => {
+      if (!isAlive(worker.process.pid ?? 0)) return;
+      const exited = once(worker.process, 'exit');
+      worker.process.kill('SIGKILL');
+      await exited;
+    });
+    let output = '';
+    worker.process.stdout?.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    worker.on('error', () => {});
+    await until('the worker', () => output.includes('done'));
+    return { worker, output: () => output, offences };
+  }
+
+  test('binds no address, neither by listen() nor by a message', async () => {
+    const port = await freePort();
+    await hostile(`
+      require('node:net').createServer().listen(${port});
+      for (const addressType of [4, 6, -1, 'udp', null, undefined]) {
+        send({ act: 'queryServer', index: 0, address: null, port: ${port}, addressType, fd: undefined });
+      }`);
+    await stays('not bound', () => listeningOn(port).length === 0, 300);
+  });
+
+  test('gets no descriptor of the master', async () => {
+    const { output } = await hostile(`
+      process.on('internalMessage', ({ cmd, errno }, handle) => {
+        if (cmd !== 'NODE_CLUSTER') return;
+        if (!handle) return console.log('refused ' + errno);
+        const out = {};
+        handle.getsockname(out);
+        console.log('socket on ' + out.address);
+      });
+      // Sockets of the master's own, or none at all.
+      send({ act: 'queryServer', index: 0, address: '127.0.0.1', port: 0, addressType: 'udp4', fd: 1 });
+      for (const address of [null, undefined, '', 'localhost', {}]) {
+        send({ act: 'queryServer', index: 1, address, port: 0, addressType: 'udp4' });
+      }`);
+    await until('an answer', () => output().includes('socket on 127.0.0.1'));
+    await stays('no other', () => output().match(/socket on|refused/g)?.length === 1, 200);
+  });
+
+  for (const [what, code, expected] of [
+    ['bytes that are no JSON', `require('fs').writeSync(process.channel.fd, 'no json\\n');`, /no JSON/],
+    ['binary', `require('fs').writeSync(process.channel.fd, Buffer.from([0, 255, 10, 254, 10]));`, /no JSON/],
+    ['an acknowledgement of nothing', `process.send({ cmd: 'NODE_HANDLE_ACK' });`, /acknowledges/],
+    ['a refusal of nothing', `process.send({ cmd: 'NODE_HANDLE_NACK' });`, /acknowledges/],
+  ] as const) {
+    test(`does not end the master by ${what}, and is told on`, async () => {
+      const { worker, offences } = await hostile(code);
+      await until('the offence', () => offences.length > 0);
+      assert.equal(offences.length, 1);
+      assert.match(offences[0] ?? '', expected);
+      // The end of the channel is still seen.
+      const gone = once(worker.process, 'disconnect');
+      worker.process.kill('SIGKILL');
+      await gone;
+    });
+  }
+
+  test('does not make anything of a handle that it is sent, and acknowledges it', async () => {
+    const { output, offences } = await hostile(`
+      const socket = require('node:dgram').createSocket('udp4');
+      socket.bind(0, '127.0.0.1', () => {
+        socket.type = 'nonsense';
+        process.send('first', socket, {}, () => console.log('sent'));
+        process.send('second', () => console.log('went on'));
+      });`);
+    await until('what came after it', () => output().includes('sent') && output().includes('went on'));
+    assert.deepEqual(offences, []);
+  });
+
+  test('handles are still sent and acknowledged as ever', async () => {
+    const { worker, output, offences } = await hostile(`
+      process.on('message', (message, handle) => console.log(message + ' ' + typeof handle?.close));`);
+    for (const name of ['one', 'two']) worker.process.send?.(name, bind('127.0.0.1', 0) as never, {}, () => {});
+    await until('both', () => output().includes('one function') && output().includes('two function'));
+    assert.deepEqual(offences, []);
+  });
+
+  test('does not end the master by an act that is no act', async () => {
+    await hostile(`
+      for (const act of ['hasOwnProperty', '__proto__', 'constructor', 'toString', '__defineGetter__', 7, null]) send({ act });
+      send({ act: 'close', key: 'nonsense' });
+      send({ act: 'close', key: 7 });
+      send({ act: 'listening', addressType: 4, port: 1 });
+      process.send({ cmd: 'NODE_CLUSTER', act: 'online', seq: {} });
+      process.send({ cmd: 'NODE_HANDLE', type: 'net.Native', msg: {} });`);
+    await stays('alive', () => true, 200);
+  });
+
+  test('UDP goes on working, in bounds', async () => {
+    const { output } = await hostile(`
+      const dgram = require('node:dgram');
+      let bound = 0;
+      for (let i = 0; i < 100; i++) {
+        dgram.createSocket('udp4').on('error', ({ code }) => console.log(code)).bind(0, '127.0.0.1', () => console.log('bound ' + ++bound));
+      }`);
+    await until('some', () => output().includes('bound 64\n'));
+    await until('the others to be refused', () => output().match(/EMFILE/g)?.length === 36);
+    await stays('no more', () => !output().includes('bound 65\n'), 200);
+  });
+
+  test('a socket that is closed makes room for another', async () => {
+    const { output } = await hostile(`
+      const dgram = require('node:dgram');
+      let count = 0;
+      const next = () => {
+        if (++count > 200) return console.log('all');
+        const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1', () => socket.close(next));
+      };
+      next();`);
+    await until('all of them', () => output().includes('all'));
+  });
+});

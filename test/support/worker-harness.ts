@@ -1,0 +1,289 @@
+/** A master reduced to what a worker needs of one: sockets, a fork as the real one makes it, and ears. */
+import cluster, { type Worker } from 'node:cluster';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Address } from '../../src/config/address.ts';
+import {
+  type BootInfo,
+  bootVariable,
+  type MasterMessage,
+  unwrap,
+  type WorkerMessage,
+  wrap,
+} from '../../src/protocol/messages.ts';
+import { bindHandle, filterClusterMessages, type Handle, handleAddress } from '../../src/system/node-internals.ts';
+import { isAlive } from './proc.ts';
+import { until } from './until.ts';
+
+export interface WorkerOptions {
+  /** A path under test/fixtures, or an absolute one. */
+  readonly app: string;
+  readonly exportName?: string;
+  /** Port 0 is replaced by one that is free. */
+  readonly bind?: readonly Address[];
+  readonly defaultBind?: Address;
+  readonly linger?: number;
+  readonly gracefulTimeout?: number;
+  /** Kernel queues of each TCP listener. */
+  readonly queues?: number;
+  readonly nodeArgs?: readonly string[];
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** What a worker sends, by its type. */
+export type Message<T extends WorkerMessage['type']> = Extract<WorkerMessage, { type: T }>;
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+interface Listener {
+  readonly key: string;
+  readonly handles: readonly Handle[];
+}
+
+const fromRoot = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+export const loopback: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 };
+
+/** One worker under test, and its sockets. */
+export class WorkerUnderTest {
+  readonly messages: WorkerMessage[] = [];
+  /** Messages that are not prefork's. */
+  readonly foreign: unknown[] = [];
+  output = '';
+  exit: Exit | null = null;
+  readonly #options: WorkerOptions;
+  readonly #listeners = new Map<string, Listener>();
+  readonly #worker: Worker;
+  #refusals = new Map<number, number>();
+
+  private constructor(options: WorkerOptions) {
+    this.#options = options;
+    const { app, exportName = null, nodeArgs = [], args = [], env = {} } = options;
+    const path = app.startsWith('/') ? app : fromRoot(`test/fixtures/${app}`);
+    const boot: BootInfo = {
+      id: 1,
+      slot: 3,
+      generation: 1,
+      name: 'test',
+      app: { path, exportName },
+      bind: options.bind ?? [],
+      defaultBind: options.defaultBind ?? loopback,
+      heartbeat: 100,
+      drainLinger: options.linger ?? 400,
+      keepAlive: 0,
+      health: null,
+      metrics: null,
+      accessLog: null,
+      gracefulTimeout: options.gracefulTimeout ?? 3_000,
+    };
+    cluster.setupPrimary({
+      exec: exportName === null ? path : fromRoot('dist/worker/loading/host.js'),
+      args: [...args],
+      execArgv: [
+        ...(nodeArgs[0] === '--import' ? [] : nodeArgs),
+        '--require',
+        fromRoot('dist/worker/agent.js'),
+        ...(nodeArgs[0] === '--import' ? nodeArgs : []),
+      ],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      serialization: 'json',
+    });
+    // Nothing of the test runner's own.
+    const unset = Object.fromEntries(
+      Object.keys(process.env)
+        .filter((name) => name.startsWith('NODE_'))
+        .map((name) => [name, undefined]),
+    );
+    this.#worker = cluster.fork({ ...unset, ...env, [bootVariable]: JSON.stringify(boot) });
+    filterClusterMessages(this.#worker);
+    const child = this.#worker.process;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', (chunk: Buffer) => {
+        this.output += chunk.toString();
+      });
+    }
+    child.on('message', (raw) => this.#receive(raw));
+    child.on('exit', (code, signal) => {
+      this.exit = { code, signal };
+    });
+  }
+
+  /** Starts a worker without waiting for anything. */
+  static spawn(options: WorkerOptions): WorkerUnderTest {
+    return new WorkerUnderTest(options);
+  }
+
+  /** Starts a worker and waits until it is ready. */
+  static async start(options: WorkerOptions): Promise<WorkerUnderTest> {
+    const worker = new WorkerUnderTest(options);
+    await worker.waitFor('ready');
+    return worker;
+  }
+
+  get pid(): number {
+    return this.#worker.process.pid ?? -1;
+  }
+
+  /** The port of the first listener, or of the one with this key. */
+  port(key?: string): number {
+    const listener = key === undefined ? [...this.#listeners.values()][0] : this.#listeners.get(key);
+    const [handle] = listener?.handles ?? [];
+    const port = handle === undefined ? undefined : handleAddress(handle)?.port;
+    if (port === undefined) throw new Error(`no listener ${key ?? ''} among ${[...this.#listeners.keys()].join(', ')}`);
+    return port;
+  }
+
+  get listenerKeys(): string[] {
+    return [...this.#listeners.keys()];
+  }
+
+  handles(key: string): readonly Handle[] {
+    return this.#listeners.get(key)?.handles ?? [];
+  }
+
+  all<T extends WorkerMessage['type']>(type: T): Message<T>[] {
+    return this.messages.filter((message): message is Message<T> => message.type === type);
+  }
+
+  /** Waits for a message of a type. */
+  async waitFor<T extends WorkerMessage['type']>(type: T, within = 10_000): Promise<Message<T>> {
+    return await until(`the message ${type}`, () => this.all(type).at(-1), {
+      within,
+      abort: () => (this.exit === null || type === 'failed' ? null : `the worker has ended: ${this.#story()}`),
+    });
+  }
+
+  async waitExit(within = 10_000): Promise<Exit> {
+    return await until('the exit of the worker', () => this.exit, { within });
+  }
+
+  /** Answers the next listens on this port with an error. */
+  refuse(port: number, errno: number): void {
+    this.#refusals.set(port, errno);
+  }
+
+  send(message: MasterMessage, handle?: Handle): void {
+    if (!this.#worker.isConnected()) return;
+    this.#worker.process.send?.(wrap(message), handle as never, {}, () => {});
+  }
+
+  drain(order: Partial<{ within: number; linger: number; quick: boolean }> = {}): void {
+    const { linger = 400, gracefulTimeout = 3_000 } = this.#options;
+    this.send({ type: 'drain', within: gracefulTimeout, linger, quick: false, ...order, reject: false });
+  }
+
+  /** A message of the app's own. */
+  sendForeign(message: object): void {
+    this.#worker.process.send?.(message, undefined, {}, () => {});
+  }
+
+  /** Nobody reads any more what the worker prints. */
+  closeOutput(): void {
+    this.#worker.process.stdout?.destroy();
+    this.#worker.process.stderr?.destroy();
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#worker.process.kill(signal);
+  }
+
+  /** As when the master dies. */
+  disconnect(): void {
+    this.#worker.process.disconnect();
+  }
+
+  /** Ends the worker however it is, and closes the sockets. For `after` hooks. */
+  async stop(): Promise<void> {
+    if (this.exit === null && isAlive(this.pid)) {
+      const exited = once(this.#worker.process, 'exit');
+      this.#worker.process.kill('SIGKILL');
+      await exited;
+    }
+    for (const { handles } of this.#listeners.values()) for (const handle of handles) handle.close();
+    this.#listeners.clear();
+  }
+
+  #story(): string {
+    return `${JSON.stringify(this.exit)} ${JSON.stringify(this.messages.slice(-3))}\n${this.output}`;
+  }
+
+  #receive(raw: unknown): void {
+    const message = unwrap(raw) as WorkerMessage | null;
+    if (message === null) {
+      this.foreign.push(raw);
+      return;
+    }
+    this.messages.push(message);
+    if (message.type === 'listen') this.#answer(message);
+  }
+
+  #answer({ seq, bound, query, ordinal }: Message<'listen'>): void {
+    const refusal = this.#refusals.get(query.port ?? -1);
+    if (refusal !== undefined) {
+      this.send({ type: 'refused', seq, errno: refusal });
+      return;
+    }
+    const { bind = [] } = this.#options;
+    const addresses: Address[] = bound ? [...bind] : [queryAddress(query)];
+    const found = addresses.map((address, index) => this.#open(address, bound ? index : ordinal));
+    const failed = found.find((listener) => typeof listener === 'number');
+    if (typeof failed === 'number') {
+      this.send({ type: 'refused', seq, errno: failed });
+      return;
+    }
+    const listeners = found.filter((listener) => typeof listener !== 'number');
+    const count = listeners.reduce((sum, { handles }) => sum + handles.length, 0);
+    for (const { key, handles } of listeners) {
+      for (const [queue, handle] of handles.entries()) {
+        this.send({ type: 'handle', seq, listener: key, queue, count, backlog: 128 }, handle);
+      }
+    }
+  }
+
+  #open(address: Address, ordinal: number): Listener | number {
+    const key = address.kind === 'tcp' && address.port === 0 ? `${address.host}:0#${ordinal}` : keyOf(address);
+    const known = this.#listeners.get(key);
+    if (known !== undefined) return known;
+    const handles: Handle[] = [];
+    // Further queues are sockets of their own, each on a port of its own: enough to see who accepts from what.
+    for (let queue = 0; queue < (this.#options.queues ?? 1); queue++) {
+      const handle = bindAddress(address, queue);
+      if (typeof handle === 'number') return handle;
+      handles.push(handle);
+    }
+    const listener = { key, handles };
+    this.#listeners.set(key, listener);
+    return listener;
+  }
+}
+
+function keyOf(address: Address): string {
+  switch (address.kind) {
+    case 'tcp':
+      return `${address.host}:${address.port}`;
+    case 'unix':
+      return address.path;
+    case 'fd':
+      return `fd ${address.fd}`;
+  }
+}
+
+function queryAddress(query: Message<'listen'>['query']): Address {
+  if (query.fd !== null) return { kind: 'fd', fd: query.fd };
+  if (query.addressType === -1) return { kind: 'unix', path: query.address ?? '' };
+  return { kind: 'tcp', host: query.address ?? '0.0.0.0', port: query.port ?? 0 };
+}
+
+function bindAddress(address: Address, queue: number): Handle | number {
+  switch (address.kind) {
+    case 'tcp':
+      return bindHandle(address.host, queue === 0 ? address.port : 0, address.host.includes(':') ? 6 : 4, null, 0);
+    case 'unix':
+      return bindHandle(address.path, -1, -1, null, 0);
+    case 'fd':
+      return bindHandle(null, -1, -1, address.fd, 0);
+  }
+}

@@ -1,0 +1,136 @@
+/** The timeline: what is in it, in which words, and that it stays small. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Action } from '../../../../src/core/actions.ts';
+import type { Event } from '../../../../src/core/events.ts';
+import { type Fleet, initialFleet, type Phase, type Policy, type Worker } from '../../../../src/core/model.ts';
+import { Timeline } from '../../../../src/master/log/timeline.ts';
+
+const policy: Policy = {
+  workers: 2,
+  maxWorkers: 8,
+  maxSurge: 1,
+  maxBooting: 2,
+  bootTimeout: 1_000,
+  timeout: 1_000,
+  blockedWarning: 500,
+  gracefulTimeout: 1_000,
+  drainDelay: 0,
+  minReady: 0,
+  progressDeadline: 1_000,
+  rollbackWindow: 0,
+  maxMemory: 0,
+  maxBootFailures: 0,
+  upgradeTimeout: 120_000,
+  upgradeByHand: false,
+};
+
+function worker(id: number, phase: Phase): Worker {
+  return {
+    id,
+    slot: id - 1,
+    generation: 1,
+    pid: 100 + id,
+    bornAt: 0,
+    phase,
+    beatAt: 0,
+    figures: null,
+    limits: { requests: null, lifetime: null },
+    overMemory: 0,
+    spent: null,
+    capture: null,
+    hindrance: null,
+    listening: true,
+    offence: null,
+    queues: [],
+  };
+}
+
+const fleet: Fleet = {
+  ...initialFleet(policy),
+  workers: [
+    worker(1, { name: 'ready', since: 0 }),
+    worker(2, { name: 'draining', since: 0, deadline: 9, reason: 'scale', quick: false, accepts: true }),
+  ],
+};
+
+const exited = (id: number): Event => ({ type: 'exited', id, code: 1, signal: null, jitter: 0 });
+const newTimeline = (): Timeline => new Timeline(() => new Date(0), 7);
+
+test('what happens is told in the words of the log, with who it happened to', () => {
+  const timeline = newTimeline();
+  timeline.event(exited(1), fleet, 5_000);
+  timeline.event({ type: 'resized', to: 4 }, fleet, 0);
+  timeline.action({ type: 'prepare', reload: 3, generation: 2, rollback: null }, fleet);
+  timeline.action({ type: 'reject', reload: 3, reason: 'it throws', duration: 10 }, fleet);
+  timeline.action({ type: 'drain', id: 1, reason: 'memory', quick: false, within: 1 }, fleet);
+  timeline.action({ type: 'kill', id: 1, reason: 'stuck', signal: 'SIGABRT' }, fleet);
+  assert.deepEqual(
+    timeline.entries.map(({ seq, kind, level, text }) => [seq, kind, level, text]),
+    [
+      [1, 'crash', 'error', 'worker exited unasked (code 1) while it served'],
+      [2, 'scale', 'info', 'workers: 2 -> 4'],
+      [3, 'reload', 'info', 'reload 3 started'],
+      [4, 'reload', 'error', 'reload 3 failed, nothing was changed: it throws'],
+      [5, 'recycle', 'info', 'worker retires: maxMemory exceeded'],
+      [6, 'stuck', 'error', 'worker gets SIGABRT: stuck: no heartbeat within timeout'],
+    ],
+  );
+  const [crash, scale] = timeline.entries;
+  assert.deepEqual([crash?.slot, crash?.worker, crash?.generation, crash?.pid], [0, 1, 1, 101]);
+  assert.deepEqual([scale?.slot, scale?.worker, scale?.pid], [null, null, null]);
+  assert.equal(crash?.time, '1970-01-01T00:00:00.000Z');
+});
+
+test('what happens to every worker of a reload, a scale or a stop is one entry, of the whole', () => {
+  const timeline = newTimeline();
+  const quiet: Action[] = [
+    { type: 'spawn', id: 3, slot: 2, generation: 1 },
+    { type: 'drain', id: 1, reason: 'reload', quick: false, within: 1 },
+    { type: 'drain', id: 1, reason: 'scale', quick: false, within: 1 },
+    { type: 'drain', id: 1, reason: 'shutdown', quick: false, within: 1 },
+    { type: 'kill', id: 1, reason: 'shutdown', signal: 'SIGKILL' },
+  ];
+  for (const action of quiet) timeline.action(action, fleet);
+  timeline.event(exited(2), fleet, 0);
+  timeline.event({ type: 'readied', id: 1 }, fleet, 0);
+  timeline.event({ type: 'ticked' }, fleet, 0);
+  assert.deepEqual(timeline.entries, []);
+});
+
+test('it is bounded; a crash loop does not push out the last reload', () => {
+  const timeline = newTimeline();
+  timeline.action({ type: 'prepare', reload: 1, generation: 2, rollback: null }, fleet);
+  for (let crash = 0; crash < 5_000; crash += 1) timeline.event(exited(1), fleet, 0);
+  assert.equal(timeline.entries.length, 101);
+  assert.equal(timeline.entries[0]?.kind, 'reload');
+  assert.deepEqual([timeline.last, timeline.entries.at(-1)?.seq], [5_001, 5_001]);
+  const seqs = timeline.entries.map(({ seq }) => seq);
+  assert.deepEqual(
+    [...seqs].sort((a, b) => a - b),
+    seqs,
+  );
+});
+
+test('texts and stacks are bounded', () => {
+  const timeline = newTimeline();
+  const stack = Array.from({ length: 500 }, () => 'at x '.repeat(1_000));
+  timeline.add({ kind: 'stuck', level: 'error', text: 'x'.repeat(1e6), stack });
+  assert.ok(JSON.stringify(timeline.entries).length < 12_000);
+});
+
+test('resuming: what is newer than a number; names of lives differ', () => {
+  const timeline = newTimeline();
+  let told = 0;
+  timeline.onAdded = () => (told += 1);
+  for (let n = 0; n < 3; n += 1) timeline.add({ kind: 'reload', level: 'info', text: `${n}` });
+  assert.equal(told, 3);
+  assert.deepEqual(
+    timeline.after(1).map(({ text }) => text),
+    ['1', '2'],
+  );
+  assert.deepEqual(timeline.after(3), []);
+  assert.deepEqual(timeline.after(99), []);
+  assert.notEqual(timeline.instance, new Timeline(() => new Date(0), 8).instance);
+  assert.match(timeline.instance, /^[0-9a-z]{1,24}$/);
+});

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { checkWorkerMessage } from '../../../src/protocol/check.ts';
+
+const figures = {
+  requests: 1,
+  inFlight: 0,
+  connections: 2,
+  rss: 3,
+  heapUsed: 4,
+  loopDelayP99: 5,
+  loopDelayMax: 6,
+  loopUtilisation: 0.5,
+  cpu: 0.1,
+  latencyP50: null,
+  latencyP99: 7,
+};
+
+test('SEC-08 messages: what a worker may say passes, field by field', () => {
+  const checked = checkWorkerMessage({ prefork: { type: 'beat', figures: { ...figures, pid: 1 }, extra: true } });
+  assert.deepEqual(checked, { kind: 'message', message: { type: 'beat', figures } });
+  assert.deepEqual(checkWorkerMessage({ prefork: { type: 'ready', id: 7 } }), {
+    kind: 'message',
+    message: { type: 'ready' },
+  });
+});
+
+test("messages: the app's own are nobody's business", () => {
+  for (const raw of ['ready', 1, null, undefined, {}, [], { type: 'ready' }, { prefork: 'x' }, { prefork: null }]) {
+    assert.deepEqual(checkWorkerMessage(raw), { kind: 'foreign' }, JSON.stringify(raw));
+  }
+});
+
+test('SEC-08 messages: what is malformed is told, not used', () => {
+  const malformed = [
+    { type: 'retireOthers' },
+    { type: 1 },
+    { type: 'beat' },
+    { type: 'beat', figures: { ...figures, requests: Number.NaN } },
+    { type: 'beat', figures: { ...figures, requests: -1 } },
+    { type: 'beat', figures: { ...figures, rss: '1' } },
+    { type: 'beat', figures: null },
+    {
+      type: 'listen',
+      seq: 1,
+      bound: true,
+      ordinal: 0,
+      query: { address: 'x'.repeat(20_000), port: 1, addressType: 4 },
+    },
+    { type: 'listen', seq: 1, bound: true, ordinal: 0, query: { address: null, port: 70_000, addressType: 4 } },
+    { type: 'listen', seq: 1, bound: true, ordinal: 0, query: { address: null, port: 1, addressType: 'udp4' } },
+    { type: 'listen', seq: 'x', bound: true, ordinal: 0, query: { address: null, port: 1, addressType: 4 } },
+    { type: 'failed', kind: 'other', error: { name: '', message: '', stack: '' } },
+    { type: 'failed', kind: 'boot', error: { name: {}, message: '', stack: '' } },
+    { type: 'drained', cutRequests: 1.5, cutConnections: 0 },
+  ];
+  for (const message of malformed) {
+    assert.equal(checkWorkerMessage({ prefork: message }).kind, 'malformed', JSON.stringify(message).slice(0, 100));
+  }
+});
+
+test('SEC-08 messages: hostile keys are inert', () => {
+  const raw: unknown = JSON.parse(
+    '{"prefork":{"type":"beat","figures":{"__proto__":{"polluted":1}},"__proto__":{"polluted":1}}}',
+  );
+  assert.equal(checkWorkerMessage(raw).kind, 'malformed');
+  assert.equal(({} as { polluted?: number }).polluted, undefined);
+});
+
+test('messages: an error report is cut, not refused', () => {
+  const checked = checkWorkerMessage({
+    prefork: {
+      type: 'failed',
+      kind: 'boot',
+      error: { name: 'Error', message: 'm'.repeat(1e6), stack: 's'.repeat(1e6) },
+    },
+  });
+  assert.ok(checked.kind === 'message' && checked.message.type === 'failed');
+  assert.ok(checked.message.error.stack.length < 20_000);
+});

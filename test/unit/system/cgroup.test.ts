@@ -1,0 +1,79 @@
+/** P1-04: the limits of containers, of both versions of control groups, as the files of real ones have them. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { containerLimits } from '../../../src/system/cgroup.ts';
+
+function machine(t: TestContext, files: Readonly<Record<string, string>>): string {
+  const root = mkdtempSync(join(tmpdir(), 'prefork-cgroup-'));
+  t.after(() => rmSync(root, { recursive: true }));
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), text);
+  }
+  return root;
+}
+
+const gib = 2 ** 30;
+
+describe('P1-04 limits of a container', () => {
+  it('version 2, in a namespace of its own: docker run --cpus 1.5 -m 1g', (t) => {
+    const root = machine(t, {
+      'proc/self/cgroup': '0::/\n',
+      'proc/self/mountinfo': '648 640 0:26 / /sys/fs/cgroup ro,nosuid - cgroup2 cgroup rw,nsdelegate\n',
+      'sys/fs/cgroup/cpu.max': '150000 100000\n',
+      'sys/fs/cgroup/memory.max': `${gib}\n`,
+    });
+    assert.deepEqual(containerLimits(root), { cpus: 1.5, memory: gib });
+  });
+
+  it('version 2, a systemd service: the least of all that are above counts, "max" is none', (t) => {
+    const root = machine(t, {
+      'proc/self/cgroup': '0::/system.slice/shop.service\n',
+      'proc/self/mountinfo': '30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n',
+      'sys/fs/cgroup/system.slice/cpu.max': '200000 100000',
+      'sys/fs/cgroup/system.slice/memory.max': 'max',
+      'sys/fs/cgroup/system.slice/shop.service/cpu.max': 'max 100000',
+      'sys/fs/cgroup/system.slice/shop.service/memory.max': `${2 * gib}`,
+    });
+    assert.deepEqual(containerLimits(root), { cpus: 2, memory: 2 * gib });
+  });
+
+  it('version 1, without a namespace: what is mounted is the container’s own part', (t) => {
+    const root = machine(t, {
+      'proc/self/cgroup': '9:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n',
+      'proc/self/mountinfo':
+        '700 690 0:30 /docker/abc /sys/fs/cgroup/cpu,cpuacct ro - cgroup cgroup rw,cpu,cpuacct\n' +
+        '701 690 0:31 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n',
+      'sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us': '50000',
+      'sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us': '100000',
+      'sys/fs/cgroup/memory/memory.limit_in_bytes': `${gib / 2}`,
+    });
+    assert.deepEqual(containerLimits(root), { cpus: 0.5, memory: gib / 2 });
+  });
+
+  it('version 1 without limits says so with -1 and an absurd number', (t) => {
+    const root = machine(t, {
+      'proc/self/cgroup': '9:memory:/\n4:cpu,cpuacct:/\n0::/\n',
+      'proc/self/mountinfo':
+        '700 690 0:30 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n701 690 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n',
+      'sys/fs/cgroup/cpu/cpu.cfs_quota_us': '-1',
+      'sys/fs/cgroup/cpu/cpu.cfs_period_us': '100000',
+      'sys/fs/cgroup/memory/memory.limit_in_bytes': '9223372036854771712',
+    });
+    assert.deepEqual(containerLimits(root), { cpus: null, memory: null });
+  });
+
+  it('no control groups, or files that make no sense: no limits', (t) => {
+    assert.deepEqual(containerLimits(machine(t, {})), { cpus: null, memory: null });
+    const odd = machine(t, {
+      'proc/self/cgroup': 'what\n0::/../..\n',
+      'proc/self/mountinfo': 'nonsense\n1 2 0:3 / /sys - cgroup2 x rw\n',
+      'sys/cpu.max': 'a b c',
+      'sys/memory.max': '-5',
+    });
+    assert.deepEqual(containerLimits(odd), { cpus: null, memory: null });
+  });
+});
