@@ -17,7 +17,7 @@ describe('an error, as Node prints it', () => {
     const text = describeError(new Error('here'));
     assert.match(
       text,
-      /worker-describe-error\.test\.ts:\d+\n {4}const text = describeError\(new Error\('here'\)\);\n +\^\n\nError: here\n/,
+      /describe-error\.test\.ts:\d+\n {4}const text = describeError\(new Error\('here'\)\);\n +\^\n\nError: here\n/,
     );
   });
 
