@@ -34,9 +34,9 @@ export type Action =
   | { readonly type: 'complete'; readonly reload: number; readonly generation: number; readonly duration: number }
   | { readonly type: 'halt'; readonly reload: number; readonly reason: string; readonly duration: number }
   /** The first worker is ready: write the pidfile. */
-  | { readonly type: 'announce' }
+  | { readonly type: 'declareReady' }
   /** All workers of the first start are ready. */
-  | { readonly type: 'started'; readonly workers: number }
+  | { readonly type: 'declareStarted'; readonly workers: number }
   | { readonly type: 'reopen' }
   /** Start a new master and give it the sockets; answer `successorSpawned`, and `successorGone` at its end. */
   | { readonly type: 'upgrade'; readonly upgrade: number }

@@ -3,41 +3,41 @@ import type { FailureKind, Figures, Limits, Policy } from './model.ts';
 
 export type Event =
   /** The process exists. */
-  | { readonly type: 'spawned'; readonly id: number; readonly pid: number; readonly limits: Limits }
+  | { readonly type: 'workerSpawned'; readonly id: number; readonly pid: number; readonly limits: Limits }
   /** Fork failed: there is no process, and no `exited` will follow. `jitter` is uniform in [0, 1). */
-  | { readonly type: 'spawnFailed'; readonly id: number; readonly reason: string; readonly jitter: number }
+  | { readonly type: 'workerSpawnFailed'; readonly id: number; readonly reason: string; readonly jitter: number }
   /** The worker was given a listening socket. */
-  | { readonly type: 'listened'; readonly id: number }
+  | { readonly type: 'workerListened'; readonly id: number }
   /** The worker cannot become ready: an app's own check fails, for example. */
-  | { readonly type: 'hindered'; readonly id: number; readonly reason: string | null }
+  | { readonly type: 'workerHindered'; readonly id: number; readonly reason: string | null }
   /** The worker listens and its app says it can serve. */
-  | { readonly type: 'readied'; readonly id: number }
-  | { readonly type: 'beaten'; readonly id: number; readonly figures: Figures }
+  | { readonly type: 'workerReadied'; readonly id: number }
+  | { readonly type: 'workerBeat'; readonly id: number; readonly figures: Figures }
   /** The app threw where nobody caught it; the exit follows. */
-  | { readonly type: 'failed'; readonly id: number; readonly kind: FailureKind; readonly reason: string }
+  | { readonly type: 'workerFailed'; readonly id: number; readonly kind: FailureKind; readonly reason: string }
   | {
-      readonly type: 'exited';
+      readonly type: 'workerExited';
       readonly id: number;
       readonly code: number | null;
       readonly signal: string | null;
       readonly jitter: number;
     }
   /** The worker accepts no more connections. */
-  | { readonly type: 'closed'; readonly id: number }
+  | { readonly type: 'workerClosed'; readonly id: number }
   /** Somebody sent the worker itself a TERM. */
-  | { readonly type: 'asked'; readonly id: number }
+  | { readonly type: 'workerTermed'; readonly id: number }
   /** The stack that was asked for is in the log, or cannot be had. */
-  | { readonly type: 'captured'; readonly id: number }
+  | { readonly type: 'stackCaptured'; readonly id: number }
   /** A worker broke the protocol. */
-  | { readonly type: 'misbehaved'; readonly id: number; readonly reason: string }
+  | { readonly type: 'workerMisbehaved'; readonly id: number; readonly reason: string }
   | { readonly type: 'reloadRequested' }
-  | { readonly type: 'prepared'; readonly reload: number; readonly policy: Policy }
-  | { readonly type: 'prepareFailed'; readonly reload: number; readonly reason: string }
-  | { readonly type: 'scaled'; readonly by: number }
-  | { readonly type: 'resized'; readonly to: number }
+  | { readonly type: 'reloadPrepared'; readonly reload: number; readonly policy: Policy }
+  | { readonly type: 'reloadPrepareFailed'; readonly reload: number; readonly reason: string }
+  | { readonly type: 'scaleRequested'; readonly by: number }
+  | { readonly type: 'resizeRequested'; readonly to: number }
   | { readonly type: 'recycleRequested'; readonly slot: number | null }
   /** WINCH. */
-  | { readonly type: 'dismissed' }
+  | { readonly type: 'poolDismissed' }
   | { readonly type: 'reopenRequested' }
   /** USR2. */
   | { readonly type: 'upgradeRequested' }

@@ -18,37 +18,37 @@ import { byHand, observeDismissed, observeUpgrade } from './observe-upgrade.ts';
 /** @returns the fleet as it is known after `event`; facts about a worker that is gone change nothing. */
 export function observe(fleet: Fleet, event: Event, now: number): Fleet {
   switch (event.type) {
-    case 'spawned':
+    case 'workerSpawned':
       return withWorker(fleet, event.id, { pid: event.pid, limits: event.limits, beatAt: now });
-    case 'listened':
+    case 'workerListened':
       return withWorker(fleet, event.id, { listening: true });
-    case 'hindered':
+    case 'workerHindered':
       return withWorker(fleet, event.id, { hindrance: event.reason });
-    case 'readied':
+    case 'workerReadied':
       return observeReady(fleet, event.id, now);
-    case 'beaten':
+    case 'workerBeat':
       return observeBeat(fleet, event.id, event.figures, now);
-    case 'spawnFailed':
+    case 'workerSpawnFailed':
       return observeGone(fleet, event, now);
-    case 'exited':
+    case 'workerExited':
       return observeGone(countCrash(fleet, event.id, event.signal), event, now);
-    case 'failed':
+    case 'workerFailed':
       return noteCanaryFailure(countLoadFailure(fleet, event.id, event.kind), event.id, event.reason);
-    case 'asked':
+    case 'workerTermed':
       return spend(fleet, event.id, now + fixed.askedGrace, 'signal');
-    case 'closed': {
+    case 'workerClosed': {
       const phase = findWorker(fleet, event.id)?.phase;
       return phase?.name === 'draining' ? withWorker(fleet, event.id, { phase: { ...phase, accepts: false } }) : fleet;
     }
-    case 'captured': {
+    case 'stackCaptured': {
       const capture = findWorker(fleet, event.id)?.capture ?? null;
       return capture === null ? fleet : withWorker(fleet, event.id, { capture: { ...capture, done: true } });
     }
-    case 'misbehaved':
+    case 'workerMisbehaved':
       return withWorker(fleet, event.id, { offence: event.reason });
     case 'reloadRequested':
       return fleet.stopping === null ? { ...byHand(fleet), reloadPending: true } : fleet;
-    case 'prepared':
+    case 'reloadPrepared':
       return fleet.reload.state === 'preparing' && fleet.reload.reload === event.reload
         ? {
             ...fleet,
@@ -61,7 +61,7 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
             },
           }
         : fleet;
-    case 'prepareFailed':
+    case 'reloadPrepareFailed':
       return fleet.reload.state === 'preparing' && fleet.reload.reload === event.reload
         ? {
             ...fleet,
@@ -74,11 +74,11 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
             },
           }
         : fleet;
-    case 'scaled':
+    case 'scaleRequested':
       // There is nobody less than nobody: TTOU wakes no one.
       if (fleet.dormant && event.by <= 0) return fleet;
       return resize(fleet, (fleet.dormant ? 0 : fleet.wanted) + event.by);
-    case 'resized':
+    case 'resizeRequested':
       return resize(fleet, event.to);
     case 'recycleRequested':
       return {
@@ -87,7 +87,7 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
           event.slot === null || worker.slot === event.slot ? spent(worker, now, 'operator') : worker,
         ),
       };
-    case 'dismissed':
+    case 'poolDismissed':
       return observeDismissed(fleet);
     case 'reopenRequested':
       return { ...fleet, reopen: true };
@@ -153,7 +153,11 @@ function spend(fleet: Fleet, id: number, from: number, reason: NonNullable<Worke
 }
 
 /** A process is gone, or never was: the slot remembers what its next worker needs to know. */
-function observeGone(fleet: Fleet, event: Extract<Event, { type: 'exited' | 'spawnFailed' }>, now: number): Fleet {
+function observeGone(
+  fleet: Fleet,
+  event: Extract<Event, { type: 'workerExited' | 'workerSpawnFailed' }>,
+  now: number,
+): Fleet {
   const worker = findWorker(fleet, event.id);
   if (worker === undefined) return fleet;
   let next: Fleet = { ...fleet, workers: fleet.workers.filter((other) => other !== worker) };
@@ -177,8 +181,8 @@ function observeGone(fleet: Fleet, event: Extract<Event, { type: 'exited' | 'spa
   });
 }
 
-function demise(event: Extract<Event, { type: 'exited' | 'spawnFailed' }>, { phase }: Worker): string {
-  if (event.type === 'spawnFailed') return `the first new worker could not be forked: ${event.reason}`;
+function demise(event: Extract<Event, { type: 'workerExited' | 'workerSpawnFailed' }>, { phase }: Worker): string {
+  if (event.type === 'workerSpawnFailed') return `the first new worker could not be forked: ${event.reason}`;
   const how = event.signal === null ? `exited with code ${event.code}` : `was killed by ${event.signal}`;
   return `the first new worker ${how} ${phase.name === 'booting' ? 'before' : 'soon after'} it was ready`;
 }

@@ -86,7 +86,7 @@ export class Master {
         this.#closeUnused(fleet);
         this.#parts.generations.forget(new Set(fleet.workers.map((worker) => worker.generation)));
         return;
-      case 'announce':
+      case 'declareReady':
         // Without the pidfile that was asked for the start has failed, whoever waits for it.
         if (!this.#presence.announce()) return;
         this.#parts.serviceManager.announce();
@@ -102,7 +102,7 @@ export class Master {
       case 'reopen':
         this.#presence.reopenLogs();
         return;
-      case 'started':
+      case 'declareStarted':
         this.#parts.succession.ready();
         return;
       case 'upgrade':
@@ -121,11 +121,11 @@ export class Master {
 
   #prepare(reload: number, generation: number, isRollback: boolean): void {
     this.#parts.generations.prepare(generation, isRollback).then(
-      (settings) => this.post({ type: 'prepared', reload, policy: policyFrom(settings) }),
+      (settings) => this.post({ type: 'reloadPrepared', reload, policy: policyFrom(settings) }),
       (error: unknown) => {
         if (!(error instanceof PreforkError))
           this.#parts.log.logger.debug({ err: error }, 'reload: preparation failed');
-        this.post({ type: 'prepareFailed', reload, reason: messageOf(error) });
+        this.post({ type: 'reloadPrepareFailed', reload, reason: messageOf(error) });
       },
     );
   }

@@ -150,7 +150,7 @@ export class Parts {
       logger,
       timeline: this.timeline,
       settingsOf: (generation) => this.generations.of(generation),
-      onCaptured: (id) => this.post({ type: 'captured', id }),
+      onCaptured: (id) => this.post({ type: 'stackCaptured', id }),
     });
     this.handover = new Handover({
       listeners,
@@ -158,7 +158,7 @@ export class Parts {
       inherited: new Set(inherited.keys()),
       logger,
       isStarting: () => this.arbiter.fleet.start === 'starting',
-      onGiven: (id) => this.post({ type: 'listened', id }),
+      onGiven: (id) => this.post({ type: 'workerListened', id }),
       onBindError: hooks.onBindError,
     });
     this.succession = new Succession({

@@ -6,8 +6,8 @@ import type { Parts } from './parts.ts';
 
 /** Something became of a process. */
 export function hearPool(parts: Parts, event: Event): void {
-  if (event.type === 'spawned') parts.sentinel.add(event.pid);
-  if (event.type === 'exited' || event.type === 'spawnFailed') {
+  if (event.type === 'workerSpawned') parts.sentinel.add(event.pid);
+  if (event.type === 'workerExited' || event.type === 'workerSpawnFailed') {
     const pid = findWorker(parts.fleet, event.id)?.pid;
     if (pid !== undefined && pid !== null) parts.sentinel.delete(pid);
     parts.handover.forget(event.id);
@@ -30,14 +30,14 @@ export function hearWorker(parts: Parts, id: number, message: WorkerMessage): vo
       return;
     case 'unlisten':
       parts.handover.unlisten(id, message.listener);
-      if (!parts.handover.accepts(id)) parts.post({ type: 'closed', id });
+      if (!parts.handover.accepts(id)) parts.post({ type: 'workerClosed', id });
       return;
     case 'ready':
-      parts.post({ type: 'readied', id });
+      parts.post({ type: 'workerReadied', id });
       return;
     case 'beat':
       parts.rates.onBeat(id, message.figures.requests, performance.now());
-      parts.post({ type: 'beaten', id, figures: message.figures });
+      parts.post({ type: 'workerBeat', id, figures: message.figures });
       return;
     case 'traffic':
       parts.metrics.onTraffic(message.delta);
@@ -47,11 +47,11 @@ export function hearWorker(parts: Parts, id: number, message: WorkerMessage): vo
       return;
     case 'failed':
       parts.failures.report(worker, message.error);
-      parts.post({ type: 'failed', id, kind: message.kind, reason: firstLine(message.error) });
+      parts.post({ type: 'workerFailed', id, kind: message.kind, reason: firstLine(message.error) });
       return;
     case 'health': {
       const reason = parts.health.onChecks(id, message.checks);
-      if (reason !== worker.hindrance) parts.post({ type: 'hindered', id, reason });
+      if (reason !== worker.hindrance) parts.post({ type: 'workerHindered', id, reason });
       else parts.health.spread(parts.fleet);
       return;
     }
@@ -62,14 +62,14 @@ export function hearWorker(parts: Parts, id: number, message: WorkerMessage): vo
       parts.failures.reportShortage(worker, message);
       return;
     case 'asked':
-      parts.post({ type: 'asked', id });
+      parts.post({ type: 'workerTermed', id });
       return;
     case 'draining':
       parts.failures.reportDraining(worker, message);
       return;
     case 'drained':
       parts.failures.reportDrained(worker, message);
-      parts.post({ type: 'closed', id });
+      parts.post({ type: 'workerClosed', id });
       return;
   }
 }

@@ -9,7 +9,7 @@ export function start(turn: Turn): void {
   if (fleet.start === 'starting') {
     if (readyCount(fleet) > 0) {
       turn.change({ start: 'partial' });
-      turn.do({ type: 'announce' });
+      turn.do({ type: 'declareReady' });
     } else if (isHopeless(turn)) {
       const status = fleet.bootFailures.load > 0 ? exitStatus.appLoad : exitStatus.workerBoot;
       turn.change({
@@ -22,7 +22,7 @@ export function start(turn: Turn): void {
   }
   if (turn.fleet.start === 'partial' && readyCount(turn.fleet) >= turn.fleet.wanted) {
     turn.change({ start: 'complete' });
-    turn.do({ type: 'started', workers: turn.fleet.workers.filter(isReady).length });
+    turn.do({ type: 'declareStarted', workers: turn.fleet.workers.filter(isReady).length });
   }
   giveUp(turn);
 }

@@ -237,7 +237,7 @@ function scale({ body }: Call, status: Status, { maxWorkers }: Settings, post: (
   const wanted = isNumber(to) ? to : status.wanted + Number(by);
   if (wanted < 1 || wanted > maxWorkers)
     return refuse(400, 'out_of_range', `expected from 1 to ${maxWorkers} workers (maxWorkers), got ${wanted}`);
-  post({ type: 'resized', to: wanted });
+  post({ type: 'resizeRequested', to: wanted });
   return { status: 202, body: { accepted: true, workers: wanted } };
 }
 

@@ -38,39 +38,39 @@ const killReasons: Readonly<Record<KillReason, string>> = {
 /** The line for a fact, told with what was known before it. */
 export function narrateEvent(event: Event, before: Fleet, now: number): Line | null {
   switch (event.type) {
-    case 'spawned':
+    case 'workerSpawned':
       return workerLine('info', 'worker spawned', before, event.id, { pid: event.pid });
-    case 'spawnFailed':
+    case 'workerSpawnFailed':
       return workerLine('error', `worker could not be spawned: ${event.reason}`, before, event.id, {});
-    case 'readied': {
+    case 'workerReadied': {
       const worker = findWorker(before, event.id);
       if (worker === undefined || worker.phase.name !== 'booting') return null;
       const bootMs = Math.round(now - worker.bornAt);
       return workerLine('info', `worker ready in ${seconds(bootMs)}`, before, event.id, { bootMs });
     }
-    case 'exited':
+    case 'workerExited':
       return narrateExit(event, before, now);
-    case 'hindered': {
+    case 'workerHindered': {
       const worker = findWorker(before, event.id);
       if (worker === undefined || event.reason === null) return null;
       const what = worker.phase.name === 'booting' ? 'worker is not ready yet' : 'worker is not well';
       return workerLine('warn', `${what}: ${event.reason}`, before, event.id, {});
     }
-    case 'asked':
+    case 'workerTermed':
       // The master was told as well: the whole group was signalled.
       if (before.stopping !== null) return null;
       return workerLine('info', 'worker was sent SIGTERM, its replacement comes first', before, event.id, {});
-    case 'misbehaved':
+    case 'workerMisbehaved':
       return workerLine('error', `worker broke the protocol: ${event.reason}`, before, event.id, {});
     case 'reloadRequested':
       if (before.stopping !== null) return line('warn', 'reload ignored: the service is stopping', {});
       return before.reload.state === 'idle'
         ? null
         : line('info', 'reload remembered: it runs after the one under way', {});
-    case 'scaled':
-    case 'resized':
+    case 'scaleRequested':
+    case 'resizeRequested':
       return narrateResize(event, before);
-    case 'dismissed':
+    case 'poolDismissed':
       return line('info', dismissal(before), {});
     case 'upgradeRequested':
     case 'successorSpawned':
@@ -96,10 +96,13 @@ function narrateStop(kind: 'graceful' | 'quick', { policy, workers }: Fleet): Li
   return line('info', `stopping (${kind})${delay}`, { workers: workers.length });
 }
 
-function narrateResize(event: Extract<Event, { type: 'scaled' | 'resized' }>, before: Fleet): Line | null {
+function narrateResize(
+  event: Extract<Event, { type: 'scaleRequested' | 'resizeRequested' }>,
+  before: Fleet,
+): Line | null {
   if (before.stopping !== null) return null;
   const from = before.dormant ? 0 : before.wanted;
-  const asked = event.type === 'scaled' ? from + event.by : event.to;
+  const asked = event.type === 'scaleRequested' ? from + event.by : event.to;
   const { maxWorkers } = before.policy;
   if (asked < 1) return line('warn', `workers stay at ${from}: there is never less than one`, { workers: from });
   if (asked > maxWorkers)
@@ -107,7 +110,7 @@ function narrateResize(event: Extract<Event, { type: 'scaled' | 'resized' }>, be
   return line('info', `workers: ${from} -> ${asked}`, { workers: asked });
 }
 
-function narrateExit(event: Extract<Event, { type: 'exited' }>, before: Fleet, now: number): Line | null {
+function narrateExit(event: Extract<Event, { type: 'workerExited' }>, before: Fleet, now: number): Line | null {
   const worker = findWorker(before, event.id);
   if (worker === undefined) return null;
   const how = event.signal === null ? `code ${event.code}` : event.signal;
@@ -187,7 +190,7 @@ export function narrateAction(action: Action, fleet: Fleet): Line | null {
           durationMs: Math.round(action.duration),
         },
       );
-    case 'started':
+    case 'declareStarted':
       return line('info', `ready: ${action.workers} workers serve`, { workers: action.workers });
     case 'abandon':
       return narrateAbandon(action);

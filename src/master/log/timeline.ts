@@ -94,20 +94,20 @@ export class Timeline {
 
 function kindOfEvent(event: Event, before: Fleet): TimelineKind | null {
   switch (event.type) {
-    case 'exited': {
+    case 'workerExited': {
       const worker = findWorker(before, event.id);
       return worker !== undefined && isLive(worker) ? 'crash' : null;
     }
-    case 'spawnFailed':
-    case 'misbehaved':
+    case 'workerSpawnFailed':
+    case 'workerMisbehaved':
       return 'crash';
-    case 'hindered':
+    case 'workerHindered':
       return 'health';
     case 'reloadRequested':
       return 'reload';
-    case 'scaled':
-    case 'resized':
-    case 'dismissed':
+    case 'scaleRequested':
+    case 'resizeRequested':
+    case 'poolDismissed':
       return 'scale';
     case 'stopRequested':
       return 'stop';
@@ -130,7 +130,7 @@ function kindOfAction(action: Action): TimelineKind | null {
     case 'complete':
     case 'halt':
       return 'reload';
-    case 'started':
+    case 'declareStarted':
       return 'start';
     case 'exit':
       return 'stop';

@@ -27,15 +27,15 @@ export class SupervisorTotals {
 
   event(event: Event, before: Fleet, now: number): void {
     switch (event.type) {
-      case 'readied': {
+      case 'workerReadied': {
         const worker = findWorker(before, event.id);
         if (worker?.phase.name === 'booting') this.#boots.observe((now - worker.bornAt) / 1_000);
         return;
       }
-      case 'spawnFailed':
+      case 'workerSpawnFailed':
         this.#exits.add('spawn' satisfies ExitReason);
         return;
-      case 'exited': {
+      case 'workerExited': {
         const worker = findWorker(before, event.id);
         if (worker !== undefined) this.#exits.add(exitReasonOf(worker));
         return;

@@ -6,9 +6,9 @@ const table: Readonly<Partial<Record<NodeJS.Signals, Event>>> = {
   SIGTERM: { type: 'stopRequested', kind: 'graceful' },
   SIGINT: { type: 'stopRequested', kind: 'quick' },
   SIGQUIT: { type: 'stopRequested', kind: 'quick' },
-  SIGTTIN: { type: 'scaled', by: 1 },
-  SIGTTOU: { type: 'scaled', by: -1 },
-  SIGWINCH: { type: 'dismissed' },
+  SIGTTIN: { type: 'scaleRequested', by: 1 },
+  SIGTTOU: { type: 'scaleRequested', by: -1 },
+  SIGWINCH: { type: 'poolDismissed' },
   SIGUSR1: { type: 'reopenRequested' },
   SIGUSR2: { type: 'upgradeRequested' },
 };

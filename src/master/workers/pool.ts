@@ -79,7 +79,7 @@ export class Pool {
     try {
       worker = fork(settings, environment(order));
     } catch (error) {
-      this.#listener.onEvent({ type: 'spawnFailed', id, reason: messageOf(error), jitter: Math.random() });
+      this.#listener.onEvent({ type: 'workerSpawnFailed', id, reason: messageOf(error), jitter: Math.random() });
       return;
     }
     const entry: Process = {
@@ -94,7 +94,7 @@ export class Pool {
     guardChannel(worker, (reason) => this.#condemn(id, entry, reason));
     this.#watch(id, entry, settings.captureOutput ? this.#capture(order, worker) : Promise.resolve());
     const { pid } = worker.process;
-    if (pid !== undefined) this.#listener.onEvent({ type: 'spawned', id, pid, limits: order.limits });
+    if (pid !== undefined) this.#listener.onEvent({ type: 'workerSpawned', id, pid, limits: order.limits });
   }
 
   /** Sends a message, beside a handle where one is given. A worker that is gone is not an error: its exit is an event. */
@@ -131,11 +131,11 @@ export class Pool {
     child.on('error', (error) => {
       // EMFILE and the like: there is no process and there will be no exit.
       if (child.pid === undefined)
-        this.#gone(id, entry, { type: 'spawnFailed', id, reason: error.message, jitter: Math.random() });
+        this.#gone(id, entry, { type: 'workerSpawnFailed', id, reason: error.message, jitter: Math.random() });
     });
     worker.on('error', () => {});
     child.on('exit', (code, signal) => {
-      const event: Event = { type: 'exited', id, code, signal, jitter: Math.random() };
+      const event: Event = { type: 'workerExited', id, code, signal, jitter: Math.random() };
       // What it forked may hold its pipes open for ever.
       const timer = setTimeout(() => this.#gone(id, entry, event), lastWords);
       const told = new Promise<void>((resolve) => {
@@ -168,7 +168,7 @@ export class Pool {
   #condemn(id: number, entry: Process, reason: string): void {
     if (entry.gone || entry.condemned) return;
     entry.condemned = true;
-    this.#listener.onEvent({ type: 'misbehaved', id, reason });
+    this.#listener.onEvent({ type: 'workerMisbehaved', id, reason });
   }
 
   /** A token bucket: bursts are fine, a flood is not. */

@@ -26,8 +26,9 @@ export async function tryApp(settings: Settings): Promise<string[]> {
       pool = new Pool({
         onMessage: (_, message) => settle(message, resolve, reject),
         onEvent: (event) => {
-          if (event.type === 'spawnFailed') reject(new AppError('boot', `no process could be made: ${event.reason}`));
-          if (event.type !== 'exited') return;
+          if (event.type === 'workerSpawnFailed')
+            reject(new AppError('boot', `no process could be made: ${event.reason}`));
+          if (event.type !== 'workerExited') return;
           const how = event.signal ?? `code ${event.code}`;
           reject(new AppError('boot', `the app exited (${how}) before it listened`));
         },

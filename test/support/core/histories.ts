@@ -60,21 +60,21 @@ const behaviour: fc.Arbitrary<Behaviour> = fc.record({
 export function factAbout(id: number): fc.Arbitrary<Event> {
   return fc.oneof(
     fc.constantFrom<Event>(
-      { type: 'listened', id },
-      { type: 'readied', id },
-      { type: 'asked', id },
-      { type: 'captured', id },
-      { type: 'misbehaved', id, reason: 'no JSON' },
-      { type: 'failed', id, kind: 'boot', reason: 'Error: x' },
-      { type: 'failed', id, kind: 'load', reason: 'Error: x' },
-      { type: 'exited', id, code: 0, signal: null, jitter: 0 },
-      { type: 'exited', id, code: null, signal: 'SIGSEGV', jitter: 0.99 },
-      { type: 'spawnFailed', id, reason: 'EAGAIN', jitter: 0.5 },
-      { type: 'spawned', id, pid: 77, limits: { requests: null, lifetime: 900 } },
+      { type: 'workerListened', id },
+      { type: 'workerReadied', id },
+      { type: 'workerTermed', id },
+      { type: 'stackCaptured', id },
+      { type: 'workerMisbehaved', id, reason: 'no JSON' },
+      { type: 'workerFailed', id, kind: 'boot', reason: 'Error: x' },
+      { type: 'workerFailed', id, kind: 'load', reason: 'Error: x' },
+      { type: 'workerExited', id, code: 0, signal: null, jitter: 0 },
+      { type: 'workerExited', id, code: null, signal: 'SIGSEGV', jitter: 0.99 },
+      { type: 'workerSpawnFailed', id, reason: 'EAGAIN', jitter: 0.5 },
+      { type: 'workerSpawned', id, pid: 77, limits: { requests: null, lifetime: 900 } },
     ),
     fc.record({ requests: fc.constantFrom(0, 500), rss: fc.constantFrom(1e6, 200e6) }).map(
       (figures): Event => ({
-        type: 'beaten',
+        type: 'workerBeat',
         id,
         figures: {
           ...figures,
@@ -95,9 +95,12 @@ export function factAbout(id: number): fc.Arbitrary<Event> {
 
 const order: fc.Arbitrary<Event> = fc.oneof(
   { weight: 6, arbitrary: fc.constant<Event>({ type: 'reloadRequested' }) },
-  { weight: 3, arbitrary: fc.constantFrom<Event>({ type: 'scaled', by: 1 }, { type: 'scaled', by: -1 }) },
-  { weight: 1, arbitrary: fc.integer({ min: -1, max: 9 }).map((to): Event => ({ type: 'resized', to })) },
-  { weight: 1, arbitrary: fc.constant<Event>({ type: 'dismissed' }) },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom<Event>({ type: 'scaleRequested', by: 1 }, { type: 'scaleRequested', by: -1 }),
+  },
+  { weight: 1, arbitrary: fc.integer({ min: -1, max: 9 }).map((to): Event => ({ type: 'resizeRequested', to })) },
+  { weight: 1, arbitrary: fc.constant<Event>({ type: 'poolDismissed' }) },
   { weight: 2, arbitrary: fc.constant<Event>({ type: 'upgradeRequested' }) },
   { weight: 1, arbitrary: fc.constantFrom(null, 0, 1, 9).map((slot): Event => ({ type: 'recycleRequested', slot })) },
   { weight: 1, arbitrary: fc.constant<Event>({ type: 'reopenRequested' }) },
@@ -105,7 +108,7 @@ const order: fc.Arbitrary<Event> = fc.oneof(
     weight: 1,
     arbitrary: fc
       .integer({ min: 0, max: 3 })
-      .map((reload): Event => ({ type: 'prepareFailed', reload, reason: 'late' })),
+      .map((reload): Event => ({ type: 'reloadPrepareFailed', reload, reason: 'late' })),
   },
 );
 

@@ -99,12 +99,13 @@ export class SimulatedProcess {
     if (forkFails) {
       this.alive = false;
       this.#world.at(this.#world.now, () =>
-        this.#world.post({ type: 'spawnFailed', id: this.#id, reason: 'EMFILE', jitter: this.#world.jitter() }),
+        this.#world.post({ type: 'workerSpawnFailed', id: this.#id, reason: 'EMFILE', jitter: this.#world.jitter() }),
       );
       return;
     }
-    this.#after(0, () => this.#world.post({ type: 'spawned', id: this.#id, pid: 1000 + this.#id, limits }));
-    if (listensAfter !== null) this.#after(listensAfter, () => this.#world.post({ type: 'listened', id: this.#id }));
+    this.#after(0, () => this.#world.post({ type: 'workerSpawned', id: this.#id, pid: 1000 + this.#id, limits }));
+    if (listensAfter !== null)
+      this.#after(listensAfter, () => this.#world.post({ type: 'workerListened', id: this.#id }));
     if (boot !== null) this.#after(boot, () => this.#endBoot());
     if (misbehavesAfter !== null) this.#after(misbehavesAfter, () => this.#misbehave());
   }
@@ -112,7 +113,7 @@ export class SimulatedProcess {
   drain(within: number): void {
     const { drain, drainsWith } = this.#behaviour;
     if (this.#blocked) return;
-    this.#after(Math.min(closing, drain ?? closing), () => this.#world.post({ type: 'closed', id: this.#id }));
+    this.#after(Math.min(closing, drain ?? closing), () => this.#world.post({ type: 'workerClosed', id: this.#id }));
     if (drain === null) return;
     this.#after(Math.min(drain, within), () => this.exit(drainsWith, null));
   }
@@ -123,14 +124,14 @@ export class SimulatedProcess {
   }
 
   showStack(): void {
-    if (this.#behaviour.showsStack) this.#after(100, () => this.#world.post({ type: 'captured', id: this.#id }));
+    if (this.#behaviour.showsStack) this.#after(100, () => this.#world.post({ type: 'stackCaptured', id: this.#id }));
   }
 
   /** It ends by itself, or is ended from outside. */
   exit(code: number | null, signal: string | null): void {
     if (!this.alive) return;
     this.alive = false;
-    this.#world.post({ type: 'exited', id: this.#id, code, signal, jitter: this.#world.jitter() });
+    this.#world.post({ type: 'workerExited', id: this.#id, code, signal, jitter: this.#world.jitter() });
   }
 
   block(): void {
@@ -145,11 +146,11 @@ export class SimulatedProcess {
     const { failsWith, failsBy, diesAfter, blocksAfter } = this.#behaviour;
     if (failsWith !== null) {
       if (failsBy !== null)
-        this.#world.post({ type: 'failed', id: this.#id, kind: failsBy, reason: 'Error: it throws' });
+        this.#world.post({ type: 'workerFailed', id: this.#id, kind: failsBy, reason: 'Error: it throws' });
       this.exit(failsWith, null);
       return;
     }
-    this.#world.post({ type: 'readied', id: this.#id });
+    this.#world.post({ type: 'workerReadied', id: this.#id });
     if (diesAfter !== null) this.#after(diesAfter, () => this.exit(1, null));
     if (blocksAfter !== null) this.#after(blocksAfter, () => this.block());
     this.#beat();
@@ -157,13 +158,13 @@ export class SimulatedProcess {
 
   #beat(): void {
     this.#after(this.#world.beatEvery, () => {
-      if (!this.#blocked) this.#world.post({ type: 'beaten', id: this.#id, figures: this.figures });
+      if (!this.#blocked) this.#world.post({ type: 'workerBeat', id: this.#id, figures: this.figures });
       this.#beat();
     });
   }
 
   #misbehave(): void {
-    this.#world.post({ type: 'misbehaved', id: this.#id, reason: 'no JSON' });
+    this.#world.post({ type: 'workerMisbehaved', id: this.#id, reason: 'no JSON' });
     this.#after(misbehavesEvery, () => this.#misbehave());
   }
 

@@ -5,41 +5,41 @@ import type { Event } from '../../../src/core/events.ts';
 /** @returns `null` for what happens all the time and tells nothing */
 export function renderEvent(event: Event): string | null {
   switch (event.type) {
-    case 'spawned':
-    case 'beaten':
-    case 'captured':
-    case 'closed':
+    case 'workerSpawned':
+    case 'workerBeat':
+    case 'stackCaptured':
+    case 'workerClosed':
     case 'ticked':
       return null;
-    case 'spawnFailed':
+    case 'workerSpawnFailed':
       return `worker ${event.id} cannot be forked: ${event.reason}`;
-    case 'hindered':
+    case 'workerHindered':
       return `worker ${event.id} is not ready: ${event.reason}`;
-    case 'listened':
+    case 'workerListened':
       return `worker ${event.id} listens`;
-    case 'readied':
+    case 'workerReadied':
       return `worker ${event.id} is ready`;
-    case 'failed':
+    case 'workerFailed':
       return `worker ${event.id} says why it fails (${event.kind}): ${event.reason}`;
-    case 'exited':
+    case 'workerExited':
       return `worker ${event.id} is gone (${event.signal ?? `code ${event.code}`})`;
-    case 'asked':
+    case 'workerTermed':
       return `worker ${event.id} was sent TERM`;
-    case 'misbehaved':
+    case 'workerMisbehaved':
       return `worker ${event.id} breaks the protocol: ${event.reason}`;
     case 'reloadRequested':
       return 'HUP';
-    case 'prepared':
+    case 'reloadPrepared':
       return `reload ${event.reload} is prepared`;
-    case 'prepareFailed':
+    case 'reloadPrepareFailed':
       return `reload ${event.reload} cannot be prepared: ${event.reason}`;
-    case 'scaled':
+    case 'scaleRequested':
       return event.by > 0 ? 'TTIN' : 'TTOU';
-    case 'resized':
+    case 'resizeRequested':
       return `scale to ${event.to}`;
     case 'recycleRequested':
       return event.slot === null ? 'recycle all' : `recycle slot ${event.slot}`;
-    case 'dismissed':
+    case 'poolDismissed':
       return 'WINCH';
     case 'reopenRequested':
       return 'USR1';

@@ -124,9 +124,9 @@ const signals: Readonly<Record<string, Event>> = {
   HUP: { type: 'reloadRequested' },
   TERM: { type: 'stopRequested', kind: 'graceful' },
   INT: { type: 'stopRequested', kind: 'quick' },
-  TTIN: { type: 'scaled', by: 1 },
-  TTOU: { type: 'scaled', by: -1 },
-  WINCH: { type: 'dismissed' },
+  TTIN: { type: 'scaleRequested', by: 1 },
+  TTOU: { type: 'scaleRequested', by: -1 },
+  WINCH: { type: 'poolDismissed' },
   USR1: { type: 'reopenRequested' },
   USR2: { type: 'upgradeRequested' },
   'the new master was told to stop': { type: 'successorStopping' },
@@ -137,10 +137,10 @@ const signals: Readonly<Record<string, Event>> = {
 const commands: readonly (readonly [RegExp, (sim: Simulator, id: number, rest: string) => void])[] = [
   [/^worker (\d+) is killed$/, (sim, id) => sim.processes.get(id)?.exit(null, 'SIGKILL')],
   [/^worker (\d+) exits with (\d+)$/, (sim, id, code) => sim.processes.get(id)?.exit(Number(code), null)],
-  [/^worker (\d+) is sent TERM$/, (sim, id) => sim.post({ type: 'asked', id })],
+  [/^worker (\d+) is sent TERM$/, (sim, id) => sim.post({ type: 'workerTermed', id })],
   [
     /^worker (\d+) says that it fails$/,
-    (sim, id) => sim.post({ type: 'failed', id, kind: 'boot', reason: 'Error: it throws' }),
+    (sim, id) => sim.post({ type: 'workerFailed', id, kind: 'boot', reason: 'Error: it throws' }),
   ],
   [/^worker (\d+) blocks$/, (sim, id) => sim.processes.get(id)?.block()],
   [/^worker (\d+) goes on$/, (sim, id) => sim.processes.get(id)?.unblock()],
@@ -152,7 +152,7 @@ const commands: readonly (readonly [RegExp, (sim: Simulator, id: number, rest: s
     },
   ],
   [/^recycle slot (\d+)$/, (sim, slot) => sim.post({ type: 'recycleRequested', slot })],
-  [/^scale to (\d+)$/, (sim, to) => sim.post({ type: 'resized', to })],
+  [/^scale to (\d+)$/, (sim, to) => sim.post({ type: 'resizeRequested', to })],
 ];
 
 function run(sim: Simulator, command: string): void {

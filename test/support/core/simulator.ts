@@ -188,8 +188,8 @@ export class Simulator implements World {
     this.at(this.now + prepareTime, () =>
       this.post(
         typeof result === 'string'
-          ? { type: 'prepareFailed', reload, reason: result }
-          : { type: 'prepared', reload, policy: { ...defaultPolicy, ...policy, ...result } },
+          ? { type: 'reloadPrepareFailed', reload, reason: result }
+          : { type: 'reloadPrepared', reload, policy: { ...defaultPolicy, ...policy, ...result } },
       ),
     );
   }

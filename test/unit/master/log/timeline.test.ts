@@ -54,13 +54,13 @@ const fleet: Fleet = {
   ],
 };
 
-const exited = (id: number): Event => ({ type: 'exited', id, code: 1, signal: null, jitter: 0 });
+const exited = (id: number): Event => ({ type: 'workerExited', id, code: 1, signal: null, jitter: 0 });
 const newTimeline = (): Timeline => new Timeline(() => new Date(0), 7);
 
 test('what happens is told in the words of the log, with who it happened to', () => {
   const timeline = newTimeline();
   timeline.event(exited(1), fleet, 5_000);
-  timeline.event({ type: 'resized', to: 4 }, fleet, 0);
+  timeline.event({ type: 'resizeRequested', to: 4 }, fleet, 0);
   timeline.action({ type: 'prepare', reload: 3, generation: 2, rollback: null }, fleet);
   timeline.action({ type: 'reject', reload: 3, reason: 'it throws', duration: 10 }, fleet);
   timeline.action({ type: 'drain', id: 1, reason: 'memory', quick: false, within: 1 }, fleet);
@@ -93,7 +93,7 @@ test('what happens to every worker of a reload, a scale or a stop is one entry, 
   ];
   for (const action of quiet) timeline.action(action, fleet);
   timeline.event(exited(2), fleet, 0);
-  timeline.event({ type: 'readied', id: 1 }, fleet, 0);
+  timeline.event({ type: 'workerReadied', id: 1 }, fleet, 0);
   timeline.event({ type: 'ticked' }, fleet, 0);
   assert.deepEqual(timeline.entries, []);
 });
