@@ -1,5 +1,5 @@
 /** The command line. */
-import { readFileSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import type { LoadRequest } from '../config/resolved.ts';
 import { ConfigError, exitStatus, PreforkError, type Problem } from '../errors.ts';
@@ -43,7 +43,10 @@ async function run(argv: readonly string[], caller: Caller, predecessor: Predece
     return runCommand(argv, logicalCwd());
   }
   const options = argv.slice(0, [...argv, '--'].indexOf('--'));
-  if (options.includes('--version') || options.includes('-v')) return console.log(version());
+  if (options.includes('--version') || options.includes('-v')) {
+    const { version } = await import('../system/package.ts');
+    return console.log(version);
+  }
   const { helpText, parseWords } = await import('./parse.ts');
   if (options.includes('--help') || options.includes('-h')) {
     return console.log(await helpText(Math.min(120, process.stdout.columns ?? 100)));
@@ -118,9 +121,4 @@ function leadsTo(path: string, real: string): boolean {
   } catch {
     return false;
   }
-}
-
-function version(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

@@ -1,6 +1,7 @@
 /** Addresses as people write them: `host:port`, `:port`, `port`, `[::1]:port`, `unix:/path`, `fd://N`. */
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import { maxUnixPath } from '../system/paths.ts';
 
 /** An address a listener is bound to. */
 export type Address =
@@ -14,8 +15,6 @@ export type GivenAddress = Address | { readonly kind: 'passed'; readonly name: s
 /** For messages. */
 export const addressForms = 'host:port, :port, port, [::1]:port, unix:/path or fd://N';
 
-/** See unix(7): sun_path less its end. */
-const maxUnixPath = 107;
 /** Longer texts are no address, and are not looked at. */
 const maxText = 4_096;
 

@@ -4,11 +4,14 @@ import type { Event } from '../core/events.ts';
 import { findWorker } from '../core/fleet.ts';
 import type { Fleet } from '../core/model.ts';
 import { type BindError, exitStatus, messageOf, PreforkError } from '../errors.ts';
+import { within } from '../system/within.ts';
 import { Presence } from './claims/claims.ts';
 import { type MasterOptions, Parts } from './parts.ts';
 import { drawLimits, policyFrom } from './policy.ts';
 import { hearPool, hearWorker } from './reports.ts';
 
+/** Milliseconds that the last figures may take on their way to statsd. */
+const lastReport = 200;
 /** Milliseconds between two looks at the control socket's file. */
 const controlEvery = 5_000;
 
@@ -151,6 +154,7 @@ export class Master {
   }
 
   async #exit(status: number): Promise<void> {
+    process.exitCode = status;
     this.#parts.arbiter.end();
     await this.#parts.succession.leave();
     this.#parts.sentinel.stop();
@@ -158,7 +162,7 @@ export class Master {
     this.#parts.events.end();
     this.#presence.remove();
     await this.#parts.serviceManager.end();
-    await Promise.race([this.#parts.statsd.report(), new Promise((resolve) => setTimeout(resolve, 200))]);
+    await within(this.#parts.statsd.report(), lastReport);
     await this.#parts.log.flush();
     process.exit(status);
   }

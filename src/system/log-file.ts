@@ -2,6 +2,7 @@
 import { closeSync, constants, fchownSync, fstatSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { FileError, messageOf } from '../errors.ts';
+import { isReplaceableByOthers } from './paths.ts';
 
 /**
  * Opens a log to append to, so that it may be truncated under us; never through a link, which in a shared directory may
@@ -60,10 +61,8 @@ function openOrMake(path: string, what: string): { readonly fd: number; readonly
   }
 }
 
-/** In a directory such as /tmp the sticky bit keeps others from replacing the file. */
 function checkFolder(folder: string): void {
-  const mode = statSync(folder, { throwIfNoEntry: false })?.mode ?? 0;
-  if ((mode & 0o002) === 0 || (mode & 0o1000) !== 0) return;
+  if (!isReplaceableByOthers(folder)) return;
   throw new Error(`${folder} is writable by everybody; as root choose another, or chmod +t it`);
 }
 

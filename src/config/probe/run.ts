@@ -8,6 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError } from '../../errors.ts';
 import { type Identity, launchAs, withMask } from '../../system/identity.ts';
+import { isReplaceableByOthers } from '../../system/paths.ts';
 import { withoutStrays } from '../../system/strays.ts';
 import { shorten } from '../show.ts';
 import type { ProbeOrder, ProbeReport } from './messages.ts';
@@ -55,11 +56,9 @@ export function readConfigFile(path: string, cwd: string, env: NodeJS.ProcessEnv
   });
 }
 
-/** In a directory such as /tmp the sticky bit keeps others from replacing the file. */
 function isEverybodys(path: string): boolean {
   try {
-    const folder = statSync(dirname(path)).mode;
-    return (statSync(path).mode & 0o002) !== 0 || ((folder & 0o002) !== 0 && (folder & 0o1000) === 0);
+    return (statSync(path).mode & 0o002) !== 0 || isReplaceableByOthers(dirname(path));
   } catch {
     return false;
   }

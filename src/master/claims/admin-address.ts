@@ -1,11 +1,11 @@
 /** The admin address: read-only, for monitors and people. Changes are made through the control socket. */
-import { lstatSync, rmSync } from 'node:fs';
 import type { ListenOptions } from 'node:net';
 import type { Address } from '../../config/address.ts';
 import { BindError, messageOf } from '../../errors.ts';
 import type { HealthReport } from '../../protocol/messages.ts';
 import type { Status } from '../../protocol/status.ts';
 import { descriptorOf } from '../../system/node-internals.ts';
+import { inodeOf, removeIfOurs } from '../../system/paths.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Events } from '../operator/events.ts';
 import { ControlHttp, type Reply, type Route } from '../operator/http.ts';
@@ -29,7 +29,7 @@ export class Admin {
   #http: ControlHttp | null = null;
   #address: string | null = null;
   #path: string | null = null;
-  #inode: number | null = null;
+  #inode: bigint | null = null;
 
   constructor(sources: AdminSources) {
     this.#sources = sources;
@@ -72,9 +72,7 @@ export class Admin {
 
   close(): void {
     this.#http?.close();
-    // Not one that took its place.
-    if (this.#path !== null && this.#inode !== null && inodeOf(this.#path) === this.#inode)
-      rmSync(this.#path, { force: true });
+    removeIfOurs(this.#path, this.#inode);
     this.#forget();
   }
 
@@ -114,10 +112,6 @@ export class Admin {
 function whereOf(address: Exclude<Address, { kind: 'fd' }>, handed: number | null): ListenOptions & { fd?: number } {
   if (handed !== null) return { fd: handed };
   return address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port, exclusive: true };
-}
-
-function inodeOf(path: string): number | null {
-  return lstatSync(path, { throwIfNoEntry: false })?.ino ?? null;
 }
 
 function routesFor({ status, events, metrics, health }: AdminSources): Route[] {

@@ -1,5 +1,4 @@
 /** The control interface of a running service: its socket, and what its routes do. */
-import { lstatSync } from 'node:fs';
 import type { Settings } from '../../config/resolved.ts';
 import { withoutSecrets } from '../../config/show.ts';
 import type { Event } from '../../core/events.ts';
@@ -7,13 +6,13 @@ import { upgradeRefusal } from '../../core/fleet.ts';
 import type { Fleet, ReloadOutcome, UpgradeOutcome } from '../../core/model.ts';
 import { BindError, messageOf } from '../../errors.ts';
 import type { Status } from '../../protocol/status.ts';
+import { inodeOf, maxUnixPath, removeIfOurs } from '../../system/paths.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Events } from '../operator/events.ts';
 import { type Call, ControlHttp, type Reply, type Route, refuse } from '../operator/http.ts';
 import { type MetricsPage, viewsOf } from '../operator/views.ts';
-import { maxUnixPath } from '../sockets/bind.ts';
 import { clearStaleSocket } from '../sockets/unix-socket.ts';
-import { claimFolder, runtimeFolder, Signpost, socketPath, sweep, unlinkQuietly } from './places.ts';
+import { claimFolder, runtimeFolder, Signpost, socketPath, sweep } from './places.ts';
 
 /** What the routes need of the master. */
 export interface Steering {
@@ -35,7 +34,7 @@ export class Control {
   readonly #env: Readonly<Record<string, string | undefined>>;
   #http: ControlHttp | null = null;
   #path: string | null = null;
-  #inode: number | null = null;
+  #inode: bigint | null = null;
   readonly #signpost = new Signpost();
   /** Another master has it for now: the one before us, or the one after. */
   #isAway = false;
@@ -122,7 +121,7 @@ export class Control {
 
   /** Not one that took its place. */
   #unlink(): void {
-    if (this.#path !== null && this.#inode !== null && inodeOf(this.#path) === this.#inode) unlinkQuietly(this.#path);
+    removeIfOurs(this.#path, this.#inode);
   }
 
   #claimRuntime(): void {
@@ -257,8 +256,4 @@ function redacted(settings: Settings): Record<string, unknown> {
     statsdTags: hide(settings.statsdTags),
     release: settings.release === null ? null : withoutSecrets(settings.release),
   };
-}
-
-function inodeOf(path: string): number | null {
-  return lstatSync(path, { throwIfNoEntry: false })?.ino ?? null;
 }

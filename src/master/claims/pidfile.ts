@@ -11,12 +11,11 @@ import {
   readFileSync,
   readSync,
   renameSync,
-  statSync,
-  unlinkSync,
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { AlreadyRunningError, FileError, messageOf } from '../../errors.ts';
+import { isReplaceableByOthers, removeQuietly } from '../../system/paths.ts';
 import { masterTitle } from '../service/title.ts';
 
 export class Pidfile {
@@ -105,8 +104,7 @@ export class Pidfile {
       throw new FileError(`cannot write the pidfile ${this.path}: ${messageOf(error)}`, { cause: error });
     }
     if (process.geteuid?.() !== 0) return;
-    const mode = statSync(folder, { throwIfNoEntry: false })?.mode ?? 0;
-    if ((mode & 0o002) === 0 || (mode & 0o1000) !== 0) return;
+    if (!isReplaceableByOthers(folder)) return;
     throw new FileError(
       `cannot write the pidfile ${this.path}: ${folder} is writable by everybody; as root choose another, or chmod +t it`,
     );
@@ -182,13 +180,5 @@ function isMaster(pid: number): boolean {
   } catch {
     // No /proc here: a live process with the pid in our file is most likely ours, and must not be overwritten.
     return process.platform !== 'linux';
-  }
-}
-
-function removeQuietly(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // Gone already.
   }
 }

@@ -1,8 +1,9 @@
 /** Where control sockets are. */
-import { lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Settings } from '../../config/resolved.ts';
+import { removeQuietly } from '../../system/paths.ts';
 
 /** A service's socket in the runtime directory tells its name and its master's pid. */
 export interface Place {
@@ -111,15 +112,7 @@ export function listPlaces(folder: string): Place[] {
 
 /** Removes what masters left that are no more. */
 export function sweep(folder: string): void {
-  for (const { path, pid } of listPlaces(folder)) if (!isAlive(pid)) unlinkQuietly(path);
-}
-
-export function unlinkQuietly(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // Gone already.
-  }
+  for (const { path, pid } of listPlaces(folder)) if (!isAlive(pid)) removeQuietly(path);
 }
 
 function isAlive(pid: number): boolean {

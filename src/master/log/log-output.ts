@@ -3,6 +3,7 @@ import { fstatSync } from 'node:fs';
 import pino from 'pino';
 import { messageOf } from '../../errors.ts';
 import { openAnew, openLogFile } from '../../system/log-file.ts';
+import { within } from '../../system/within.ts';
 
 const stderr = 2;
 /** Bytes that wait for a slow reader before lines are dropped. */
@@ -96,9 +97,8 @@ export class LogOutput {
   /** Gives what is still buffered a moment to be written, and ends; never hangs on a reader that does not read. */
   async end(): Promise<void> {
     const destination = this.#destination;
-    const deadline = new Promise<void>((resolve) => setTimeout(resolve, flushDeadline).unref());
     const flushed = new Promise<void>((resolve) => destination.flush(() => resolve()));
-    await Promise.race([Promise.all([flushed, ...this.#leaving]), deadline]);
+    await within(Promise.all([flushed, ...this.#leaving]), flushDeadline);
     // pino writes what is left when the process exits, and tries for ever where it cannot.
     destination.destroy();
   }

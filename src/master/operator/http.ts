@@ -7,6 +7,7 @@ import { linkSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type ListenOptions, Server as NetServer, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
+import { maxUnixPath } from '../../system/paths.ts';
 import { EventSink } from './event-sink.ts';
 import { refusalOf } from './guard.ts';
 
@@ -54,8 +55,6 @@ export interface ControlHttpOptions {
 }
 
 const maxBody = 64 * 1024;
-/** Bytes: sun_path less its end, see unix(7). */
-const maxUnixPath = 107;
 /** Enough for those who only connect, and say nothing until `headersTimeout`, to keep nobody else out. */
 const maxConnections = 256;
 /** Requests of one connection: whoever sends thousands at once, and reads no answer, would have them all kept for it. */

@@ -1,10 +1,10 @@
 /** The status of the service, from what the arbiter knows. */
-import { readFileSync } from 'node:fs';
 import type { Settings } from '../../config/resolved.ts';
 import { isReady, slotOf } from '../../core/fleet.ts';
 import type { Fleet, Worker } from '../../core/model.ts';
 import type { HealthReport } from '../../protocol/messages.ts';
 import { type ListenerStatus, type Status, statusVersion, type WorkerStatus } from '../../protocol/status.ts';
+import { version } from '../../system/package.ts';
 import type { Listener } from '../sockets/listeners.ts';
 import { waitingOf } from '../sockets/queue-length.ts';
 import type { Rates } from '../workers/rates.ts';
@@ -18,10 +18,6 @@ export interface StatusParts {
   readonly health: HealthReport;
   readonly rates: Rates;
 }
-
-const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
 
 const seconds = (milliseconds: number): number => Math.round(milliseconds) / 1_000;
 

@@ -9,11 +9,9 @@ import type { Address } from '../../config/address.ts';
 import { BindError, messageOf } from '../../errors.ts';
 import type { Owner } from '../../system/identity.ts';
 import { bindHandle, type Handle, handleAddress, UV_TCP_REUSEPORT } from '../../system/node-internals.ts';
+import { maxUnixPath } from '../../system/paths.ts';
 import { whyNotServable } from './passed-socket.ts';
 import { clearStaleSocket, type SocketRights } from './unix-socket.ts';
-
-/** Bytes: sun_path less its end, see unix(7). */
-export const maxUnixPath = 107;
 
 export interface BindOptions extends SocketRights {
   /** Kernel queues to make for a TCP address; above 1 they share it by SO_REUSEPORT. */

@@ -1,6 +1,6 @@
 /** The listening sockets that the master before us has handed over, until they are claimed or nobody wants them. */
-import { lstatSync, unlinkSync } from 'node:fs';
 import { bindHandle, type Handle } from '../../system/node-internals.ts';
+import { inodeOf, removeIfOurs } from '../../system/paths.ts';
 import type { HandedListener } from '../upgrade/channel.ts';
 import { closeUnclaimed } from '../upgrade/predecessor.ts';
 
@@ -95,14 +95,5 @@ export class HandedListeners {
 
 /** Not where another one has taken its place. */
 function unlinkOwn({ path, inode }: Handed): void {
-  if (path === null || inode === null || inodeOf(path) !== inode) return;
-  try {
-    unlinkSync(path);
-  } catch {
-    // Gone already.
-  }
-}
-
-function inodeOf(path: string): bigint | null {
-  return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino ?? null;
+  removeIfOurs(path, inode);
 }
