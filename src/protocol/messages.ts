@@ -4,6 +4,7 @@
  */
 import type { Address } from '../config/address.ts';
 import type { FailureKind, Figures } from '../core/model.ts';
+import type { ListenQuery } from '../system/node-internals.ts';
 import type { AppMetric, TrafficDelta } from './traffic.ts';
 
 /** The key that tells prefork's messages from the app's. */
@@ -67,17 +68,6 @@ export interface CheckReport {
   readonly ok: boolean;
   readonly critical: boolean;
   readonly error: string | null;
-}
-
-/** What the app asked for in `listen()`, as node:net words it (`cluster._getServer`'s query). */
-export interface ListenQuery {
-  /** `null` is the unspecified address. A path where `addressType` is -1. */
-  readonly address: string | null;
-  readonly port: number | null;
-  /** 4, 6, or -1 for a unix socket. */
-  readonly addressType: number;
-  readonly fd: number | null;
-  readonly flags: number;
 }
 
 /** An error that crosses the channel. */

@@ -8,7 +8,6 @@ import type { ServerResponse } from 'node:http';
 import Module from 'node:module';
 import net, { type Server, type Socket } from 'node:net';
 import { UnsupportedNodeError } from '../errors.ts';
-import type { ListenQuery } from '../protocol/messages.ts';
 import { checkClusterMessage } from './cluster-messages.ts';
 
 /** A libuv server handle: a TCP socket or a pipe. */
@@ -28,6 +27,17 @@ export interface HandleAddress {
   readonly address: string;
   readonly family: 'IPv4' | 'IPv6';
   readonly port: number;
+}
+
+/** What the app asks for in `listen()`, in the words of node:net (the query of `cluster._getServer`). */
+export interface ListenQuery {
+  /** `null` is the unspecified address. A path if `addressType` is -1. */
+  readonly address: string | null;
+  readonly port: number | null;
+  /** 4, 6, or -1 for a unix socket. */
+  readonly addressType: number;
+  readonly fd: number | null;
+  readonly flags: number;
 }
 
 /** The flag of `bindHandle` that sets SO_REUSEPORT. Older versions of Node ignore it. */

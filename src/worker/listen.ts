@@ -4,12 +4,13 @@
  */
 import net, { type Server } from 'node:net';
 import { constants } from 'node:os';
-import type { ListenQuery, MasterMessage } from '../protocol/messages.ts';
+import type { MasterMessage } from '../protocol/messages.ts';
 import {
   closeHandle,
   type Handle,
   joinHandle,
   type ListenAnswer,
+  type ListenQuery,
   prepareHandle,
   promoteHandle,
   setPipeName,
