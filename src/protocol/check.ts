@@ -35,7 +35,7 @@ function checkFields(m: Fields): WorkerMessage | null {
     case 'unlisten':
       return isText(m.listener) ? { type: 'unlisten', listener: m.listener } : null;
     case 'ready':
-    case 'asked':
+    case 'termed':
       return { type: m.type };
     case 'beat': {
       const figures = checkFigures(m.figures);

@@ -106,7 +106,7 @@ export type WorkerMessage =
   /** It runs out of file descriptors. */
   | { readonly type: 'short'; readonly connections: number }
   /** The worker itself got a TERM. */
-  | { readonly type: 'asked' }
+  | { readonly type: 'termed' }
   /** Why the drain is not over yet; sent now and then while it lasts. */
   | {
       readonly type: 'draining';
@@ -119,9 +119,9 @@ export type WorkerMessage =
   | { readonly type: 'drained'; readonly cutRequests: number; readonly cutConnections: number };
 
 export type MasterMessage =
-  /** One of the `count` handles that answer a `listen`; the handle travels beside the message. */
+  /** Grants one of the `count` handles that answer a `listen`; the handle travels beside the message. */
   | {
-      readonly type: 'handle';
+      readonly type: 'grant';
       readonly seq: number;
       readonly listener: string;
       readonly queue: number;

@@ -23,7 +23,7 @@ export async function within<T>(
 ): Promise<T | typeof timedOut> {
   let timer: NodeJS.Timeout | undefined;
   const timeUp = new Promise<typeof timedOut>((resolve) => {
-    timer = setTimeout(resolve, milliseconds, timedOut);
+    timer = setTimeout(resolve, Math.max(0, milliseconds), timedOut);
     if (!ref) timer.unref();
   });
   try {

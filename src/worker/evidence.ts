@@ -2,16 +2,13 @@
 import inspector from 'node:inspector';
 import { inFlightKey } from '../protocol/messages.ts';
 import { asksForInspector } from '../system/inspector-option.ts';
-import type { Traffic } from './traffic/traffic.ts';
+import type { InFlight } from './traffic/in-flight.ts';
 
 const maxRequests = 20;
 
 /** Leaves a function where the master's debugger finds it: it lists the requests in flight as JSON, oldest first. */
-export function leaveEvidence(traffic: Traffic): void {
-  const list = (): string => {
-    const requests = traffic.inFlight().sort((a, b) => b.age - a.age);
-    return JSON.stringify(requests.slice(0, maxRequests));
-  };
+export function leaveEvidence(inFlight: InFlight): void {
+  const list = (): string => JSON.stringify(inFlight.oldest(maxRequests));
   Object.defineProperty(globalThis, Symbol.for(inFlightKey), { value: list, enumerable: false });
 }
 

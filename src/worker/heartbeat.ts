@@ -48,7 +48,7 @@ export class Heartbeat {
   }
 
   #lookForShortage(): void {
-    const found = shortage(this.#traffic.connections.size);
+    const found = shortage(this.#traffic.connections.open.size);
     if (found !== null) this.#channel.send({ type: 'short', ...found });
   }
 
@@ -75,8 +75,8 @@ export class Heartbeat {
     this.#metrics?.latency.turn();
     return {
       requests: this.#traffic.requests,
-      inFlight: this.#traffic.inFlightCount(),
-      connections: this.#traffic.connections.size,
+      inFlight: this.#traffic.inFlight.count(),
+      connections: this.#traffic.connections.open.size,
       rss,
       heapUsed,
       loopDelayP99,

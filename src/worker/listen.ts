@@ -39,24 +39,29 @@ interface Listening {
 }
 
 export interface ListenOptions {
-  /** Whether a `listen()` made now is to be served on the configured addresses, where no other server is. */
-  readonly wantsBound: (server: Server) => boolean;
-  /** Whether a server gives the configured addresses up to the next that listens. */
-  readonly yields: (server: Server) => boolean;
   /** What `server.address()` is to say where the socket that was given is a unix socket. */
   readonly boundPath: string | null;
   /** Calls back when the app may have connections. */
   readonly whenWell: (proceed: () => void) => void;
   /** Called for every server before it can have connections. */
   readonly onServer: (server: Server) => void;
-  /** Called when a `listen()` was answered. */
-  readonly onSettled: (server: Server) => void;
+}
+
+/** Decides which servers are served on the configured addresses. */
+export interface BindPolicy {
+  /** Whether a `listen()` made now is to be served on the configured addresses, unless another server is. */
+  wantsBound(server: Server): boolean;
+  /** Whether a server gives the configured addresses up to the next that listens. */
+  yields(server: Server): boolean;
+  /** A `listen()` was answered. */
+  onSettled(server: Server): void;
 }
 
 export class Listens {
   readonly #channel: Channel;
   readonly #options: ListenOptions;
   readonly #open = new Map<number, Listening>();
+  #policy: BindPolicy | null = null;
   #seq = 0;
 
   constructor(channel: Channel, options: ListenOptions) {
@@ -65,7 +70,8 @@ export class Listens {
   }
 
   /** From here on no `listen()` of this process binds anything by itself. */
-  install(): void {
+  install(policy: BindPolicy): void {
+    this.#policy = policy;
     takeOverListen((server, query, answer) => this.#ask(server, query, answer));
     const { prototype } = net.Server;
     const { listen } = prototype;
@@ -88,7 +94,7 @@ export class Listens {
     return [...this.#open.values()].some(({ answer }) => answer === null);
   }
 
-  onHandle(message: Extract<MasterMessage, { type: 'handle' }>, handle: Handle | null): void {
+  onGrant(message: Extract<MasterMessage, { type: 'grant' }>, handle: Handle | null): void {
     if (handle === null) return;
     const listening = this.#open.get(message.seq);
     if (listening === undefined || listening.answer === null) {
@@ -137,9 +143,8 @@ export class Listens {
       return;
     }
     this.#seq += 1;
-    const { wantsBound, yields } = this.#options;
-    const isHeld = [...this.#open.values()].some((other) => other.bound && !yields(other.server));
-    const bound = wantsBound(server) && !isHeld;
+    const isHeld = [...this.#open.values()].some((other) => other.bound && this.#policy?.yields(other.server) !== true);
+    const bound = this.#policy?.wantsBound(server) === true && !isHeld;
     const ordinal = bound || query.port !== 0 ? 0 : this.#freeOrdinal();
     const listening: Listening = { server, query, seq: this.#seq, bound, ordinal, queues: [], answer };
     this.#open.set(listening.seq, listening);
@@ -168,7 +173,7 @@ export class Listens {
     if (this.#open.has(listening.seq)) {
       for (const { handle, backlog } of others) joinHandle(server, handle, backlog);
     }
-    this.#options.onSettled(server);
+    this.#policy?.onSettled(server);
   }
 
   #refuse(listening: Listening, errno: number): void {
@@ -179,7 +184,7 @@ export class Listens {
     this.#channel.release();
     for (const { handle } of listening.queues) handle.close();
     answer(errno);
-    this.#options.onSettled(server);
+    this.#policy?.onSettled(server);
   }
 
   #prepare(listening: Listening, { handle, backlog }: Queue, askedPort: number | null): void {

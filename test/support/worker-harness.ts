@@ -238,7 +238,7 @@ export class WorkerUnderTest {
     const count = listeners.reduce((sum, { handles }) => sum + handles.length, 0);
     for (const { key, handles } of listeners) {
       for (const [queue, handle] of handles.entries()) {
-        this.send({ type: 'handle', seq, listener: key, queue, count, backlog: 128 }, handle);
+        this.send({ type: 'grant', seq, listener: key, queue, count, backlog: 128 }, handle);
       }
     }
   }

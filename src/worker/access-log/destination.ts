@@ -3,6 +3,7 @@ import { fstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { messageOf } from '../../errors.ts';
 import { openAnew, openLogFile } from '../../system/log-file.ts';
+import { within } from '../../system/within.ts';
 
 /** Bytes that wait for a slow disk or reader before lines are dropped. */
 const maxBuffered = 4 * 1024 * 1024;
@@ -61,17 +62,17 @@ export class Destination {
       return;
     }
     this.#pending += line;
-    if (this.#pending.length >= batch) this.#handOver();
+    if (this.#pending.length >= batch) this.#writePending();
     if (this.#isDue) return;
     this.#isDue = true;
     setTimeout(() => {
       this.#isDue = false;
-      this.#handOver();
+      this.#writePending();
     }, flushAfter).unref();
   }
 
   /** Many lines at once: what the stream does for each costs more than the line. */
-  #handOver(): void {
+  #writePending(): void {
     if (this.#pending === '') return;
     const pending = this.#pending;
     this.#pending = '';
@@ -91,7 +92,7 @@ export class Destination {
   /** Goes on in a new file of the same name: what was written before is in the old one, whole. */
   reopen(): void {
     if (typeof this.#target === 'number') return;
-    this.#handOver();
+    this.#writePending();
     const old = this.#stream;
     const next = this.#open();
     // Better the old file than none.
@@ -107,11 +108,10 @@ export class Destination {
 
   /** @returns once what was written is with the kernel, or could not be for a while */
   async flush(): Promise<void> {
-    this.#handOver();
+    this.#writePending();
     const all = [...this.#left, ...(this.#stream === null ? [] : [this.#stream])];
     const flushed = all.map((stream) => new Promise<void>((resolve) => stream.flush(() => resolve())));
-    const patience = new Promise((resolve) => setTimeout(resolve, lastMoment).unref());
-    await Promise.race([Promise.all(flushed), patience]);
+    await within(Promise.all(flushed), lastMoment);
   }
 
   #open(): Stream | null {
@@ -146,7 +146,7 @@ export class Destination {
 
   #end(): void {
     this.#retryUntil = performance.now() + lastMoment;
-    this.#handOver();
+    this.#writePending();
     for (const stream of [...this.#left, ...(this.#stream === null ? [] : [this.#stream])]) {
       try {
         // On a full disk it would try for ever.

@@ -1,8 +1,9 @@
 /** One request as the access log sees it, and how much of a response's body was sent. */
 import { type IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
+import type { ServerHttp2Stream } from 'node:http2';
 import { sentHead } from '../../system/node-internals.ts';
-import type { Connection, StreamInFlight } from '../traffic/traffic.ts';
+import type { Connection, StreamInFlight } from '../traffic/connection.ts';
+import { urlOf } from '../traffic/in-flight.ts';
 
 /** What both kinds of line are made of. */
 export interface AccessRecord {
@@ -59,15 +60,11 @@ export function recordOf(
 ): AccessRecord {
   const hasBody = request.method !== 'HEAD' && response.statusCode !== 204 && response.statusCode !== 304;
   return {
-    remote: remoteOf(connection),
-    method: request.method ?? '',
-    url: urlOf(request),
-    protocol: `HTTP/${request.httpVersion}`,
+    ...requestPartOf(request, connection),
     status: isAborted && !response.headersSent ? clientClosed : response.statusCode,
     bytes: hasBody ? ((response as Sized)[sizeKey] ?? 0) : 0,
     milliseconds,
     isAborted,
-    requestHeader: (name) => headerText(request.headers[name]),
     responseHeader: (name) => headerText(response.getHeader(name)) ?? headOf(response, name),
   };
 }
@@ -75,15 +72,11 @@ export function recordOf(
 /** Of a connection that became something else. */
 export function upgradeRecordOf(request: IncomingMessage, connection: Connection, milliseconds: number): AccessRecord {
   return {
-    remote: remoteOf(connection),
-    method: request.method ?? '',
-    url: urlOf(request),
-    protocol: `HTTP/${request.httpVersion}`,
+    ...requestPartOf(request, connection),
     status: 101,
     bytes: Math.max(0, connection.socket.bytesWritten - (connection.upgraded?.written ?? 0)),
     milliseconds,
     isAborted: false,
-    requestHeader: (name) => headerText(request.headers[name]),
     responseHeader: () => null,
   };
 }
@@ -91,13 +84,12 @@ export function upgradeRecordOf(request: IncomingMessage, connection: Connection
 export function streamRecordOf(
   stream: ServerHttp2Stream,
   about: StreamInFlight,
-  request: Http2ServerRequest | null,
   connection: Connection,
   milliseconds: number,
 ): AccessRecord {
   const sent: Readonly<Record<string, unknown>> = stream.sentHeaders ?? {};
   const length = Number(sent['content-length']);
-  const received: Readonly<Record<string, unknown>> = request?.headers ?? about.headers;
+  const received: Readonly<Record<string, unknown>> = about.request?.headers ?? about.headers;
   return {
     remote: remoteOf(connection),
     method: about.method,
@@ -112,17 +104,24 @@ export function streamRecordOf(
   };
 }
 
+function requestPartOf(
+  request: IncomingMessage,
+  connection: Connection,
+): Pick<AccessRecord, 'remote' | 'method' | 'url' | 'protocol' | 'requestHeader'> {
+  return {
+    remote: remoteOf(connection),
+    method: request.method ?? '',
+    url: urlOf(request),
+    protocol: `HTTP/${request.httpVersion}`,
+    requestHeader: (name) => headerText(request.headers[name]),
+  };
+}
+
 function remoteOf({ raw }: Connection): string {
   const address = raw.remoteAddress;
   // A unix socket's peer has none; an IPv4 client of an IPv6 socket is known by its own.
   if (address === undefined) return '-';
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
-}
-
-/** Express shortens `url` where a router is mounted. */
-function urlOf(request: IncomingMessage): string {
-  const { originalUrl } = request as { originalUrl?: unknown };
-  return typeof originalUrl === 'string' ? originalUrl : (request.url ?? '');
 }
 
 /** What Node added itself, or the app gave to writeHead(), is in the head alone. */

@@ -7,8 +7,8 @@
  * when the session has been silent for a while.
  */
 
-import type { Connection } from '../traffic/traffic.ts';
-import type { Plan } from './drain.ts';
+import type { Connection } from '../traffic/connection.ts';
+import type { Plan } from './plan.ts';
 
 /** Milliseconds without a stream after which the client is not likely to open one this moment. */
 const silence = 100;

@@ -5,7 +5,7 @@
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { currentResponse, hasHttpParser, sentHead } from '../../system/node-internals.ts';
-import type { Connection } from '../traffic/traffic.ts';
+import type { Connection } from '../traffic/connection.ts';
 
 /** A WebSocket close frame: 1001, going away. */
 const goingAway = Buffer.from([0x88, 0x02, 0x03, 0xe9]);

@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type CheckResult, runChecks } from '../../app/checks.ts';
 import { registry } from '../../app/registry.ts';
 import type { Channel } from '../channel.ts';
-import type { FailureWatch } from '../loading/failure.ts';
 
 /** Milliseconds between two rounds of checks: while they fail at the start, and later. */
 const retryEvery = 500;
@@ -11,15 +10,16 @@ const checkEvery = 5_000;
 
 export class Readiness {
   readonly #channel: Channel;
-  readonly #failures: FailureWatch;
+  readonly #onFailed: (error: unknown) => void;
   #started = 0;
   #told = '';
   /** The newest round. */
   results: readonly CheckResult[] = [];
 
-  constructor(channel: Channel, failures: FailureWatch) {
+  /** @param onFailed called if the startup work throws */
+  constructor(channel: Channel, onFailed: (error: unknown) => void) {
     this.#channel = channel;
-    this.#failures = failures;
+    this.#onFailed = onFailed;
   }
 
   get isWell(): boolean {
@@ -36,7 +36,7 @@ export class Readiness {
     // The app may have nothing else that keeps it alive yet.
     this.#channel.hold();
     this.#become()
-      .then(proceed, (error: unknown) => this.#failures.fail(error))
+      .then(proceed, this.#onFailed)
       .finally(() => this.#channel.release());
   }
 

@@ -27,17 +27,17 @@ describe('SIG-05 SIG-06 SIG-07: a signal to the worker itself', () => {
     const ignored = ['SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGWINCH', 'SIGTTIN', 'SIGTTOU', 'SIGPIPE'] as const;
     for (const signal of ignored) worker.kill(signal);
     worker.kill('SIGTERM');
-    await worker.waitFor('asked');
+    await worker.waitFor('termed');
     await stays('alive', () => worker.exit === null, 200);
     assert.equal((await request({ port: worker.port() }, '/')).status, 200);
     assert.equal(worker.output, '');
-    assert.equal(worker.all('asked').length, 1);
+    assert.equal(worker.all('termed').length, 1);
   });
 
   test('so also where the app removes all listeners', async () => {
     const worker = await start('removes');
     worker.kill('SIGTERM');
-    await worker.waitFor('asked');
+    await worker.waitFor('termed');
     await stays('alive', () => worker.exit === null, 100);
     worker.drain();
     assert.deepEqual(await worker.waitExit(), gone);
@@ -105,7 +105,7 @@ describe("the app's SIGTERM listeners", () => {
     worker.drain();
     assert.deepEqual(await worker.waitExit(), gone);
     assert.match(worker.output, /raising/);
-    assert.deepEqual(worker.all('asked'), []);
+    assert.deepEqual(worker.all('termed'), []);
   });
 
   test('SIG-03: are bounded by the deadline', async () => {
