@@ -13,7 +13,7 @@ export function leaveEvidence(inFlight: InFlight): void {
 }
 
 /**
- * @returns closes the inspector where a signal has opened it; called while the event loop turns, so the master does not
+ * @returns closes the inspector if a signal has opened it; called while the event loop turns, so the master does not
  *   need it. One that was asked for on the command line stays.
  */
 export function inspectorCloser(): () => void {

@@ -52,7 +52,7 @@ export class Heartbeat {
     if (found !== null) this.#channel.send({ type: 'short', ...found });
   }
 
-  /** Without a file descriptor to spare it cannot be measured, and is what it was. */
+  /** Without a free file descriptor memory cannot be measured: the last figures stay. */
   #measureMemory(): { readonly rss: number; readonly heapUsed: number } {
     try {
       const { rss, heapUsed } = process.memoryUsage();

@@ -34,12 +34,12 @@ interface Listening {
   readonly bound: boolean;
   readonly ordinal: number;
   readonly queues: Queue[];
-  /** `null` once it was answered. */
+  /** `null` once it is answered. */
   answer: ListenAnswer | null;
 }
 
 export interface ListenOptions {
-  /** What `server.address()` is to say where the socket that was given is a unix socket. */
+  /** What `server.address()` returns if the granted socket is a unix socket. */
   readonly boundPath: string | null;
   /** Calls back when the app may have connections. */
   readonly whenWell: (proceed: () => void) => void;
@@ -149,7 +149,7 @@ export class Listens {
     const listening: Listening = { server, query, seq: this.#seq, bound, ordinal, queues: [], answer };
     this.#open.set(listening.seq, listening);
     this.#channel.hold();
-    // Not before it can serve: until then its clients wait for somebody else.
+    // Not before it can serve: until then another worker accepts its clients.
     this.#options.whenWell(() => {
       if (this.#open.has(listening.seq))
         this.#channel.send({ type: 'listen', seq: listening.seq, bound, query, ordinal });
@@ -206,7 +206,7 @@ export class Listens {
     );
   }
 
-  /** The master gives the same socket to whoever asks; within one process a second `listen()` must fail. */
+  /** The master grants the same socket to each worker; within one process a second `listen()` must fail. */
   #isTaken(query: ListenQuery): boolean {
     if (query.port === 0) return false;
     return [...this.#open.values()].some(

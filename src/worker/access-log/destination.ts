@@ -1,4 +1,4 @@
-/** Where the lines go: pino's own destination, which merges what piles up. Nothing that happens to it stops the worker. */
+/** Writes the lines by pino's own destination, which merges those that pile up. No failure of it stops the worker. */
 import { fstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { messageOf } from '../../errors.ts';
@@ -10,7 +10,7 @@ const maxBuffered = 4 * 1024 * 1024;
 /** Lines are written when there are so many bytes of them, or when the oldest has waited this long, milliseconds. */
 const batch = 8 * 1024;
 const flushAfter = 50;
-/** Bytes that a pipe takes in one piece, whoever else writes to it: PIPE_BUF of Linux, pipe(7). */
+/** Bytes that a pipe takes in one piece, even if other processes write to it: PIPE_BUF of Linux, pipe(7). */
 const pipeBuffer = 4_096;
 /** Milliseconds that the exit waits for a reader that does not read. */
 const lastMoment = 500;
@@ -30,28 +30,28 @@ interface Pino {
 
 export class Destination {
   readonly #target: string | number;
-  /** It is a pipe or the like, which all workers share: only what is written at once stays together. */
+  /** It is a pipe or the like, which all workers share: only what is written in one piece stays together. */
   #isPipe = false;
   readonly #pino: Pino;
   #stream: Stream | null;
-  /** Of files that were left, and are still written to. */
+  /** Streams of files that were reopened, and still have lines to write. */
   readonly #left = new Set<Stream>();
-  /** Those that could not be written the last time. */
+  /** Streams whose last write failed. */
   readonly #failing = new WeakSet<Stream>();
   /** Lines that the stream has not been given yet. */
   #pending = '';
   #isDue = false;
   #retryUntil = Number.POSITIVE_INFINITY;
-  /** What was not told yet. */
+  /** Lines that were lost, and why, since the last report. */
   #lost = 0;
   #reason: string | null = null;
 
   /** @param target a path, or a descriptor that is open */
   constructor(target: string | number) {
     this.#target = target;
-    // Where there is no access log, workers have nothing of it.
+    // Loaded here: workers without an access log need no memory for it.
     this.#pino = createRequire(import.meta.url)('pino') as Pino;
-    // Before the one that pino adds.
+    // Before the exit handler that pino adds.
     process.on('exit', () => this.#end());
     this.#stream = this.#open();
   }

@@ -1,6 +1,6 @@
 /**
  * HTTP/1 connections in a drain. Every response says that it is the connection's last; a connection without a request
- * stays open for a while, so that its next request is served and told so. Closing an idle connection at once is what
+ * stays open for a while, so that its next request is served, with a response that says the same. Closing an idle connection at once is what
  * loses requests elsewhere: the client may be sending one at that very moment.
  */
 import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
@@ -11,7 +11,7 @@ import type { Plan } from './plan.ts';
 
 /** What is remembered of a connection from one look to the next. */
 interface Observed {
-  /** Where in the second half of the linger it is closed, 0 to 1. */
+  /** The moment in the second half of the linger at which it is closed, 0 to 1. */
   readonly luck: number;
   /** Since when it has no request; `null` while it has one. */
   idleSince: number | null;
@@ -107,7 +107,7 @@ export class Http1Drain {
   }
 }
 
-/** Has a response end its connection, whatever the app says. Returns the headers to hand on. */
+/** Makes a response end its connection, whatever the app says. Returns the headers to pass on. */
 function closeAfter(response: ServerResponse, headers: Headers): Headers {
   response.shouldKeepAlive = false;
   if (response.hasHeader('keep-alive')) response.removeHeader('keep-alive');

@@ -1,4 +1,4 @@
-/** Answers the health checks on the app's own port, before the app could see them. */
+/** The answers to the health checks on the app's own port, which the app never sees. */
 import type { HealthReport } from '../../protocol/messages.ts';
 import type { Answer, HealthAnswers } from '../traffic/intercept.ts';
 import type { Readiness } from './readiness.ts';
@@ -25,7 +25,7 @@ export class HealthEndpoint implements HealthAnswers {
 
   answerTo(method: string | undefined, url = ''): Answer | null {
     const { live, ready } = this.#paths;
-    // Cheap for everybody else's requests.
+    // Cheap for the app's own requests.
     if (!url.startsWith(live) && !url.startsWith(ready)) return null;
     const [path] = url.split('?', 1);
     if ((path !== live && path !== ready) || (method !== 'GET' && method !== 'HEAD')) return null;

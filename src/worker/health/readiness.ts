@@ -12,7 +12,7 @@ export class Readiness {
   readonly #channel: Channel;
   readonly #onFailed: (error: unknown) => void;
   #started = 0;
-  #told = '';
+  #sent = '';
   /** The newest round. */
   results: readonly CheckResult[] = [];
 
@@ -26,7 +26,7 @@ export class Readiness {
     return this.results.every(({ ok, critical }) => ok || !critical);
   }
 
-  /** Calls back when the worker may serve: at once where the app has nothing to say about it. */
+  /** Calls back when the worker may serve: at once if the app has neither startup work nor checks. */
   whenWell(proceed: () => void): void {
     const { starts, checks } = registry();
     if (this.#started === starts.length && checks.size === 0) {
@@ -40,7 +40,7 @@ export class Readiness {
       .finally(() => this.#channel.release());
   }
 
-  /** Begins to look after itself; called when the worker is ready. */
+  /** Begins to run the checks now and then; called when the worker is ready. */
   watch(): void {
     setInterval(() => {
       if (registry().checks.size > 0) void this.#check();
@@ -67,8 +67,8 @@ export class Readiness {
     this.results = await runChecks();
     const checks = this.results.slice(0, 50).map(({ name, ok, critical, error }) => ({ name, ok, critical, error }));
     const text = JSON.stringify(checks);
-    // Only changes are news.
-    if (text !== this.#told) this.#channel.send({ type: 'health', checks });
-    this.#told = text;
+    // Only changes are sent.
+    if (text !== this.#sent) this.#channel.send({ type: 'health', checks });
+    this.#sent = text;
   }
 }

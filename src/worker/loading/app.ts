@@ -1,4 +1,4 @@
-/** From the app's first line to the moment it can serve: who listens, and when it is ready. */
+/** From the app's first line to the moment it can serve: what listens, and when it is ready. */
 import net, { type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BootInfo } from '../../protocol/messages.ts';
@@ -20,7 +20,7 @@ export class App implements BindPolicy {
   readonly #listens: Listens;
   readonly #failures: FailureWatch;
   readonly #onReady: () => void;
-  /** Made by us for an export; gives way to a server of the app's own. */
+  /** The server that prefork has made for an export; it gives way to a server of the app's own. */
   #standIn: Server | null = null;
   /** The listens made now are the served export's. */
   #isServing = false;
@@ -124,7 +124,7 @@ export class App implements BindPolicy {
     if (this.#isReady || !this.#isEvaluated || this.#failures.hasFailed) return;
     if (this.#listens.isPending || !this.#listens.isListening) return;
     this.#isReady = true;
-    // Its 'listening' listeners first.
+    // The app's own handlers of 'listening' run first.
     setImmediate(() => this.#onReady());
   }
 }

@@ -13,7 +13,7 @@ interface Metric {
 export class MetricReader {
   readonly #complain: (what: string) => void;
   readonly #last = new WeakMap<object, AppMetric>();
-  /** Those that are being collected still. */
+  /** Metrics that are still being collected. */
   readonly #pending = new Map<object, Promise<unknown>>();
 
   constructor(complain: (what: string) => void) {
@@ -31,7 +31,7 @@ export class MetricReader {
     return read.flatMap((metric) => {
       if (metric === null) return [];
       if (isPlain) return [metric];
-      // As prom-client has it: what the sample says itself holds.
+      // As in prom-client the labels of the sample itself win.
       return [
         {
           ...metric,

@@ -37,7 +37,7 @@ export class Metrics {
     this.#traffic.subscribe(this.#meter);
     watchFastify();
     this.#app?.start();
-    // Whatever ends this process short of a SIGKILL: what it has served is told.
+    // At any end of this process but a SIGKILL the master gets what it has served.
     process.on('exit', () => this.report());
     if (this.#labelFile === null) return;
     const loaded = this.#loadLabel(this.#labelFile);
@@ -51,7 +51,7 @@ export class Metrics {
     this.#app?.onListening();
   }
 
-  /** Tells the master what was added since the last time. Nothing is lost where it cannot be told now. */
+  /** Sends the master what was added since the last report. If that cannot be sent now, the next report has it. */
   report(): void {
     if (!this.#channel.isOpen) return;
     const delta = this.#meter.take();
@@ -77,9 +77,9 @@ export class Metrics {
   }
 }
 
-/** As the master has loaded it; but nothing of this process is changed for it without need. */
+/** Loads it as the master does, but changes nothing in this process unless it must. */
 async function loadConfig(file: string): Promise<unknown> {
-  // Workers that need none of it load none of it.
+  // Loaded here: most workers need none of it.
   const { loadDefault } = await import('../../config/probe/module.ts');
   try {
     return await loadDefault(file);

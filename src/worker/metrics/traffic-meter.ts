@@ -24,7 +24,7 @@ interface Counts {
   isFresh: boolean;
 }
 
-/** Different routes that are told apart, and kinds of requests in all. */
+/** Most routes that are counted apart, and most kinds of requests in all. */
 const maxRoutes = 100;
 const maxSeries = 1_000;
 const noRoute = '';
@@ -64,7 +64,7 @@ export class TrafficMeter implements Observer {
     this.#aborted += 1;
   }
 
-  /** What was added since the last time, or `null` where that is nothing. */
+  /** What was added since the last call; `null` if that is nothing. */
   take(): TrafficDelta | null {
     const { connections, upgrades } = this.#traffic;
     const { accepted } = connections;
