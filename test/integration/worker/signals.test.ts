@@ -1,25 +1,15 @@
 /** Signals that reach a worker itself, the app's own listeners, and the loss of the master. */
 import assert from 'node:assert/strict';
-import { afterEach, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { head, RawSocket } from '../../support/raw.ts';
 import { request } from '../../support/request.ts';
 import { stays, until } from '../../support/until.ts';
-import { type WorkerOptions, WorkerUnderTest } from '../../support/worker-harness.ts';
+import { gone, start as startWorker, type WorkerUnderTest } from '../../support/worker-harness.ts';
 
-const running: WorkerUnderTest[] = [];
-
-async function start(how: string, options: Partial<WorkerOptions> = {}): Promise<WorkerUnderTest> {
-  const worker = WorkerUnderTest.spawn({ app: 'worker/signals.cjs', env: { HOW: how }, ...options });
-  running.push(worker);
-  await worker.waitFor('ready');
-  return worker;
+/** @param how the name of what the app does */
+async function start(how: string): Promise<WorkerUnderTest> {
+  return await startWorker({ app: 'worker/signals.cjs', env: { HOW: how } });
 }
-
-afterEach(async () => {
-  for (const worker of running.splice(0)) await worker.stop();
-});
-
-const gone = { code: 0, signal: null };
 
 describe('SIG-05 SIG-06 SIG-07: a signal to the worker itself', () => {
   test('neither ends it nor reaches the app; of a TERM the master hears', async () => {
