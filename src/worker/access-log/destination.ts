@@ -86,7 +86,9 @@ export class Destination {
     const reason = this.#reason;
     this.#lost = 0;
     this.#reason = null;
-    return lines === 0 && reason === null ? null : { lines, reason: reason ?? 'it is not written as fast as it grows' };
+    return lines === 0 && reason === null
+      ? null
+      : { lines, reason: reason ?? 'its lines come faster than they can be written' };
   }
 
   /** Goes on in a new file of the same name: what was written before is in the old one, whole. */

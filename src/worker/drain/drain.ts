@@ -9,6 +9,7 @@ import type { Channel } from '../channel.ts';
 import type { Connection } from '../traffic/connection.ts';
 import type { Traffic } from '../traffic/traffic.ts';
 import { Accepting } from './accepting.ts';
+import { callHook } from './app-hook.ts';
 import { Http1Drain } from './http1.ts';
 import { Http2Drain } from './http2.ts';
 import { type DrainOrder, goodbyeAt, type Plan, planFor, shortened } from './plan.ts';
@@ -64,7 +65,7 @@ export class Drain {
       onClosed: () => setImmediate(() => this.#endIfEmpty()),
     });
     for (const connection of this.#traffic.connections.open) this.#http1.makeCurrentLast(connection);
-    for (const run of registry().drains) Promise.resolve().then(run).catch(complain);
+    for (const run of registry().drains) void callHook(run);
     this.#accepting.mendClose(() => this.#isOver);
     const acceptUntil = performance.now() + Math.min(acceptTime, within / 4);
     void this.#accepting.emptyQueue(acceptUntil).then(() => this.#sweep());
@@ -132,8 +133,4 @@ export class Drain {
 /** Neither HTTP/1 nor HTTP/2: only its own peers know when it is done. */
 function isLongLived(connection: Connection): boolean {
   return connection.session === null && !hasHttpParser(connection.socket) && !isReceiving(connection.socket);
-}
-
-function complain(error: unknown): void {
-  console.error(error);
 }

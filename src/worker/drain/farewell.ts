@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { registry } from '../../app/registry.ts';
 import { within } from '../../system/within.ts';
 import { appHandlers } from '../signals.ts';
+import { callHook, complain } from './app-hook.ts';
 import { lastWords } from './plan.ts';
 
 /** Milliseconds between two looks at whether the app is done. */
@@ -37,7 +38,7 @@ export async function sayFarewell(deadline: number): Promise<void> {
   const before = countResources();
   const signal = appHandlers('SIGTERM').length > 0 ? 'SIGTERM' : 'SIGINT';
   const handlers = appHandlers(signal);
-  const shutdowns = registry().shutdowns.map((run) => Promise.resolve().then(run).catch(complain));
+  const shutdowns = registry().shutdowns.map(callHook);
   if (shutdowns.length > 0) await settled(shutdowns, deadline);
   if (handlers.length === 0) return;
   const results = handlers.map((handler) => call(handler, signal));
@@ -65,10 +66,6 @@ function call(handler: (...args: unknown[]) => unknown, signal: 'SIGTERM' | 'SIG
 
 function isThenable(value: unknown): boolean {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
-}
-
-function complain(error: unknown): void {
-  console.error(error);
 }
 
 /** Waits while there is more under way than before, and until nothing has changed for a while. */
