@@ -61,7 +61,7 @@ export function hearWorker(parts: Parts, id: number, message: WorkerMessage): vo
     case 'short':
       parts.failures.reportShortage(worker, message);
       return;
-    case 'asked':
+    case 'termed':
       parts.post({ type: 'workerTermed', id });
       return;
     case 'draining':

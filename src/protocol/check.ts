@@ -1,7 +1,8 @@
 /** Checks what a worker sends. Workers are not trusted: nothing is used that was not looked at here. */
 import type { Figures } from '../core/model.ts';
+import type { ListenQuery } from '../system/node-internals.ts';
 import { checkAppMetrics, checkTraffic } from './check-metrics.ts';
-import { type ErrorReport, type ListenQuery, unwrap, type WorkerMessage } from './messages.ts';
+import { type ErrorReport, unwrap, type WorkerMessage } from './messages.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -34,7 +35,7 @@ function checkFields(m: Fields): WorkerMessage | null {
     case 'unlisten':
       return isText(m.listener) ? { type: 'unlisten', listener: m.listener } : null;
     case 'ready':
-    case 'asked':
+    case 'termed':
       return { type: m.type };
     case 'beat': {
       const figures = checkFigures(m.figures);

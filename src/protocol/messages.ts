@@ -4,6 +4,7 @@
  */
 import type { Address } from '../config/address.ts';
 import type { FailureKind, Figures } from '../core/model.ts';
+import type { ListenQuery } from '../system/node-internals.ts';
 import type { AppMetric, TrafficDelta } from './traffic.ts';
 
 /** The key that tells prefork's messages from the app's. */
@@ -69,17 +70,6 @@ export interface CheckReport {
   readonly error: string | null;
 }
 
-/** What the app asked for in `listen()`, as node:net words it (`cluster._getServer`'s query). */
-export interface ListenQuery {
-  /** `null` is the unspecified address. A path where `addressType` is -1. */
-  readonly address: string | null;
-  readonly port: number | null;
-  /** 4, 6, or -1 for a unix socket. */
-  readonly addressType: number;
-  readonly fd: number | null;
-  readonly flags: number;
-}
-
 /** An error that crosses the channel. */
 export interface ErrorReport {
   readonly name: string;
@@ -116,7 +106,7 @@ export type WorkerMessage =
   /** It runs out of file descriptors. */
   | { readonly type: 'short'; readonly connections: number }
   /** The worker itself got a TERM. */
-  | { readonly type: 'asked' }
+  | { readonly type: 'termed' }
   /** Why the drain is not over yet; sent now and then while it lasts. */
   | {
       readonly type: 'draining';
@@ -129,9 +119,9 @@ export type WorkerMessage =
   | { readonly type: 'drained'; readonly cutRequests: number; readonly cutConnections: number };
 
 export type MasterMessage =
-  /** One of the `count` handles that answer a `listen`; the handle travels beside the message. */
+  /** Grants one of the `count` handles that answer a `listen`; the handle travels beside the message. */
   | {
-      readonly type: 'handle';
+      readonly type: 'grant';
       readonly seq: number;
       readonly listener: string;
       readonly queue: number;

@@ -8,7 +8,6 @@ import type { ServerResponse } from 'node:http';
 import Module from 'node:module';
 import net, { type Server, type Socket } from 'node:net';
 import { UnsupportedNodeError } from '../errors.ts';
-import type { ListenQuery } from '../protocol/messages.ts';
 import { checkClusterMessage } from './cluster-messages.ts';
 
 /** A libuv server handle: a TCP socket or a pipe. */
@@ -23,11 +22,22 @@ export interface Handle {
   onconnection?: unknown;
 }
 
-/** Where a TCP handle is bound. */
+/** The address a TCP handle is bound to. */
 export interface HandleAddress {
   readonly address: string;
   readonly family: 'IPv4' | 'IPv6';
   readonly port: number;
+}
+
+/** What the app asks for in `listen()`, in the words of node:net (the query of `cluster._getServer`). */
+export interface ListenQuery {
+  /** `null` is the unspecified address. A path if `addressType` is -1. */
+  readonly address: string | null;
+  readonly port: number | null;
+  /** 4, 6, or -1 for a unix socket. */
+  readonly addressType: number;
+  readonly fd: number | null;
+  readonly flags: number;
 }
 
 /** The flag of `bindHandle` that sets SO_REUSEPORT. Older versions of Node ignore it. */
@@ -74,7 +84,7 @@ interface SocketInternals {
 }
 
 /**
- * Binds a socket without accepting from it, or wraps an inherited one where `fd` is given.
+ * Binds a socket without accepting from it, or wraps an inherited one if `fd` is given.
  *
  * Relies on `net._createServerHandle`. libuv reports that an address is in use only at a later call, so one is made.
  *
@@ -100,7 +110,7 @@ export function bindHandle(
   return error;
 }
 
-/** Where a handle is bound; `null` for a unix socket. */
+/** The address a handle is bound to; `null` for a unix socket. */
 export function handleAddress(handle: Handle): HandleAddress | null {
   const out: Partial<HandleAddress> = {};
   const error = handle.getsockname?.(out);
@@ -155,7 +165,7 @@ interface ChannelHandle {
  * being its 'kJSONBuffer', on Node's own listener being the first for 'internalMessage' and on `child._handleQueue` being
  * an array exactly while an acknowledgement is due.
  *
- * @param onOffence is told what it did, once
+ * @param onOffence called with what it did, once
  */
 export function guardChannel(worker: Worker, onOffence: (reason: string) => void): void {
   const child = worker.process as unknown as ChildProcess & Record<symbol, ChannelHandle | undefined>;
@@ -169,7 +179,7 @@ export function guardChannel(worker: Worker, onOffence: (reason: string) => void
   };
   const { onread } = channel;
   channel.onread = (buffer) => {
-    // Only its end is still of interest.
+    // Of a channel with an offence only the end is of interest.
     if (isOver && buffer) return;
     try {
       Reflect.apply(onread, channel, [buffer]);
@@ -189,7 +199,7 @@ export function guardChannel(worker: Worker, onOffence: (reason: string) => void
     const isExpected = Array.isArray((child as unknown as { _handleQueue?: unknown })._handleQueue);
     if (isAcknowledgement && !isExpected) offend('it acknowledges what it was not sent');
     else if (cmd === 'NODE_HANDLE') {
-      // Node would make a server or a socket of it, as the worker says, listen on it, and throw where that cannot be.
+      // Node would make a server or a socket of it, as the worker says, listen on it, and throw if that is impossible.
       if (isOver || !child.connected) return;
       child.send({ cmd: 'NODE_HANDLE_ACK' }, undefined, {}, () => {});
       process.nextTick(() => child.emit('message', msg, undefined));
@@ -260,7 +270,7 @@ export function prepareHandle(
   };
 }
 
-/** The descriptor of a listening server, `null` where it does not listen. Relies on `server._handle.fd`. */
+/** The descriptor of a listening server, `null` if it does not listen. Relies on `server._handle.fd`. */
 export function descriptorOf(server: Server): number | null {
   const fd = internalsOf(server)._handle?.fd;
   return fd === undefined || fd < 0 ? null : fd;
@@ -276,7 +286,7 @@ export function closeHandle(handle: Handle): void {
  *
  * Relies on `handle.onconnection` finding its server under the 'owner_symbol' of the handle.
  *
- * @returns libuv's error number, 0 where all is well
+ * @returns libuv's error number, 0 if all is well
  */
 export function joinHandle(server: Server, handle: Handle, backlog: number): number {
   const own = internalsOf(server)._handle;
@@ -340,8 +350,8 @@ export function isReceiving(socket: Socket): boolean {
 }
 
 /**
- * The sockets of an HTTP server that are between two requests: not one byte of a next one has been read. `null` where
- * this cannot be told.
+ * The sockets of an HTTP server that are between two requests: not one byte of a next one has been read. `null` if Node
+ * does not say.
  *
  * Relies on the list of connections that `closeIdleConnections()` goes by.
  */
@@ -352,10 +362,10 @@ export function idleSockets(server: Server): ReadonlySet<Socket> | null {
 }
 
 /**
- * Calls back with the exports of each CommonJS file whose path matches, before whoever wants it has them; ES modules get
+ * Calls back with the exports of each CommonJS file whose path matches, before the importing file has them; ES modules get
  * their CommonJS the same way. Costs nothing but at the loading of files.
  *
- * Relies on `Module.prototype.load`. Where it is missing, nobody is called.
+ * Relies on `Module.prototype.load`. If it is missing, there is no call.
  */
 export function onModuleLoaded(path: RegExp, callback: (exports: unknown) => void): void {
   const prototype = Module.prototype as unknown as { load?: (this: { exports: unknown }, filename: string) => unknown };

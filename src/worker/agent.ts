@@ -1,18 +1,19 @@
 /**
- * Preloaded into every worker, before the app: makes an unmodified app a worker of prefork.
+ * The life of a worker, from its birth to its end. Preloaded into every worker before the app, it makes an unmodified
+ * app a worker of prefork. What the parts do is in the files beside this one; here they are put together.
  *
- * It is paid for by every worker's memory and start, so it imports little; and no top-level await may be anywhere in
- * what it imports, because `--require` takes it.
+ * Every worker pays for it with memory and time at its start, so it imports little. No top-level await may be anywhere
+ * in what it imports, because it is preloaded with `--require`.
  */
-import { realpathSync } from 'node:fs';
-import { isMainThread } from 'node:worker_threads';
 import { registry } from '../app/registry.ts';
-import { type BootInfo, bootVariable, type MasterMessage } from '../protocol/messages.ts';
+import type { BootInfo, MasterMessage } from '../protocol/messages.ts';
 import type { Handle } from '../system/node-internals.ts';
 import { AccessLog } from './access-log/access-log.ts';
+import { takeBootInfo } from './birth.ts';
 import { Channel } from './channel.ts';
 import { Drain } from './drain/drain.ts';
-import { sayFarewell } from './drain/farewell.ts';
+import { leave, sayFarewell } from './drain/farewell.ts';
+import { orphanOrder } from './drain/plan.ts';
 import { leaveEvidence } from './evidence.ts';
 import { HealthEndpoint } from './health/endpoint.ts';
 import { Readiness } from './health/readiness.ts';
@@ -23,80 +24,62 @@ import { FailureWatch } from './loading/failure.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { EventFilter } from './process-events.ts';
 import { holdSignals } from './signals.ts';
-import { watchFinishes } from './traffic/finishes.ts';
 import { Traffic } from './traffic/traffic.ts';
-
-/** Milliseconds past the deadline that the app's own listeners get where the drain took all the time there was. */
-const lastWords = 250;
 
 class Agent {
   readonly #boot: BootInfo;
   readonly #channel = new Channel();
-  readonly #traffic = new Traffic();
   readonly #failures = new FailureWatch(this.#channel);
-  readonly #metrics: Metrics | null;
-  #accessLog: AccessLog | null = null;
-  readonly #heartbeat: Heartbeat;
-  readonly #drain = new Drain(this.#channel, this.#traffic, (deadline) => this.#leave(deadline));
-  readonly #readiness = new Readiness(this.#channel, this.#failures);
+  readonly #readiness = new Readiness(this.#channel, (error) => this.#failures.fail(error));
   readonly #health: HealthEndpoint | null;
-  readonly #app: App;
+  readonly #traffic: Traffic;
+  readonly #metrics: Metrics | null;
+  readonly #heartbeat: Heartbeat;
+  readonly #drain: Drain;
   readonly #listens: Listens;
+  readonly #app: App;
+  #accessLog: AccessLog | null = null;
   #isLeaving = false;
 
   constructor(boot: BootInfo) {
+    const channel = this.#channel;
     this.#boot = boot;
-    this.#metrics = boot.metrics === null ? null : new Metrics(this.#channel, this.#traffic, boot.metrics);
-    this.#heartbeat = new Heartbeat(this.#channel, this.#traffic, this.#metrics);
-    this.#app = new App(
-      boot,
-      () => this.#listens,
-      this.#failures,
-      () => this.#ready(),
-    );
     this.#health = boot.health === null ? null : new HealthEndpoint(boot.health, this.#readiness);
-    this.#traffic.health = this.#health;
-    this.#traffic.keepAlive = boot.keepAlive;
-    const { slot, id, generation, name } = boot;
-    registry().worker = { slot, id, generation, name };
+    this.#traffic = new Traffic({ keepAlive: boot.keepAlive, health: this.#health });
+    this.#metrics = boot.metrics === null ? null : new Metrics(channel, this.#traffic, boot.metrics);
+    this.#heartbeat = new Heartbeat(channel, this.#traffic, this.#metrics);
+    this.#drain = new Drain(channel, this.#traffic, (deadline) => this.#leave(deadline));
     const [bound] = boot.bind;
-    this.#listens = new Listens(this.#channel, {
-      wantsBound: (server) => this.#app.wantsBound(server),
-      yields: (server) => this.#app.yields(server),
+    this.#listens = new Listens(channel, {
       boundPath: bound?.kind === 'unix' ? bound.path : null,
       whenWell: (proceed) => this.#readiness.whenWell(proceed),
       onServer: (server) => this.#traffic.track(server),
-      onSettled: (server) => this.#app.onSettled(server),
     });
+    this.#app = new App(boot, this.#listens, this.#failures, () => this.#ready());
   }
 
+  /** Prepares the process for the app, whose main module runs next. */
   start(): void {
+    const { slot, id, generation, name, heartbeat } = this.#boot;
+    registry().worker = { slot, id, generation, name };
     const events = new EventFilter();
-    holdSignals(events, () => this.#terminated());
+    holdSignals(events, () => this.#termed());
     this.#channel.open(events, {
       onMessage: (message, handle) => this.#receive(message, handle),
       onClosed: () => this.#orphaned(),
     });
     this.#failures.start();
-    this.#listens.install();
+    this.#listens.install(this.#app);
     this.#metrics?.start();
-    const { accessLog } = this.#boot;
-    if (accessLog !== null) {
-      this.#accessLog = new AccessLog(accessLog, this.#boot, this.#channel);
-      this.#traffic.remembersPeers = true;
-      if (accessLog.format === 'json') this.#accessLog.identify(this.#traffic);
-    }
-    const watchers = [this.#metrics?.watcher, this.#accessLog].filter(
-      (watcher) => watcher !== undefined && watcher !== null,
-    );
-    if (watchers.length > 0) watchFinishes(this.#traffic, watchers);
-    leaveEvidence(this.#traffic);
-    this.#heartbeat.start(this.#boot.heartbeat);
+    this.#accessLog = AccessLog.join(this.#traffic, this.#boot, this.#channel);
+    leaveEvidence(this.#traffic.inFlight);
+    this.#heartbeat.start(heartbeat);
     this.#app.start();
   }
 
+  /** The app is loaded and listens. */
   #ready(): void {
-    // Again: what the app registered after it had begun to listen counts as well.
+    // Checks that the app has added since it began to listen count as well.
     this.#readiness.whenWell(() => {
       if (this.#failures.hasFailed) return;
       this.#failures.ready();
@@ -107,10 +90,11 @@ class Agent {
     });
   }
 
+  /** What the master sends, from the birth to the drain. */
   #receive(message: MasterMessage, handle: Handle | null): void {
     switch (message.type) {
-      case 'handle':
-        this.#listens.onHandle(message, handle);
+      case 'grant':
+        this.#listens.onGrant(message, handle);
         break;
       case 'refused':
         this.#listens.onRefused(message);
@@ -121,79 +105,42 @@ class Agent {
       case 'unassign':
         this.#listens.onUnassign(message);
         break;
-      case 'drain':
-        this.#traffic.rejecting = message.reject;
-        this.#drain.order(message);
-        break;
       case 'service':
         this.#health?.onService(message.report);
         break;
       case 'reopen':
         this.#accessLog?.reopen();
         break;
+      case 'drain':
+        this.#traffic.reject(message.reject);
+        this.#drain.order(message);
+        break;
     }
   }
 
-  /** Somebody signalled this process, or its whole group: the master knows better what is to become of it. */
-  #terminated(): void {
-    // An app that raises the signal again after its own listener has run wants to be gone.
+  /** This process, or its whole process group, was sent a TERM: the master decides what becomes of it. */
+  #termed(): void {
+    // An app that raises the signal again after its own handler has run wants to be gone.
     if (this.#isLeaving) process.exit(0);
-    if (this.#channel.isOpen) this.#channel.send({ type: 'asked' });
+    if (this.#channel.isOpen) this.#channel.send({ type: 'termed' });
     else this.#orphaned();
   }
 
-  /** The master is gone. */
+  /** The master is gone, or the app has closed the channel to it. */
   #orphaned(): void {
-    if (this.#drain.hasBegun) return;
-    const { gracefulTimeout, drainLinger } = this.#boot;
-    // What comes after the drain is a part of the time that a worker may outlive its master.
-    const within = Math.max(gracefulTimeout / 2, gracefulTimeout - 2 * lastWords);
-    this.#drain.order({ within, linger: drainLinger, quick: false });
+    if (!this.#drain.hasBegun) this.#drain.order(orphanOrder(this.#boot));
   }
 
+  /** The drain is over: the last figures, the app's own SIGTERM handlers, the last lines of the access log, the exit. */
   #leave(deadline: number): void {
     this.#isLeaving = true;
-    const end = Math.max(deadline, performance.now() + lastWords);
-    // Whatever the listeners do. It does not keep alive a process that has nothing else left.
-    setTimeout(() => process.exit(0), end - performance.now() + lastWords).unref();
-    const told = this.#metrics?.finish() ?? Promise.resolve();
-    void told
-      .then(() => sayFarewell(end))
-      .then(() => this.#accessLog?.finish())
-      .finally(() => process.exit(0));
+    leave(deadline, [() => this.#metrics?.finish(), sayFarewell, () => this.#accessLog?.finish()]);
   }
 }
 
-/** What the app, and what it forks, would not find under plain node. */
-function coverTracks(): void {
-  delete process.env[bootVariable];
-  const index = process.execArgv.findIndex((arg, at) => arg === '--require' && isThisFile(process.execArgv[at + 1]));
-  if (index >= 0) process.execArgv.splice(index, 2);
-  // The master's precautions for the inspector; process.execArgv must stay the same array.
-  const kept = process.execArgv.filter((arg) => !/^--inspect-(port|publish-uid)=/.test(arg));
-  process.execArgv.splice(0, process.execArgv.length, ...kept);
-}
-
-function isThisFile(path = ''): boolean {
-  try {
-    return realpathSync(path) === import.meta.filename;
-  } catch {
-    return false;
-  }
-}
-
-/** Whoever reads what this process prints may leave; the service stays. */
-function surviveBrokenPipes(): void {
+const boot = takeBootInfo(import.meta.filename);
+if (boot !== null) {
+  // Nothing may read what this process prints any more: the service goes on.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
-}
-
-// Preloads also run in worker threads, and in what the app forks.
-const encoded = isMainThread ? process.env[bootVariable] : undefined;
-if (encoded !== undefined) {
-  const boot = JSON.parse(encoded) as BootInfo;
-  coverTracks();
-  surviveBrokenPipes();
-  process.title = `prefork: worker ${boot.slot} [${boot.name}]`;
-  if (boot.app.exportName !== null) process.argv[1] = boot.app.path;
   new Agent(boot).start();
 }

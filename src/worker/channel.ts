@@ -4,7 +4,7 @@ import type { Handle } from '../system/node-internals.ts';
 import { surviveDisconnect } from '../system/node-internals.ts';
 import type { EventFilter } from './process-events.ts';
 
-export interface ChannelListener {
+export interface ChannelObserver {
   onMessage(message: MasterMessage, handle: Handle | null): void;
   /** The master is gone, or the app has cut the channel. */
   onClosed(): void;
@@ -15,22 +15,22 @@ export class Channel {
   #sending = 0;
 
   /** Begins to take messages. */
-  open(events: EventFilter, listener: ChannelListener): void {
+  open(events: EventFilter, observer: ChannelObserver): void {
     events.intercept('message', ([raw, handle]) => {
       const inner = unwrap(raw);
       if (inner === null) return false;
       // The master is trusted: it holds all the worker's rights anyway.
-      listener.onMessage(inner as MasterMessage, (handle as Handle | undefined) ?? null);
+      observer.onMessage(inner as MasterMessage, (handle as Handle | undefined) ?? null);
       return true;
     });
     events.intercept('disconnect', () => {
       surviveDisconnect();
-      queueMicrotask(() => listener.onClosed());
+      queueMicrotask(() => observer.onClosed());
       return false;
     });
-    // Node keeps messages back until somebody listens.
+    // Node keeps messages back until there is an event listener.
     process.on('message', () => {});
-    // Under plain node there is no channel, and so nothing that keeps a process alive that has nothing left to do.
+    // Under plain node there is no channel, and so none that keeps a process alive that has nothing left to do.
     process.channel?.unref();
   }
 
@@ -38,7 +38,7 @@ export class Channel {
     return process.connected === true;
   }
 
-  /** Messages handed over that the kernel has not taken yet. */
+  /** Messages that were sent and that the kernel has not taken yet. */
   get backlog(): number {
     return this.#sending;
   }

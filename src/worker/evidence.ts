@@ -2,21 +2,18 @@
 import inspector from 'node:inspector';
 import { inFlightKey } from '../protocol/messages.ts';
 import { asksForInspector } from '../system/inspector-option.ts';
-import type { Traffic } from './traffic/traffic.ts';
+import type { InFlight } from './traffic/in-flight.ts';
 
 const maxRequests = 20;
 
 /** Leaves a function where the master's debugger finds it: it lists the requests in flight as JSON, oldest first. */
-export function leaveEvidence(traffic: Traffic): void {
-  const list = (): string => {
-    const requests = traffic.inFlight().sort((a, b) => b.age - a.age);
-    return JSON.stringify(requests.slice(0, maxRequests));
-  };
+export function leaveEvidence(inFlight: InFlight): void {
+  const list = (): string => JSON.stringify(inFlight.oldest(maxRequests));
   Object.defineProperty(globalThis, Symbol.for(inFlightKey), { value: list, enumerable: false });
 }
 
 /**
- * @returns closes the inspector where a signal has opened it; called while the event loop turns, so the master does not
+ * @returns closes the inspector if a signal has opened it; called while the event loop turns, so the master does not
  *   need it. One that was asked for on the command line stays.
  */
 export function inspectorCloser(): () => void {

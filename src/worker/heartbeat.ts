@@ -48,11 +48,11 @@ export class Heartbeat {
   }
 
   #lookForShortage(): void {
-    const found = shortage(this.#traffic.connections.size);
+    const found = shortage(this.#traffic.connections.open.size);
     if (found !== null) this.#channel.send({ type: 'short', ...found });
   }
 
-  /** Without a file descriptor to spare it cannot be measured, and is what it was. */
+  /** Without a free file descriptor memory cannot be measured: the last figures stay. */
   #measureMemory(): { readonly rss: number; readonly heapUsed: number } {
     try {
       const { rss, heapUsed } = process.memoryUsage();
@@ -75,8 +75,8 @@ export class Heartbeat {
     this.#metrics?.latency.turn();
     return {
       requests: this.#traffic.requests,
-      inFlight: this.#traffic.inFlightCount(),
-      connections: this.#traffic.connections.size,
+      inFlight: this.#traffic.inFlight.count(),
+      connections: this.#traffic.connections.open.size,
       rss,
       heapUsed,
       loopDelayP99,

@@ -4,12 +4,13 @@
  */
 import net, { type Server } from 'node:net';
 import { constants } from 'node:os';
-import type { ListenQuery, MasterMessage } from '../protocol/messages.ts';
+import type { MasterMessage } from '../protocol/messages.ts';
 import {
   closeHandle,
   type Handle,
   joinHandle,
   type ListenAnswer,
+  type ListenQuery,
   prepareHandle,
   promoteHandle,
   setPipeName,
@@ -33,29 +34,34 @@ interface Listening {
   readonly bound: boolean;
   readonly ordinal: number;
   readonly queues: Queue[];
-  /** `null` once it was answered. */
+  /** `null` once it is answered. */
   answer: ListenAnswer | null;
 }
 
 export interface ListenOptions {
-  /** Whether a `listen()` made now is to be served on the configured addresses, where no other server is. */
-  readonly wantsBound: (server: Server) => boolean;
-  /** Whether a server gives the configured addresses up to the next that listens. */
-  readonly yields: (server: Server) => boolean;
-  /** What `server.address()` is to say where the socket that was given is a unix socket. */
+  /** What `server.address()` returns if the granted socket is a unix socket. */
   readonly boundPath: string | null;
   /** Calls back when the app may have connections. */
   readonly whenWell: (proceed: () => void) => void;
   /** Called for every server before it can have connections. */
   readonly onServer: (server: Server) => void;
-  /** Called when a `listen()` was answered. */
-  readonly onSettled: (server: Server) => void;
+}
+
+/** Decides which servers are served on the configured addresses. */
+export interface BindPolicy {
+  /** Whether a `listen()` made now is to be served on the configured addresses, unless another server is. */
+  wantsBound(server: Server): boolean;
+  /** Whether a server gives the configured addresses up to the next that listens. */
+  yields(server: Server): boolean;
+  /** A `listen()` was answered. */
+  onSettled(server: Server): void;
 }
 
 export class Listens {
   readonly #channel: Channel;
   readonly #options: ListenOptions;
   readonly #open = new Map<number, Listening>();
+  #policy: BindPolicy | null = null;
   #seq = 0;
 
   constructor(channel: Channel, options: ListenOptions) {
@@ -64,7 +70,8 @@ export class Listens {
   }
 
   /** From here on no `listen()` of this process binds anything by itself. */
-  install(): void {
+  install(policy: BindPolicy): void {
+    this.#policy = policy;
     takeOverListen((server, query, answer) => this.#ask(server, query, answer));
     const { prototype } = net.Server;
     const { listen } = prototype;
@@ -87,7 +94,7 @@ export class Listens {
     return [...this.#open.values()].some(({ answer }) => answer === null);
   }
 
-  onHandle(message: Extract<MasterMessage, { type: 'handle' }>, handle: Handle | null): void {
+  onGrant(message: Extract<MasterMessage, { type: 'grant' }>, handle: Handle | null): void {
     if (handle === null) return;
     const listening = this.#open.get(message.seq);
     if (listening === undefined || listening.answer === null) {
@@ -136,14 +143,13 @@ export class Listens {
       return;
     }
     this.#seq += 1;
-    const { wantsBound, yields } = this.#options;
-    const isHeld = [...this.#open.values()].some((other) => other.bound && !yields(other.server));
-    const bound = wantsBound(server) && !isHeld;
+    const isHeld = [...this.#open.values()].some((other) => other.bound && this.#policy?.yields(other.server) !== true);
+    const bound = this.#policy?.wantsBound(server) === true && !isHeld;
     const ordinal = bound || query.port !== 0 ? 0 : this.#freeOrdinal();
     const listening: Listening = { server, query, seq: this.#seq, bound, ordinal, queues: [], answer };
     this.#open.set(listening.seq, listening);
     this.#channel.hold();
-    // Not before it can serve: until then its clients wait for somebody else.
+    // Not before it can serve: until then another worker accepts its clients.
     this.#options.whenWell(() => {
       if (this.#open.has(listening.seq))
         this.#channel.send({ type: 'listen', seq: listening.seq, bound, query, ordinal });
@@ -167,7 +173,7 @@ export class Listens {
     if (this.#open.has(listening.seq)) {
       for (const { handle, backlog } of others) joinHandle(server, handle, backlog);
     }
-    this.#options.onSettled(server);
+    this.#policy?.onSettled(server);
   }
 
   #refuse(listening: Listening, errno: number): void {
@@ -178,7 +184,7 @@ export class Listens {
     this.#channel.release();
     for (const { handle } of listening.queues) handle.close();
     answer(errno);
-    this.#options.onSettled(server);
+    this.#policy?.onSettled(server);
   }
 
   #prepare(listening: Listening, { handle, backlog }: Queue, askedPort: number | null): void {
@@ -200,7 +206,7 @@ export class Listens {
     );
   }
 
-  /** The master gives the same socket to whoever asks; within one process a second `listen()` must fail. */
+  /** The master grants the same socket to each worker; within one process a second `listen()` must fail. */
   #isTaken(query: ListenQuery): boolean {
     if (query.port === 0) return false;
     return [...this.#open.values()].some(

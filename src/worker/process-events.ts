@@ -3,7 +3,7 @@
  * alone: what the app adds, counts and removes is what it would be under plain node.
  */
 
-/** Tells whether the event was taken. */
+/** @returns whether the event was taken */
 export type Interceptor = (args: readonly unknown[]) => boolean;
 
 export class EventFilter {

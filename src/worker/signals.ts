@@ -28,9 +28,9 @@ export function holdSignals(events: EventFilter, onTerm: () => void): void {
   });
 }
 
-/** The app's own listeners of a signal, as they were registered (`once` wrappers included). */
-export function appListeners(signal: 'SIGTERM' | 'SIGINT'): ((...args: unknown[]) => unknown)[] {
-  return process.rawListeners(signal).filter((listener) => listener !== placeholder) as ((
+/** The app's own handlers of a signal, as they were registered (`once` wrappers included). */
+export function appHandlers(signal: 'SIGTERM' | 'SIGINT'): ((...args: unknown[]) => unknown)[] {
+  return process.rawListeners(signal).filter((handler) => handler !== placeholder) as ((
     ...args: unknown[]
   ) => unknown)[];
 }

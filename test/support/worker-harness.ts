@@ -1,6 +1,7 @@
 /** A master reduced to what a worker needs of one: sockets, a fork as the real one makes it, and ears. */
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
+import { afterEach } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Address } from '../../src/config/address.ts';
 import {
@@ -59,7 +60,8 @@ export class WorkerUnderTest {
   readonly #worker: Worker;
   #refusals = new Map<number, number>();
 
-  private constructor(options: WorkerOptions) {
+  /** Starts a worker without waiting for anything. */
+  constructor(options: WorkerOptions) {
     this.#options = options;
     const { app, exportName = null, nodeArgs = [], args = [], env = {} } = options;
     const path = app.startsWith('/') ? app : fromRoot(`test/fixtures/${app}`);
@@ -109,18 +111,6 @@ export class WorkerUnderTest {
     child.on('exit', (code, signal) => {
       this.exit = { code, signal };
     });
-  }
-
-  /** Starts a worker without waiting for anything. */
-  static spawn(options: WorkerOptions): WorkerUnderTest {
-    return new WorkerUnderTest(options);
-  }
-
-  /** Starts a worker and waits until it is ready. */
-  static async start(options: WorkerOptions): Promise<WorkerUnderTest> {
-    const worker = new WorkerUnderTest(options);
-    await worker.waitFor('ready');
-    return worker;
   }
 
   get pid(): number {
@@ -238,7 +228,7 @@ export class WorkerUnderTest {
     const count = listeners.reduce((sum, { handles }) => sum + handles.length, 0);
     for (const { key, handles } of listeners) {
       for (const [queue, handle] of handles.entries()) {
-        this.send({ type: 'handle', seq, listener: key, queue, count, backlog: 128 }, handle);
+        this.send({ type: 'grant', seq, listener: key, queue, count, backlog: 128 }, handle);
       }
     }
   }
@@ -259,6 +249,34 @@ export class WorkerUnderTest {
     return listener;
   }
 }
+
+const cleanups: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const undo of cleanups.splice(0).reverse()) await undo();
+});
+
+/** Does something at the end of the test that runs, the latest first. */
+export function cleanup(undo: () => unknown): void {
+  cleanups.push(undo);
+}
+
+/** Starts a worker without waiting for anything, and stops it at the end of the test. */
+export function spawn(options: WorkerOptions): WorkerUnderTest {
+  const worker = new WorkerUnderTest(options);
+  cleanup(() => worker.stop());
+  return worker;
+}
+
+/** Starts a worker, waits until it is ready, and stops it at the end of the test. */
+export async function start(options: WorkerOptions): Promise<WorkerUnderTest> {
+  const worker = spawn(options);
+  await worker.waitFor('ready');
+  return worker;
+}
+
+/** The exit of a worker that has drained. */
+export const gone: Exit = { code: 0, signal: null };
 
 function keyOf(address: Address): string {
   switch (address.kind) {

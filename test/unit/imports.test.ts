@@ -19,7 +19,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   core: ['errors'],
   config: ['errors', 'core', 'system'],
   protocol: ['errors', 'core', 'config', 'system'],
-  system: ['errors', 'core', 'config', 'protocol'],
+  system: ['errors', 'core', 'config'],
   app: ['errors'],
   worker: ['errors', 'core', 'config', 'protocol', 'system', 'app'],
   master: ['errors', 'core', 'config', 'protocol', 'system'],

@@ -6,7 +6,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { Address } from '../../config/address.ts';
 import type { Settings } from '../../config/resolved.ts';
-import type { ListenQuery } from '../../protocol/messages.ts';
+import type { ListenQuery } from '../../system/node-internals.ts';
 
 /** Addresses that apps named themselves, over all workers: no app has so many, and each costs a file descriptor. */
 export const maxAppListeners = 256;

@@ -61,7 +61,7 @@ export class Handover {
         const handle = listener.queues[queue];
         const { key, backlog } = listener;
         heldOf(holding, key).add(queue);
-        pool.send(id, { type: 'handle', seq: message.seq, listener: key, queue, count: given.length, backlog }, handle);
+        pool.send(id, { type: 'grant', seq: message.seq, listener: key, queue, count: given.length, backlog }, handle);
       }
       if (given.length > 0) this.#options.onGiven(id);
     } catch (error) {

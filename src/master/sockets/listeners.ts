@@ -5,8 +5,7 @@
 import { constants } from 'node:os';
 import type { Address } from '../../config/address.ts';
 import { BindError, messageOf } from '../../errors.ts';
-import type { ListenQuery } from '../../protocol/messages.ts';
-import { type Handle, handleAddress, supportsReusePort } from '../../system/node-internals.ts';
+import { type Handle, handleAddress, type ListenQuery, supportsReusePort } from '../../system/node-internals.ts';
 import type { HandedListener } from '../upgrade/channel.ts';
 import { type BindOptions, bindFurther, bindTarget, resolveTarget, type Target, tcpLabel } from './bind.ts';
 import { HandedListeners } from './handed-listeners.ts';

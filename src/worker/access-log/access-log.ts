@@ -1,24 +1,22 @@
-/** Writes a line for each request that has ended, and sees to it that each has an id. */
-import { randomUUID } from 'node:crypto';
+/** Writes a line for each request that has ended. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
+import type { ServerHttp2Stream } from 'node:http2';
 import { performance } from 'node:perf_hooks';
 import { parseAccessFormat } from '../../config/access-format.ts';
 import type { BootInfo } from '../../protocol/messages.ts';
 import type { Channel } from '../channel.ts';
-import type { Watcher } from '../traffic/finishes.ts';
-import type { Connection, StreamInFlight, Traffic } from '../traffic/traffic.ts';
+import type { Connection, StreamInFlight } from '../traffic/connection.ts';
+import type { Observer } from '../traffic/observer.ts';
+import type { Traffic } from '../traffic/traffic.ts';
 import { Destination } from './destination.ts';
 import { type Formatter, jsonFormatter, textFormatter } from './format.ts';
 import { type AccessRecord, countBodies, recordOf, streamRecordOf, upgradeRecordOf } from './record.ts';
+import { requestIds } from './request-id.ts';
 
-const requestId = 'x-request-id';
-/** What others may send as one; anything else is replaced. */
-const goodId = /^[\w.:@/+=,-]{1,200}$/;
 /** Milliseconds between two reports of lines that were lost. */
 const lossEvery = 1_000;
 
-export class AccessLog implements Watcher {
+export class AccessLog implements Observer {
   readonly #destination: Destination;
   readonly #format: Formatter;
 
@@ -34,14 +32,13 @@ export class AccessLog implements Watcher {
     }, lossEvery).unref();
   }
 
-  /** Has requests carry an id from their beginning, for the app, the log and the client. */
-  identify(traffic: Traffic): void {
-    traffic.onBegin = (request, response) => {
-      const id = idIn(request.headers);
-      if (!response.headersSent) response.setHeader(requestId, id);
-    };
-    // An app that uses the streams themselves has it in their headers, and answers as it likes.
-    traffic.onHeaders = idIn;
+  /** Joins the traffic; with the format `json` requests get their ids as well. */
+  static join(traffic: Traffic, boot: BootInfo, channel: Channel): AccessLog | null {
+    if (boot.accessLog === null) return null;
+    const log = new AccessLog(boot.accessLog, boot, channel);
+    traffic.subscribe(log);
+    if (boot.accessLog.format === 'json') traffic.subscribe(requestIds);
+    return log;
   }
 
   reopen(): void {
@@ -53,6 +50,11 @@ export class AccessLog implements Watcher {
     await this.#destination.flush();
   }
 
+  /** Asks for the client's address while it is connected: Node asks the kernel, and keeps the answer. */
+  onConnection({ raw }: Connection): void {
+    void raw.remoteAddress;
+  }
+
   onFinished(request: IncomingMessage, response: ServerResponse, connection: Connection, milliseconds: number): void {
     this.#write(recordOf(request, response, connection, milliseconds, false));
   }
@@ -60,11 +62,10 @@ export class AccessLog implements Watcher {
   onStreamFinished(
     stream: ServerHttp2Stream,
     about: StreamInFlight,
-    request: Http2ServerRequest | null,
     connection: Connection,
     milliseconds: number,
   ): void {
-    this.#write(streamRecordOf(stream, about, request, connection, milliseconds));
+    this.#write(streamRecordOf(stream, about, connection, milliseconds));
   }
 
   onAborted(response: ServerResponse | null, connection: Connection, milliseconds: number): void {
@@ -79,12 +80,4 @@ export class AccessLog implements Watcher {
   #write(record: AccessRecord): void {
     this.#destination.write(this.#format(record, Date.now()));
   }
-}
-
-/** @returns the id that is in these headers: the one they came with, or a new one */
-function idIn(headers: Record<string, unknown>): string {
-  const given = headers[requestId];
-  const id = typeof given === 'string' && goodId.test(given) ? given : randomUUID();
-  headers[requestId] = id;
-  return id;
 }

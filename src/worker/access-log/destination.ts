@@ -1,15 +1,16 @@
-/** Where the lines go: pino's own destination, which merges what piles up. Nothing that happens to it stops the worker. */
+/** Writes the lines by pino's own destination, which merges those that pile up. No failure of it stops the worker. */
 import { fstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { messageOf } from '../../errors.ts';
 import { openAnew, openLogFile } from '../../system/log-file.ts';
+import { within } from '../../system/within.ts';
 
 /** Bytes that wait for a slow disk or reader before lines are dropped. */
 const maxBuffered = 4 * 1024 * 1024;
 /** Lines are written when there are so many bytes of them, or when the oldest has waited this long, milliseconds. */
 const batch = 8 * 1024;
 const flushAfter = 50;
-/** Bytes that a pipe takes in one piece, whoever else writes to it: PIPE_BUF of Linux, pipe(7). */
+/** Bytes that a pipe takes in one piece, even if other processes write to it: PIPE_BUF of Linux, pipe(7). */
 const pipeBuffer = 4_096;
 /** Milliseconds that the exit waits for a reader that does not read. */
 const lastMoment = 500;
@@ -29,28 +30,28 @@ interface Pino {
 
 export class Destination {
   readonly #target: string | number;
-  /** It is a pipe or the like, which all workers share: only what is written at once stays together. */
+  /** It is a pipe or the like, which all workers share: only what is written in one piece stays together. */
   #isPipe = false;
   readonly #pino: Pino;
   #stream: Stream | null;
-  /** Of files that were left, and are still written to. */
+  /** Streams of files that were reopened, and still have lines to write. */
   readonly #left = new Set<Stream>();
-  /** Those that could not be written the last time. */
+  /** Streams whose last write failed. */
   readonly #failing = new WeakSet<Stream>();
   /** Lines that the stream has not been given yet. */
   #pending = '';
   #isDue = false;
   #retryUntil = Number.POSITIVE_INFINITY;
-  /** What was not told yet. */
+  /** Lines that were lost, and why, since the last report. */
   #lost = 0;
   #reason: string | null = null;
 
   /** @param target a path, or a descriptor that is open */
   constructor(target: string | number) {
     this.#target = target;
-    // Where there is no access log, workers have nothing of it.
+    // Loaded here: workers without an access log need no memory for it.
     this.#pino = createRequire(import.meta.url)('pino') as Pino;
-    // Before the one that pino adds.
+    // Before the exit handler that pino adds.
     process.on('exit', () => this.#end());
     this.#stream = this.#open();
   }
@@ -61,17 +62,17 @@ export class Destination {
       return;
     }
     this.#pending += line;
-    if (this.#pending.length >= batch) this.#handOver();
+    if (this.#pending.length >= batch) this.#writePending();
     if (this.#isDue) return;
     this.#isDue = true;
     setTimeout(() => {
       this.#isDue = false;
-      this.#handOver();
+      this.#writePending();
     }, flushAfter).unref();
   }
 
   /** Many lines at once: what the stream does for each costs more than the line. */
-  #handOver(): void {
+  #writePending(): void {
     if (this.#pending === '') return;
     const pending = this.#pending;
     this.#pending = '';
@@ -85,13 +86,15 @@ export class Destination {
     const reason = this.#reason;
     this.#lost = 0;
     this.#reason = null;
-    return lines === 0 && reason === null ? null : { lines, reason: reason ?? 'it is not written as fast as it grows' };
+    return lines === 0 && reason === null
+      ? null
+      : { lines, reason: reason ?? 'its lines come faster than they can be written' };
   }
 
   /** Goes on in a new file of the same name: what was written before is in the old one, whole. */
   reopen(): void {
     if (typeof this.#target === 'number') return;
-    this.#handOver();
+    this.#writePending();
     const old = this.#stream;
     const next = this.#open();
     // Better the old file than none.
@@ -107,11 +110,10 @@ export class Destination {
 
   /** @returns once what was written is with the kernel, or could not be for a while */
   async flush(): Promise<void> {
-    this.#handOver();
+    this.#writePending();
     const all = [...this.#left, ...(this.#stream === null ? [] : [this.#stream])];
     const flushed = all.map((stream) => new Promise<void>((resolve) => stream.flush(() => resolve())));
-    const patience = new Promise((resolve) => setTimeout(resolve, lastMoment).unref());
-    await Promise.race([Promise.all(flushed), patience]);
+    await within(Promise.all(flushed), lastMoment);
   }
 
   #open(): Stream | null {
@@ -146,7 +148,7 @@ export class Destination {
 
   #end(): void {
     this.#retryUntil = performance.now() + lastMoment;
-    this.#handOver();
+    this.#writePending();
     for (const stream of [...this.#left, ...(this.#stream === null ? [] : [this.#stream])]) {
       try {
         // On a full disk it would try for ever.

@@ -1,4 +1,4 @@
-/** Makes a line of the access log: in Gunicorn's atoms, or as JSON. Whatever a client sends, it is one line. */
+/** Makes a line of the access log: in Gunicorn's atoms, or as JSON. Nothing that a client sends makes two of it. */
 import type { FormatPart } from '../../config/access-format.ts';
 import type { AccessRecord } from './record.ts';
 
@@ -12,7 +12,7 @@ const unsafe = /[\u0000-\u001f"\\\u007f-\u009f\u2028\u2029\ud800-\udfff]/g;
 /** JSON leaves them as they are. */
 const unsafeInJson = /[\u007f-\u009f\u2028\u2029]/g;
 
-/** What a client sent, so that it can neither end the line nor the quotes around it, nor speak to a terminal. */
+/** Escapes what a client sent: it can end neither the line nor the quotes around it, and controls no terminal. */
 export function escapeText(text: string): string {
   return text.replace(unsafe, (character) => {
     if (character === '"' || character === '\\') return `\\${character}`;

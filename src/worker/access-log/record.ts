@@ -1,8 +1,9 @@
 /** One request as the access log sees it, and how much of a response's body was sent. */
 import { type IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
+import type { ServerHttp2Stream } from 'node:http2';
 import { sentHead } from '../../system/node-internals.ts';
-import type { Connection, StreamInFlight } from '../traffic/traffic.ts';
+import type { Connection, StreamInFlight } from '../traffic/connection.ts';
+import { urlOf } from '../traffic/in-flight.ts';
 
 /** What both kinds of line are made of. */
 export interface AccessRecord {
@@ -12,7 +13,7 @@ export interface AccessRecord {
   /** `HTTP/1.1` */
   readonly protocol: string;
   readonly status: number;
-  /** Of the body; `null` where it is not known. */
+  /** Of the body; `null` if unknown. */
   readonly bytes: number | null;
   readonly milliseconds: number;
   readonly isAborted: boolean;
@@ -20,7 +21,7 @@ export interface AccessRecord {
   readonly responseHeader: (name: string) => string | null;
 }
 
-/** As nginx has it: the client closed the request before there was a response. */
+/** The status of nginx for a client that leaves before there is a response. */
 const clientClosed = 499;
 const sizeKey = Symbol('prefork.size');
 
@@ -28,7 +29,7 @@ interface Sized {
   [sizeKey]?: number;
 }
 
-/** Has every response remember how much was written to it. */
+/** Makes every response count the bytes of its body. */
 export function countBodies(): void {
   const { prototype } = ServerResponse;
   for (const name of ['write', 'end'] as const) {
@@ -36,7 +37,7 @@ export function countBodies(): void {
     const counting = function (this: ServerResponse & Sized, chunk?: unknown, encoding?: unknown): unknown {
       const size = sizeOf(chunk, encoding);
       if (size > 0) this[sizeKey] = (this[sizeKey] ?? 0) + size;
-      // biome-ignore lint/complexity/noArguments: handed on as they came
+      // biome-ignore lint/complexity/noArguments: passed on as they came
       return Reflect.apply(original, this, arguments);
     };
     Object.defineProperty(counting, 'name', { value: name });
@@ -58,46 +59,34 @@ export function recordOf(
   isAborted: boolean,
 ): AccessRecord {
   const hasBody = request.method !== 'HEAD' && response.statusCode !== 204 && response.statusCode !== 304;
-  return {
-    remote: remoteOf(connection),
-    method: request.method ?? '',
-    url: urlOf(request),
-    protocol: `HTTP/${request.httpVersion}`,
-    status: isAborted && !response.headersSent ? clientClosed : response.statusCode,
-    bytes: hasBody ? ((response as Sized)[sizeKey] ?? 0) : 0,
-    milliseconds,
-    isAborted,
-    requestHeader: (name) => headerText(request.headers[name]),
-    responseHeader: (name) => headerText(response.getHeader(name)) ?? headOf(response, name),
-  };
+  const status = isAborted && !response.headersSent ? clientClosed : response.statusCode;
+  const bytes = hasBody ? ((response as Sized)[sizeKey] ?? 0) : 0;
+  const responseHeader = (name: string): string | null =>
+    headerText(response.getHeader(name)) ?? headOf(response, name);
+  return http1Record(request, connection, { status, bytes, milliseconds, isAborted, responseHeader });
 }
 
-/** Of a connection that became something else. */
+/** Of a connection that was upgraded to another protocol. */
 export function upgradeRecordOf(request: IncomingMessage, connection: Connection, milliseconds: number): AccessRecord {
-  return {
-    remote: remoteOf(connection),
-    method: request.method ?? '',
-    url: urlOf(request),
-    protocol: `HTTP/${request.httpVersion}`,
+  const bytes = Math.max(0, connection.socket.bytesWritten - (connection.upgraded?.written ?? 0));
+  return http1Record(request, connection, {
     status: 101,
-    bytes: Math.max(0, connection.socket.bytesWritten - (connection.upgraded?.written ?? 0)),
+    bytes,
     milliseconds,
     isAborted: false,
-    requestHeader: (name) => headerText(request.headers[name]),
     responseHeader: () => null,
-  };
+  });
 }
 
 export function streamRecordOf(
   stream: ServerHttp2Stream,
   about: StreamInFlight,
-  request: Http2ServerRequest | null,
   connection: Connection,
   milliseconds: number,
 ): AccessRecord {
   const sent: Readonly<Record<string, unknown>> = stream.sentHeaders ?? {};
   const length = Number(sent['content-length']);
-  const received: Readonly<Record<string, unknown>> = request?.headers ?? about.headers;
+  const received: Readonly<Record<string, unknown>> = about.request?.headers ?? about.headers;
   return {
     remote: remoteOf(connection),
     method: about.method,
@@ -112,17 +101,31 @@ export function streamRecordOf(
   };
 }
 
+function http1Record(
+  request: IncomingMessage,
+  connection: Connection,
+  outcome: Pick<AccessRecord, 'status' | 'bytes' | 'milliseconds' | 'isAborted' | 'responseHeader'>,
+): AccessRecord {
+  // Field by field: spreading would make an object of another shape, more slowly, for each request.
+  return {
+    remote: remoteOf(connection),
+    method: request.method ?? '',
+    url: urlOf(request),
+    protocol: `HTTP/${request.httpVersion}`,
+    status: outcome.status,
+    bytes: outcome.bytes,
+    milliseconds: outcome.milliseconds,
+    isAborted: outcome.isAborted,
+    requestHeader: (name) => headerText(request.headers[name]),
+    responseHeader: outcome.responseHeader,
+  };
+}
+
 function remoteOf({ raw }: Connection): string {
   const address = raw.remoteAddress;
   // A unix socket's peer has none; an IPv4 client of an IPv6 socket is known by its own.
   if (address === undefined) return '-';
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
-}
-
-/** Express shortens `url` where a router is mounted. */
-function urlOf(request: IncomingMessage): string {
-  const { originalUrl } = request as { originalUrl?: unknown };
-  return typeof originalUrl === 'string' ? originalUrl : (request.url ?? '');
 }
 
 /** What Node added itself, or the app gave to writeHead(), is in the head alone. */

@@ -1,17 +1,17 @@
 /**
  * HTTP/1 connections in a drain. Every response says that it is the connection's last; a connection without a request
- * stays open for a while, so that its next request is served and told so. Closing an idle connection at once is what
+ * stays open for a while, so that its next request is served, with a response that says the same. Closing an idle connection at once is what
  * loses requests elsewhere: the client may be sending one at that very moment.
  */
 import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Server as NetServer, Socket } from 'node:net';
 import { currentResponse, hasHttpParser, idleSockets, isReceiving } from '../../system/node-internals.ts';
-import type { Connection } from '../traffic/traffic.ts';
-import type { Plan } from './drain.ts';
+import type { Connection } from '../traffic/connection.ts';
+import type { Plan } from './plan.ts';
 
 /** What is remembered of a connection from one look to the next. */
 interface Observed {
-  /** Where in the second half of the linger it is closed, 0 to 1. */
+  /** The moment in the second half of the linger at which it is closed, 0 to 1. */
   readonly luck: number;
   /** Since when it has no request; `null` while it has one. */
   idleSince: number | null;
@@ -26,20 +26,21 @@ const requestTimeout = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\
 
 export class Http1Drain {
   readonly #observed = new WeakMap<Connection, Observed>();
-  readonly #announced = new WeakSet<ServerResponse>();
+  /** Responses that end their connections. */
+  readonly #last = new WeakSet<ServerResponse>();
   #idle = new Map<NetServer, ReadonlySet<Socket> | null>();
 
-  /** The response in flight says that the connection ends with it, if that can still be said. */
-  announceCurrent(connection: Connection): void {
+  /** Has the response in flight end its connection, if its head has not been sent. */
+  makeCurrentLast(connection: Connection): void {
     const response = currentResponse(connection.socket);
-    if (response !== null) this.announce(connection, response);
-    if (connection.newest !== null && connection.newest !== response) this.announce(connection, connection.newest);
+    if (response !== null) this.makeLast(connection, response);
+    if (connection.newest !== null && connection.newest !== response) this.makeLast(connection, connection.newest);
   }
 
-  /** @param response of a request that arrives during the drain, or was under way when it began */
-  announce(connection: Connection, response: ServerResponse): void {
-    if (response.headersSent || this.#announced.has(response)) return;
-    this.#announced.add(response);
+  /** @param response to a request that arrives during the drain, or was under way when it began */
+  makeLast(connection: Connection, response: ServerResponse): void {
+    if (response.headersSent || this.#last.has(response)) return;
+    this.#last.add(response);
     const { writeHead } = response;
     const write = (statusCode: number, reason: unknown, headers: Headers): ServerResponse => {
       // Of several pipelined requests the last one's response closes the connection: the others are to be answered too.
@@ -106,7 +107,7 @@ export class Http1Drain {
   }
 }
 
-/** Has a response end its connection, whatever the app says. Returns the headers to hand on. */
+/** Makes a response end its connection, whatever the app says. Returns the headers to pass on. */
 function closeAfter(response: ServerResponse, headers: Headers): Headers {
   response.shouldKeepAlive = false;
   if (response.hasHeader('keep-alive')) response.removeHeader('keep-alive');

@@ -2,21 +2,21 @@
  * HTTP/2 sessions in a drain. Each gets a GOAWAY that names the last stream that is served; the streams in flight end.
  *
  * A stream that crosses the GOAWAY on the wire is not lost to a client that keeps to the protocol, which opens it anew
- * elsewhere; but not all do. To be told twice, first of the highest stream there can be, would spare them that. Node
- * cannot: after any GOAWAY it ignores what still arrives. So the moment is chosen in which a crossing is least likely,
- * when the session has been silent for a while.
+ * elsewhere; but not all do. Two GOAWAYs, the first with the highest stream id there can be, would spare them that (RFC
+ * 9113, 6.8). Node cannot: after any GOAWAY it ignores what still arrives. So the session ends at the moment at which a
+ * crossing is least likely, when it has been silent for a while.
  */
 
-import type { Connection } from '../traffic/traffic.ts';
-import type { Plan } from './drain.ts';
+import type { Connection } from '../traffic/connection.ts';
+import type { Plan } from './plan.ts';
 
-/** Milliseconds without a stream after which the client is not likely to open one this moment. */
+/** Milliseconds without a stream after which the client is unlikely to open one at this moment. */
 const silence = 100;
 /** Milliseconds a client is given to close its side after the session has ended. */
 const parting = 500;
 
 interface Observed {
-  /** When in the first half of the linger it may be told, 0 to 1: not all are to connect anew at once. */
+  /** When in the first half of the linger it may end, 0 to 1: not all clients are to connect anew at once. */
   readonly luck: number;
   /** When it last had an open stream. */
   activeAt: number;

@@ -1,11 +1,11 @@
 /**
  * Connections that would stay for ever: WebSockets and others that were upgraded, plain TCP, event streams. They are
- * left alone until shortly before the deadline, and then told in their own way, so that the client connects anew.
+ * left alone until shortly before the deadline, and then ended in their own way, so that the client connects anew.
  */
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { currentResponse, hasHttpParser, sentHead } from '../../system/node-internals.ts';
-import type { Connection } from '../traffic/traffic.ts';
+import type { Connection } from '../traffic/connection.ts';
 
 /** A WebSocket close frame: 1001, going away. */
 const goingAway = Buffer.from([0x88, 0x02, 0x03, 0xe9]);
@@ -28,7 +28,7 @@ export function sayGoodbye(connection: Connection, grace: number): void {
     if (response !== null && isEventStream(response)) endStream(response, socket);
     return;
   }
-  // Where nothing has been written since, the app has not answered the upgrade, and frames are not understood yet.
+  // If nothing has been written since, the app has not answered the upgrade, and the client does not expect frames yet.
   if (upgraded?.protocol !== 'websocket' || socket.bytesWritten === upgraded.written) return;
   socket.write(goingAway);
   // The client closes in answer. What the app writes to one that does not must not end the process.

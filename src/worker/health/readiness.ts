@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type CheckResult, runChecks } from '../../app/checks.ts';
 import { registry } from '../../app/registry.ts';
 import type { Channel } from '../channel.ts';
-import type { FailureWatch } from '../loading/failure.ts';
 
 /** Milliseconds between two rounds of checks: while they fail at the start, and later. */
 const retryEvery = 500;
@@ -11,22 +10,23 @@ const checkEvery = 5_000;
 
 export class Readiness {
   readonly #channel: Channel;
-  readonly #failures: FailureWatch;
+  readonly #onFailed: (error: unknown) => void;
   #started = 0;
-  #told = '';
+  #sent = '';
   /** The newest round. */
   results: readonly CheckResult[] = [];
 
-  constructor(channel: Channel, failures: FailureWatch) {
+  /** @param onFailed called if the startup work throws */
+  constructor(channel: Channel, onFailed: (error: unknown) => void) {
     this.#channel = channel;
-    this.#failures = failures;
+    this.#onFailed = onFailed;
   }
 
   get isWell(): boolean {
     return this.results.every(({ ok, critical }) => ok || !critical);
   }
 
-  /** Calls back when the worker may serve: at once where the app has nothing to say about it. */
+  /** Calls back when the worker may serve: at once if the app has neither startup work nor checks. */
   whenWell(proceed: () => void): void {
     const { starts, checks } = registry();
     if (this.#started === starts.length && checks.size === 0) {
@@ -36,11 +36,11 @@ export class Readiness {
     // The app may have nothing else that keeps it alive yet.
     this.#channel.hold();
     this.#become()
-      .then(proceed, (error: unknown) => this.#failures.fail(error))
+      .then(proceed, this.#onFailed)
       .finally(() => this.#channel.release());
   }
 
-  /** Begins to look after itself; called when the worker is ready. */
+  /** Begins to run the checks now and then; called when the worker is ready. */
   watch(): void {
     setInterval(() => {
       if (registry().checks.size > 0) void this.#check();
@@ -67,8 +67,8 @@ export class Readiness {
     this.results = await runChecks();
     const checks = this.results.slice(0, 50).map(({ name, ok, critical, error }) => ({ name, ok, critical, error }));
     const text = JSON.stringify(checks);
-    // Only changes are news.
-    if (text !== this.#told) this.#channel.send({ type: 'health', checks });
-    this.#told = text;
+    // Only changes are sent.
+    if (text !== this.#sent) this.#channel.send({ type: 'health', checks });
+    this.#sent = text;
   }
 }

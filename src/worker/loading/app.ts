@@ -1,8 +1,8 @@
-/** From the app's first line to the moment it can serve: who listens, and when it is ready. */
+/** From the app's first line to the moment it can serve: what listens, and when it is ready. */
 import net, { type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BootInfo } from '../../protocol/messages.ts';
-import type { Listens } from '../listen.ts';
+import type { BindPolicy, Listens } from '../listen.ts';
 import { classify, classifyProduct, listExports, namedExport, pickExport, type Servable, serve } from './export.ts';
 import { ExportError, type FailureWatch } from './failure.ts';
 import { leaveHost, standInForMain } from './hosting.ts';
@@ -15,19 +15,19 @@ import { mainExports } from './main-module.ts';
  */
 const patience = { handler: 1_000, factory: 3_000 };
 
-export class App {
+export class App implements BindPolicy {
   readonly #boot: BootInfo;
-  readonly #listens: () => Listens;
+  readonly #listens: Listens;
   readonly #failures: FailureWatch;
   readonly #onReady: () => void;
-  /** Made by us for an export; gives way to a server of the app's own. */
+  /** The server that prefork has made for an export; it gives way to a server of the app's own. */
   #standIn: Server | null = null;
   /** The listens made now are the served export's. */
   #isServing = false;
   #isEvaluated = false;
   #isReady = false;
 
-  constructor(boot: BootInfo, listens: () => Listens, failures: FailureWatch, onReady: () => void) {
+  constructor(boot: BootInfo, listens: Listens, failures: FailureWatch, onReady: () => void) {
     this.#boot = boot;
     this.#listens = listens;
     this.#failures = failures;
@@ -63,7 +63,7 @@ export class App {
 
   /** A `listen()` was answered. */
   onSettled(server: Server): void {
-    if (this.#listens().isListening) this.#isServing = false;
+    if (this.#listens.isListening) this.#isServing = false;
     const standIn = this.#standIn;
     if (standIn !== null && server !== standIn && server.listening && this.#boot.app.exportName === null) {
       this.#standIn = null;
@@ -117,14 +117,14 @@ export class App {
   }
 
   #hasListened(): boolean {
-    return this.#listens().isPending || this.#listens().isListening;
+    return this.#listens.isPending || this.#listens.isListening;
   }
 
   #check(): void {
     if (this.#isReady || !this.#isEvaluated || this.#failures.hasFailed) return;
-    if (this.#listens().isPending || !this.#listens().isListening) return;
+    if (this.#listens.isPending || !this.#listens.isListening) return;
     this.#isReady = true;
-    // Its 'listening' listeners first.
+    // The app's own handlers of 'listening' run first.
     setImmediate(() => this.#onReady());
   }
 }

@@ -1,4 +1,4 @@
-/** Renders an error as Node does when it ends a process by it. */
+/** Renders an error as Node prints it when it ends the process. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { PassThrough } from 'node:stream';
@@ -31,7 +31,7 @@ export function isFromLoader({ stack = '' }: Error): boolean {
 }
 
 /**
- * Where an ES module cannot be parsed, its error does not say in which file: Node keeps that to itself until it prints
+ * If an ES module cannot be parsed, its error does not say in which file: Node keeps that to itself until it prints
  * it. The REPL prints errors too, and puts what Node knows before the stack.
  */
 function locateSyntaxError(error: SyntaxError): void {
@@ -54,7 +54,7 @@ function locateSyntaxError(error: SyntaxError): void {
   error.stack = hasFrame(error) ? `${(error.stack ?? '').split(/^\S*SyntaxError/m, 1)[0] ?? ''}${stack}` : stack;
 }
 
-/** `file:line`, the source line and a caret; empty where the error has one already or comes from within Node. */
+/** `file:line`, the source line and a caret; empty if the error has them already or comes from within Node. */
 function sourceFrame(error: Error): string {
   const { stack = '', message } = error;
   if (hasFrame(error) || isTransformError(error)) return '';

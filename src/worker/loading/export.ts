@@ -12,12 +12,12 @@ export type Servable =
   | { readonly kind: 'fetch'; readonly app: FetchApp }
   | { readonly kind: 'server'; readonly server: Server }
   | { readonly kind: 'fastify'; readonly app: { listen(options: object): unknown } }
-  | { readonly kind: 'listener'; readonly app: { listen(...args: unknown[]): unknown } }
+  | { readonly kind: 'listenable'; readonly app: { listen(...args: unknown[]): unknown } }
   | { readonly kind: 'factory'; readonly make: () => unknown };
 
 type Members = Readonly<Record<string, unknown>>;
 
-/** Recognises what a value is; `null` where it cannot be served. */
+/** Recognises what a value is; `null` if it cannot be served. */
 export function classify(value: unknown): Servable | null {
   if (value instanceof net.Server) return { kind: 'server', server: value };
   if (!isMembers(value)) return null;
@@ -30,7 +30,7 @@ export function classify(value: unknown): Servable | null {
   if (isMethod(value.fetch)) return { kind: 'fetch', app: value as unknown as FetchApp };
   if (!isFunction(value)) {
     return isMethod(value.listen)
-      ? { kind: 'listener', app: value as { listen: (...args: unknown[]) => unknown } }
+      ? { kind: 'listenable', app: value as { listen: (...args: unknown[]) => unknown } }
       : null;
   }
   if (/^class\b/.test(Function.prototype.toString.call(value))) return null;
@@ -44,12 +44,12 @@ export function classify(value: unknown): Servable | null {
 export async function classifyProduct(factory: Extract<Servable, { kind: 'factory' }>): Promise<Servable | null> {
   const product: unknown = await factory.make();
   const servable = classify(product);
-  // Whatever a factory makes is meant: a function of few parameters is a handler.
+  // What a factory makes is meant to be served: a function of few parameters is a handler.
   if (servable?.kind === 'factory') return { kind: 'handler', handler: product as RequestListener };
   return servable;
 }
 
-/** The export that is served where none is named: `default`, else what the module exports as a whole. */
+/** The export that is served if none is named: `default`, else what the module exports as a whole. */
 export function pickExport(exports: unknown): Servable | null {
   for (const candidate of candidates(exports)) {
     const servable = classify(candidate);
@@ -75,7 +75,7 @@ export function listExports(exports: unknown): string {
   return shown.length === 0 ? 'It exports nothing.' : `It exports: ${shown.join(', ')}.`;
 }
 
-/** Serves an export; returns the server where one had to be made for it. */
+/** Serves an export; returns the server that was made for it, if one was needed. */
 export async function serve(
   servable: Exclude<Servable, { kind: 'factory' }>,
   address: Address,
@@ -87,7 +87,7 @@ export async function serve(
     case 'fastify':
       await servable.app.listen(listenOptions(address));
       return null;
-    case 'listener':
+    case 'listenable':
       await (address.kind === 'tcp'
         ? servable.app.listen(address.port, address.host)
         : servable.app.listen(address.kind === 'unix' ? address.path : { fd: address.fd }));
@@ -105,8 +105,8 @@ async function createServer(servable: Extract<Servable, { kind: 'handler' | 'koa
     case 'koa':
       return http.createServer(servable.app.callback());
     case 'fetch': {
-      const { fetchListener } = await import('./fetch.ts');
-      return http.createServer(fetchListener(servable.app));
+      const { fetchHandler } = await import('./fetch.ts');
+      return http.createServer(fetchHandler(servable.app));
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Why this worker cannot boot, told to the master, which prints it once for all workers. */
+/** Reports to the master why this worker cannot boot; the master prints it once for all workers. */
 import type { FailureKind } from '../../core/model.ts';
 import type { ErrorReport } from '../../protocol/messages.ts';
 import type { Channel } from '../channel.ts';
@@ -58,11 +58,11 @@ export class FailureWatch {
     process.on('uncaughtException', this.#onUncaught);
   }
 
-  /** The worker is ready: errors are the app's and Node's business again, the master is only told of them. */
+  /** The worker is ready: from here on the app and Node handle errors, and the master gets a report. */
   ready(): void {
     process.removeListener('uncaughtException', this.#onUncaught);
     process.on('uncaughtExceptionMonitor', (error) => {
-      // An app that catches everything goes on living.
+      // An app that catches everything goes on.
       if (process.listenerCount('uncaughtException') > 0 || process.hasUncaughtExceptionCaptureCallback()) return;
       this.#channel.send({ type: 'failed', kind: 'boot', error: reportOf(error) });
     });
@@ -73,7 +73,7 @@ export class FailureWatch {
     return this.#reported;
   }
 
-  /** Reports and ends the process, as an uncaught exception would, but without a word: the master prints it. */
+  /** Reports the error and ends the process like an uncaught exception, but prints nothing: the master does. */
   fail(error: unknown): void {
     if (this.#reported) return;
     this.#reported = true;
@@ -87,7 +87,7 @@ export class FailureWatch {
   }
 
   #uncaught(error: unknown): void {
-    // An app with a listener of its own decides for itself whether this is the end.
+    // An app with a handler of its own decides for itself whether this is the end.
     if (process.listenerCount('uncaughtException') > 1) return;
     this.fail(error);
   }

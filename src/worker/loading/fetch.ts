@@ -10,14 +10,14 @@ export interface FetchApp {
   fetch(request: Request, ...rest: unknown[]): Response | Promise<Response>;
 }
 
-/** What the app gets as its environment: Hono's own adapter gives it the same. */
+/** What the app gets as its environment; Hono's own adapter gives it the same. */
 interface Bindings {
   readonly incoming: IncomingMessage;
   readonly outgoing: ServerResponse;
 }
 
-/** @returns a listener for 'request' */
-export function fetchListener(app: FetchApp): RequestListener {
+/** @returns a handler for the event 'request' */
+export function fetchHandler(app: FetchApp): RequestListener {
   return (incoming, outgoing) => {
     void answer(app, incoming, outgoing);
   };

@@ -1,5 +1,5 @@
 /**
- * The main module where one named export of the app is to be served: the app is imported, so that what it does only as
+ * The main module if one named export of the app is served: the app is imported, so that what it does only as
  * the main module stays undone.
  */
 import { pathToFileURL } from 'node:url';

@@ -1,4 +1,4 @@
-/** How the module that imports the app hands it to the agent: loaders may give each of them its own copy of this file. */
+/** How the module that imports the app passes its exports to the agent: with some loaders each has its own copy of this file. */
 
 import Module from 'node:module';
 
@@ -6,7 +6,7 @@ import Module from 'node:module';
 export type Host = (exports: Promise<object>) => void;
 
 /**
- * Gives CommonJS a main module where the real one is none of the app's: `require.main.filename` is widely used, and
+ * Gives CommonJS a main module if the real one is not the app's: `require.main.filename` is widely used, and
  * `require.main === module` is false all the same.
  */
 export function standInForMain(path: string): void {
@@ -27,6 +27,6 @@ export function leaveHost(host: Host): void {
 export function takeHost(): Host {
   const host: unknown = Reflect.get(globalThis, key);
   Reflect.deleteProperty(globalThis, key);
-  if (typeof host !== 'function') throw new Error('this file is started by prefork, not by hand');
+  if (typeof host !== 'function') throw new Error('this file is started by prefork, and cannot be started by hand');
   return host as Host;
 }

@@ -1,4 +1,4 @@
-/** Reads the metrics that the app itself keeps with prom-client, where it does. */
+/** Reads the metrics that the app itself keeps with prom-client, if it does. */
 
 import type { AppMetric } from '../../protocol/traffic.ts';
 import { onModuleLoaded } from '../../system/node-internals.ts';
@@ -31,10 +31,10 @@ type Register = (this: Registry, metric: unknown) => unknown;
 export class AppRegistries {
   readonly #channel: Channel;
   readonly #reader = new MetricReader((what) => this.#complain(what));
-  /** In the order in which they were used first; an app may let go of one. */
+  /** In the order of their first use. Weak: an app may drop one. */
   #found: WeakRef<Registry>[] = [];
   readonly #known = new WeakSet<Registry>();
-  /** What registries come to be later is for a single request as often as not, and is left alone. */
+  /** Registries that are made later are often for a single request, and are not read. */
   #isStarting = true;
   #last = '';
   #running: Promise<void> | null = null;
@@ -59,7 +59,7 @@ export class AppRegistries {
     this.#isStarting = false;
   }
 
-  /** Sends what there is, where it is not what was sent before. Never throws. */
+  /** Sends the app's metrics if they have changed since the last report. Never throws. */
   report(): Promise<void> {
     this.#running ??= this.#report(patience).finally(() => {
       this.#running = null;
@@ -98,7 +98,7 @@ export class AppRegistries {
     return await this.#reader.read(metrics, typeof labels === 'object' && labels !== null ? { ...labels } : {}, within);
   }
 
-  /** Whoever registers a metric is a registry: the default one, and those the app makes. */
+  /** An object on which `registerMetric` is called is a registry: the default one, and those the app makes. */
   #watch(exports: unknown): void {
     const { prototype, globalRegistry } = (exports ?? {}) as PrometheusRegistry;
     const original = prototype?.registerMetric;

@@ -26,7 +26,7 @@ export class Latency {
     this.#rows[this.#row]?.fill(0);
   }
 
-  /** @returns milliseconds at each of these shares, or `null` where there were no requests */
+  /** @returns milliseconds at each of these shares, or `null` if there were no requests */
   percentiles(shares: readonly number[]): readonly number[] | null {
     const sums = new Float64Array(buckets);
     let total = 0;

@@ -3,6 +3,7 @@
  * stays at what it was.
  */
 import type { AppMetric } from '../../protocol/traffic.ts';
+import { within } from '../../system/within.ts';
 
 interface Metric {
   get(): Promise<unknown>;
@@ -12,25 +13,25 @@ interface Metric {
 export class MetricReader {
   readonly #complain: (what: string) => void;
   readonly #last = new WeakMap<object, AppMetric>();
-  /** Those that are being collected still. */
+  /** Metrics that are still being collected. */
   readonly #pending = new Map<object, Promise<unknown>>();
 
   constructor(complain: (what: string) => void) {
     this.#complain = complain;
   }
 
-  /** @param within milliseconds that each may take */
+  /** @param patience milliseconds that each may take */
   async read(
     metrics: readonly unknown[],
     defaultLabels: Readonly<Record<string, unknown>>,
-    within: number,
+    patience: number,
   ): Promise<readonly AppMetric[]> {
-    const read = await Promise.all(metrics.map((metric) => this.#readOne(metric as Metric, within)));
+    const read = await Promise.all(metrics.map((metric) => this.#readOne(metric as Metric, patience)));
     const isPlain = Object.keys(defaultLabels).length === 0;
     return read.flatMap((metric) => {
       if (metric === null) return [];
       if (isPlain) return [metric];
-      // As prom-client has it: what the sample says itself holds.
+      // As in prom-client the labels of the sample itself win.
       return [
         {
           ...metric,
@@ -44,18 +45,18 @@ export class MetricReader {
   }
 
   /** Waits for what is being collected, for so many milliseconds. @returns whether there was any */
-  async settle(within: number): Promise<boolean> {
+  async settle(patience: number): Promise<boolean> {
     if (this.#pending.size === 0) return false;
-    await atMost(within, Promise.all(this.#pending.values()));
+    await within(Promise.all(this.#pending.values()), patience);
     return true;
   }
 
-  async #readOne(metric: Metric, within: number): Promise<AppMetric | null> {
-    if (!this.#pending.has(metric)) await this.#collect(metric, within);
+  async #readOne(metric: Metric, patience: number): Promise<AppMetric | null> {
+    if (!this.#pending.has(metric)) await this.#collect(metric, patience);
     return this.#last.get(metric) ?? null;
   }
 
-  async #collect(metric: Metric, within: number): Promise<void> {
+  async #collect(metric: Metric, patience: number): Promise<void> {
     const collected = (async () => metric.get())()
       .then(
         (value) => void this.#last.set(metric, value as AppMetric),
@@ -63,15 +64,6 @@ export class MetricReader {
       )
       .finally(() => this.#pending.delete(metric));
     this.#pending.set(metric, collected);
-    await atMost(within, collected);
+    await within(collected, patience);
   }
-}
-
-async function atMost(milliseconds: number, what: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise((resolve) => {
-    timer = setTimeout(resolve, milliseconds).unref();
-  });
-  await Promise.race([what, patience]);
-  clearTimeout(timer);
 }

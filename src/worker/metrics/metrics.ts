@@ -1,8 +1,8 @@
 /** Everything that is counted in a worker, and how it gets to the master. */
 import { registry } from '../../app/registry.ts';
 import type { BootInfo } from '../../protocol/messages.ts';
+import { within } from '../../system/within.ts';
 import type { Channel } from '../channel.ts';
-import type { Watcher } from '../traffic/finishes.ts';
 import type { Traffic } from '../traffic/traffic.ts';
 import { AppRegistries } from './app-registries.ts';
 import type { Latency } from './latency.ts';
@@ -14,6 +14,7 @@ const lastFigures = 500;
 
 export class Metrics {
   readonly #channel: Channel;
+  readonly #traffic: Traffic;
   readonly #routes = new Routes();
   readonly #meter: TrafficMeter;
   readonly #app: AppRegistries | null;
@@ -21,13 +22,10 @@ export class Metrics {
 
   constructor(channel: Channel, traffic: Traffic, wanted: NonNullable<BootInfo['metrics']>) {
     this.#channel = channel;
+    this.#traffic = traffic;
     this.#meter = new TrafficMeter(traffic, this.#routes);
     this.#app = wanted.app ? new AppRegistries(channel) : null;
     this.#labelFile = wanted.routeLabel;
-  }
-
-  get watcher(): Watcher {
-    return this.#meter;
   }
 
   get latency(): Latency {
@@ -36,9 +34,10 @@ export class Metrics {
 
   /** To be called before the app is loaded. */
   start(): void {
+    this.#traffic.subscribe(this.#meter);
     watchFastify();
     this.#app?.start();
-    // Whatever ends this process short of a SIGKILL: what it has served is told.
+    // At any end of this process but a SIGKILL the master gets what it has served.
     process.on('exit', () => this.report());
     if (this.#labelFile === null) return;
     const loaded = this.#loadLabel(this.#labelFile);
@@ -52,7 +51,7 @@ export class Metrics {
     this.#app?.onListening();
   }
 
-  /** Tells the master what was added since the last time. Nothing is lost where it cannot be told now. */
+  /** Sends the master what was added since the last report. If that cannot be sent now, the next report has it. */
   report(): void {
     if (!this.#channel.isOpen) return;
     const delta = this.#meter.take();
@@ -63,8 +62,7 @@ export class Metrics {
   async finish(): Promise<void> {
     this.report();
     if (this.#app === null) return;
-    const patience = new Promise((resolve) => setTimeout(resolve, lastFigures).unref());
-    await Promise.race([this.#app.finish(), patience]);
+    await within(this.#app.finish(), lastFigures);
   }
 
   async #loadLabel(file: string): Promise<void> {
@@ -79,9 +77,9 @@ export class Metrics {
   }
 }
 
-/** As the master has loaded it; but nothing of this process is changed for it without need. */
+/** Loads it as the master does, but changes nothing in this process unless it must. */
 async function loadConfig(file: string): Promise<unknown> {
-  // Workers that need none of it load none of it.
+  // Loaded here: most workers need none of it.
   const { loadDefault } = await import('../../config/probe/module.ts');
   try {
     return await loadDefault(file);

@@ -1,8 +1,8 @@
 /**
  * Names the route of a request that has ended, as its framework knows it: a pattern such as `/users/:id`, never the URL.
  *
- * Express leaves it on the request. Fastify and Koa are asked, once each, when the app's first server is there: Fastify
- * by the channel it announces its instances on, Koa by its class in the module cache.
+ * Express leaves it on the request. Fastify publishes its instances on a diagnostics channel, and a hook is added to each.
+ * Koa's class is found in the module cache once the app listens.
  */
 import { subscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
@@ -58,16 +58,16 @@ export class Routes {
 function routeOf(request: Marked): string | null {
   const { route } = request;
   if (route !== undefined && route !== null) {
-    const path = textOf(route.path);
+    const path = stringOf(route.path);
     if (path === null) return null;
     const base = typeof request.baseUrl === 'string' ? patternOf(request.baseUrl) : '';
     return `${base}${path === '/' && base !== '' ? '' : path}`.slice(0, maxLength);
   }
-  return request[routeKey] ?? textOf(request[contextKey]?._matchedRoute);
+  return request[routeKey] ?? stringOf(request[contextKey]?._matchedRoute);
 }
 
 /**
- * Where a router is mounted, Express tells the URL and not the pattern: what looks like a value is one. It need not be
+ * Below a mounted router Express gives the URL and not the pattern: what looks like a value is one. It need not be
  * right each time, for there is a limit to the number of routes as well.
  */
 function patternOf(base: string): string {
@@ -77,11 +77,11 @@ function patternOf(base: string): string {
     .join('/');
 }
 
-/** A path may be a text, a regular expression, or several of them. */
-function textOf(path: unknown): string | null {
+/** A path may be a string, a regular expression, or several of them. */
+function stringOf(path: unknown): string | null {
   if (typeof path === 'string') return path.slice(0, maxLength);
   if (path instanceof RegExp) return String(path).slice(0, maxLength);
-  return Array.isArray(path) ? path.map(textOf).join(',').slice(0, maxLength) : null;
+  return Array.isArray(path) ? path.map(stringOf).join(',').slice(0, maxLength) : null;
 }
 
 interface FastifyRequest {
@@ -107,7 +107,7 @@ export function watchFastify(): void {
 
 const watched = new WeakSet<object>();
 
-/** Koa's contexts are found from nowhere: its class is made to leave each on its request. */
+/** Nothing leads from a request to Koa's context: its class is made to leave each context on its request. */
 function watchKoa(exports: unknown): void {
   const found = typeof exports === 'function' ? exports : (exports as { default?: unknown } | undefined)?.default;
   const prototype = (found as { prototype?: { createContext?: unknown } } | undefined)?.prototype;

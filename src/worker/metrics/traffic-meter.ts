@@ -1,6 +1,6 @@
 /** Counts the requests that have ended, in plain arrays, until the next report takes the counts away. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
+import type { ServerHttp2Stream } from 'node:http2';
 import {
   durationBounds,
   knownMethods,
@@ -9,8 +9,9 @@ import {
   type TrafficDelta,
   type TrafficSeries,
 } from '../../protocol/traffic.ts';
-import type { Watcher } from '../traffic/finishes.ts';
-import type { Connection, StreamInFlight, Traffic } from '../traffic/traffic.ts';
+import type { Connection, StreamInFlight } from '../traffic/connection.ts';
+import type { Observer } from '../traffic/observer.ts';
+import type { Traffic } from '../traffic/traffic.ts';
 import { Latency } from './latency.ts';
 import type { Routes } from './routes.ts';
 
@@ -23,12 +24,12 @@ interface Counts {
   isFresh: boolean;
 }
 
-/** Different routes that are told apart, and kinds of requests in all. */
+/** Most routes that are counted apart, and most kinds of requests in all. */
 const maxRoutes = 100;
 const maxSeries = 1_000;
 const noRoute = '';
 
-export class TrafficMeter implements Watcher {
+export class TrafficMeter implements Observer {
   readonly latency = new Latency();
   readonly #traffic: Traffic;
   readonly #routes: Routes;
@@ -51,8 +52,7 @@ export class TrafficMeter implements Watcher {
 
   onStreamFinished(
     stream: ServerHttp2Stream,
-    { method }: StreamInFlight,
-    request: Http2ServerRequest | null,
+    { method, request }: StreamInFlight,
     _: Connection,
     milliseconds: number,
   ): void {
@@ -64,10 +64,11 @@ export class TrafficMeter implements Watcher {
     this.#aborted += 1;
   }
 
-  /** What was added since the last time, or `null` where that is nothing. */
+  /** What was added since the last call; `null` if that is nothing. */
   take(): TrafficDelta | null {
-    const { accepted, upgrades } = this.#traffic;
-    const { received, sent } = this.#traffic.bytes();
+    const { connections, upgrades } = this.#traffic;
+    const { accepted } = connections;
+    const { received, sent } = connections.bytes();
     const last = this.#last;
     const upgraded = [...upgrades].flatMap(([protocol, count]): [string, number][] => {
       const more = count - (last.upgrades.get(protocol) ?? 0);

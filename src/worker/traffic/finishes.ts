@@ -1,61 +1,72 @@
 /**
- * Tells of each request that ends. By the channel on which Node itself says so: no listener of ours is on a response,
- * where the app could see it and every request would pay for it.
+ * The ends of requests. Node itself says on a channel that an HTTP/1 response is finished: a listener of ours on each
+ * response would be visible to the app, and every request would pay for it.
  */
 import { subscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
+import type { ServerHttp2Stream } from 'node:http2';
 import { performance } from 'node:perf_hooks';
-import type { Connection, StreamInFlight, Traffic } from './traffic.ts';
-
-/** Hears of requests that have ended. */
-export interface Watcher {
-  /** The last byte of the response was handed to the kernel. */
-  onFinished(request: IncomingMessage, response: ServerResponse, connection: Connection, milliseconds: number): void;
-  /** The same of an HTTP/2 stream; `request` is there where the app uses Node's compatibility API. */
-  onStreamFinished(
-    stream: ServerHttp2Stream,
-    about: StreamInFlight,
-    request: Http2ServerRequest | null,
-    connection: Connection,
-    milliseconds: number,
-  ): void;
-  /** The connection was gone before the response was complete; of HTTP/2 there is no response to tell of. */
-  onAborted(response: ServerResponse | null, connection: Connection, milliseconds: number): void;
-  /** The connection becomes something else. */
-  onUpgrade?(request: IncomingMessage, connection: Connection): void;
-}
+import { currentResponse } from '../../system/node-internals.ts';
+import type { Connection, StreamInFlight } from './connection.ts';
+import type { Connections } from './connections.ts';
+import type { InFlight } from './in-flight.ts';
+import type { Interception } from './intercept.ts';
+import type { Observers } from './observer.ts';
 
 interface Finished {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly socket?: unknown;
 }
 
-/** Begins to tell the watchers. There is no way back, and no cost where it was never called. */
-export function watchFinishes(traffic: Traffic, watchers: readonly Watcher[]): void {
-  // Documented as "emitted when server sends a response": https://nodejs.org/api/diagnostics_channel.html#http
-  subscribe('http.server.response.finish', (message) => {
-    const { request, response } = message as Finished;
-    const connection = traffic.connectionOf(request.socket);
-    // Servers that are none of ours, and answers that the app has never seen.
-    if (connection === null || traffic.isOwnAnswer(response)) return;
-    const milliseconds = performance.now() - traffic.startOf(response, connection);
-    for (const watcher of watchers) watcher.onFinished(request, response, connection, milliseconds);
-  });
-  traffic.ended = {
-    onStream: (stream, about, connection) => {
-      if (!stream.headersSent) return;
-      const milliseconds = performance.now() - about.since;
-      for (const watcher of watchers) watcher.onStreamFinished(stream, about, about.request, connection, milliseconds);
-    },
-    onAborted: (response, connection) => {
-      const since = response === null ? connection.requestAt : traffic.startOf(response, connection);
-      const milliseconds = performance.now() - since;
-      for (const watcher of watchers) watcher.onAborted(response, connection, milliseconds);
-    },
-    onUpgrade: (request, connection) => {
-      for (const watcher of watchers) watcher.onUpgrade?.(request, connection);
-    },
-  };
+export interface FinishesParts {
+  readonly connections: Connections;
+  readonly inFlight: InFlight;
+  readonly interception: Interception;
+  readonly observers: Observers;
+}
+
+export class Finishes {
+  readonly #parts: FinishesParts;
+  #isWatching = false;
+
+  constructor(parts: FinishesParts) {
+    this.#parts = parts;
+  }
+
+  /** Begins to listen on Node's channel if an observer wants it: without one it costs nothing. */
+  watch(): void {
+    if (this.#isWatching || this.#parts.observers.onFinished === null) return;
+    this.#isWatching = true;
+    // "Emitted when server sends a response": https://nodejs.org/api/diagnostics_channel.html#http
+    subscribe('http.server.response.finish', (message) => {
+      const { request, response } = message as Finished;
+      this.#finished(request, response);
+    });
+  }
+
+  #finished(request: IncomingMessage, response: ServerResponse): void {
+    const { connections, inFlight, interception, observers } = this.#parts;
+    const connection = connections.of(request.socket);
+    // Responses of servers that are not tracked, and responses that the app has not seen.
+    if (connection === null || interception.isOwn(response)) return;
+    observers.onFinished?.(request, response, connection, performance.now() - inFlight.startOf(response, connection));
+  }
+
+  streamClosed(stream: ServerHttp2Stream, about: StreamInFlight, connection: Connection): void {
+    if (!stream.writableFinished) this.#aborted(null, connection);
+    else if (stream.headersSent) {
+      this.#parts.observers.onStreamFinished?.(stream, about, connection, performance.now() - about.since);
+    }
+  }
+
+  connectionClosed(connection: Connection): void {
+    const response = currentResponse(connection.socket);
+    if (response !== null && !response.writableFinished) this.#aborted(response, connection);
+  }
+
+  #aborted(response: ServerResponse | null, connection: Connection): void {
+    const { inFlight, observers } = this.#parts;
+    const since = response === null ? connection.requestAt : inFlight.startOf(response, connection);
+    observers.onAborted?.(response, connection, performance.now() - since);
+  }
 }

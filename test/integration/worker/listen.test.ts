@@ -3,42 +3,24 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { Address } from '../../../src/config/address.ts';
 import { bindHandle, type Handle, handleAddress } from '../../../src/system/node-internals.ts';
 import { RawSocket } from '../../support/raw.ts';
 import { request } from '../../support/request.ts';
 import { until } from '../../support/until.ts';
-import { loopback, type WorkerOptions, WorkerUnderTest } from '../../support/worker-harness.ts';
-
-const cleanups: (() => void | Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-function spawn(options: WorkerOptions): WorkerUnderTest {
-  const worker = WorkerUnderTest.spawn(options);
-  cleanups.push(() => worker.stop());
-  return worker;
-}
-
-async function start(options: WorkerOptions): Promise<WorkerUnderTest> {
-  const worker = spawn(options);
-  await worker.waitFor('ready');
-  return worker;
-}
+import { cleanup, gone, loopback, spawn, start } from '../../support/worker-harness.ts';
 
 function temporaryPath(): string {
   const directory = mkdtempSync(join(tmpdir(), 'prefork-worker-'));
-  cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
+  cleanup(() => rmSync(directory, { recursive: true, force: true }));
   return join(directory, 'app.sock');
 }
 
 function bindLoopback(): Handle {
   const handle = bindHandle('127.0.0.1', 0, 4, null, 0);
   assert.ok(typeof handle !== 'number');
-  cleanups.push(() => handle.close());
+  cleanup(() => handle.close());
   return handle;
 }
 
@@ -197,7 +179,7 @@ describe('queues', () => {
     assert.ok(await serves(portOf(second), 10_000));
     // And the worker still knows how to stop.
     worker.drain();
-    assert.deepEqual(await worker.waitExit(), { code: 0, signal: null });
+    assert.deepEqual(await worker.waitExit(), gone);
     assert.deepEqual(
       worker.all('unlisten').map((message) => message.listener),
       [listener],

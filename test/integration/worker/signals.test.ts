@@ -1,25 +1,15 @@
 /** Signals that reach a worker itself, the app's own listeners, and the loss of the master. */
 import assert from 'node:assert/strict';
-import { afterEach, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { head, RawSocket } from '../../support/raw.ts';
 import { request } from '../../support/request.ts';
 import { stays, until } from '../../support/until.ts';
-import { type WorkerOptions, WorkerUnderTest } from '../../support/worker-harness.ts';
+import { gone, start as startWorker, type WorkerUnderTest } from '../../support/worker-harness.ts';
 
-const running: WorkerUnderTest[] = [];
-
-async function start(how: string, options: Partial<WorkerOptions> = {}): Promise<WorkerUnderTest> {
-  const worker = WorkerUnderTest.spawn({ app: 'worker/signals.cjs', env: { HOW: how }, ...options });
-  running.push(worker);
-  await worker.waitFor('ready');
-  return worker;
+/** @param how the name of what the app does */
+async function start(how: string): Promise<WorkerUnderTest> {
+  return await startWorker({ app: 'worker/signals.cjs', env: { HOW: how } });
 }
-
-afterEach(async () => {
-  for (const worker of running.splice(0)) await worker.stop();
-});
-
-const gone = { code: 0, signal: null };
 
 describe('SIG-05 SIG-06 SIG-07: a signal to the worker itself', () => {
   test('neither ends it nor reaches the app; of a TERM the master hears', async () => {
@@ -27,17 +17,17 @@ describe('SIG-05 SIG-06 SIG-07: a signal to the worker itself', () => {
     const ignored = ['SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGWINCH', 'SIGTTIN', 'SIGTTOU', 'SIGPIPE'] as const;
     for (const signal of ignored) worker.kill(signal);
     worker.kill('SIGTERM');
-    await worker.waitFor('asked');
+    await worker.waitFor('termed');
     await stays('alive', () => worker.exit === null, 200);
     assert.equal((await request({ port: worker.port() }, '/')).status, 200);
     assert.equal(worker.output, '');
-    assert.equal(worker.all('asked').length, 1);
+    assert.equal(worker.all('termed').length, 1);
   });
 
   test('so also where the app removes all listeners', async () => {
     const worker = await start('removes');
     worker.kill('SIGTERM');
-    await worker.waitFor('asked');
+    await worker.waitFor('termed');
     await stays('alive', () => worker.exit === null, 100);
     worker.drain();
     assert.deepEqual(await worker.waitExit(), gone);
@@ -105,7 +95,7 @@ describe("the app's SIGTERM listeners", () => {
     worker.drain();
     assert.deepEqual(await worker.waitExit(), gone);
     assert.match(worker.output, /raising/);
-    assert.deepEqual(worker.all('asked'), []);
+    assert.deepEqual(worker.all('termed'), []);
   });
 
   test('SIG-03: are bounded by the deadline', async () => {

@@ -1,43 +1,29 @@
 /** Connections that are not HTTP/1, or no longer, in a drain. */
 import assert from 'node:assert/strict';
 import http2 from 'node:http2';
-import { afterEach, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { io } from 'socket.io-client';
 import { WebSocket } from 'ws';
 import { head, RawSocket } from '../../../support/raw.ts';
 import { request } from '../../../support/request.ts';
 import { pause, stays, until } from '../../../support/until.ts';
-import { loopback, type WorkerOptions, WorkerUnderTest } from '../../../support/worker-harness.ts';
-
-const cleanups: (() => void | Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function start(options: WorkerOptions): Promise<WorkerUnderTest> {
-  const worker = WorkerUnderTest.spawn(options);
-  cleanups.push(() => worker.stop());
-  await worker.waitFor('ready');
-  return worker;
-}
+import { cleanup, gone, loopback, start } from '../../../support/worker-harness.ts';
 
 async function connect(port: number): Promise<RawSocket> {
   const raw = await RawSocket.connected({ port });
-  cleanups.push(() => raw.close());
+  cleanup(() => raw.close());
   return raw;
 }
 
 /** A WebSocket close frame with the status 1001, as text. */
 const goingAway = Buffer.from([0x88, 0x02, 0x03, 0xe9]).toString('latin1');
-const gone = { code: 0, signal: null };
 const uncut = [{ type: 'drained', cutRequests: 0, cutConnections: 0 }];
 
 describe('CONN-05: upgraded connections', () => {
   test('a WebSocket is left alone until shortly before the deadline, then told 1001', async () => {
     const worker = await start({ app: 'websocket/ws.mjs', bind: [loopback] });
     const socket = new WebSocket(`ws://127.0.0.1:${worker.port()}`);
-    cleanups.push(() => socket.terminate());
+    cleanup(() => socket.terminate());
     const received: string[] = [];
     socket.on('message', (data) => received.push(String(data)));
     let closed: { code: number; after: number } | null = null;
@@ -114,7 +100,7 @@ describe('CONN-05: upgraded connections', () => {
   test('socket.io connects, and comes back when it is told to go', async () => {
     const worker = await start({ app: 'websocket/socket-io.mjs', bind: [loopback] });
     const socket = io(`http://127.0.0.1:${worker.port()}`, { transports: ['websocket'], reconnection: false });
-    cleanups.push(() => void socket.close());
+    cleanup(() => void socket.close());
     await until('socket.io', () => socket.connected);
     const reply: unknown = await socket.timeout(2_000).emitWithAck('echo', 'x');
     assert.deepEqual((reply as { echo: string }).echo, 'x');
@@ -150,7 +136,7 @@ interface Http2Client {
 
 async function connectHttp2(url: string): Promise<Http2Client> {
   const session = http2.connect(url, { rejectUnauthorized: false });
-  cleanups.push(() => session.destroy());
+  cleanup(() => session.destroy());
   const goaways: number[] = [];
   session.on('goaway', (_code, lastStream) => goaways.push(lastStream));
   session.on('error', () => {});

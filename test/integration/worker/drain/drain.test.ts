@@ -2,29 +2,26 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import http from 'node:http';
-import { afterEach, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { listeningOn } from '../../../support/proc.ts';
 import { head, RawSocket } from '../../../support/raw.ts';
 import { request } from '../../../support/request.ts';
 import { pause, stays, until } from '../../../support/until.ts';
-import { type WorkerOptions, WorkerUnderTest } from '../../../support/worker-harness.ts';
-
-const cleanups: (() => void | Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+import {
+  cleanup,
+  gone,
+  start as startWorker,
+  type WorkerOptions,
+  type WorkerUnderTest,
+} from '../../../support/worker-harness.ts';
 
 async function start(options: Partial<WorkerOptions> = {}): Promise<WorkerUnderTest> {
-  const worker = WorkerUnderTest.spawn({ app: 'worker/http.cjs', ...options });
-  cleanups.push(() => worker.stop());
-  await worker.waitFor('ready');
-  return worker;
+  return await startWorker({ app: 'worker/http.cjs', ...options });
 }
 
 async function connect(worker: WorkerUnderTest): Promise<RawSocket> {
   const raw = await RawSocket.connected({ port: worker.port() });
-  cleanups.push(() => raw.close());
+  cleanup(() => raw.close());
   return raw;
 }
 
@@ -44,8 +41,6 @@ async function inFlight(worker: WorkerUnderTest, count: number): Promise<void> {
 async function accepted(worker: WorkerUnderTest, count: number): Promise<void> {
   await until(`${count} connections`, () => worker.all('beat').at(-1)?.figures.connections === count);
 }
-
-const gone = { code: 0, signal: null };
 
 async function assertUncut(worker: WorkerUnderTest): Promise<void> {
   assert.deepEqual(await worker.waitExit(), gone);
@@ -366,7 +361,7 @@ describe('CONN-07 RLD-02: clients that reuse their connections', () => {
   test('lose nothing to a drain, however their next request falls', async () => {
     const worker = await start();
     const agent = new http.Agent({ keepAlive: true, maxSockets: 40 });
-    cleanups.push(() => agent.destroy());
+    cleanup(() => agent.destroy());
     let [answered, refused] = [0, 0];
     const lost: string[] = [];
     let isOver = false;

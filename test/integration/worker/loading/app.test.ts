@@ -1,33 +1,15 @@
 /** What the app finds of the process it is in, and which of its exports are served. */
 import assert from 'node:assert/strict';
-import { afterEach, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { root } from '../../../support/paths.ts';
 import { head, RawSocket } from '../../../support/raw.ts';
 import { request, requestJson } from '../../../support/request.ts';
 import { stays, until } from '../../../support/until.ts';
-import { loopback, type WorkerOptions, WorkerUnderTest } from '../../../support/worker-harness.ts';
+import { loopback, spawn, start, type WorkerUnderTest } from '../../../support/worker-harness.ts';
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 const tsx = ['--import', pathToFileURL(`${root}/node_modules/tsx/dist/loader.mjs`).href];
-
-const running: WorkerUnderTest[] = [];
-
-function spawn(options: WorkerOptions): WorkerUnderTest {
-  const worker = WorkerUnderTest.spawn(options);
-  running.push(worker);
-  return worker;
-}
-
-async function start(options: WorkerOptions): Promise<WorkerUnderTest> {
-  const worker = spawn(options);
-  await worker.waitFor('ready');
-  return worker;
-}
-
-afterEach(async () => {
-  for (const worker of running.splice(0)) await worker.stop();
-});
 
 async function bodyOf(worker: WorkerUnderTest, path = '/'): Promise<string> {
   return (await request({ port: worker.port() }, path)).body;

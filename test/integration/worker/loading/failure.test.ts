@@ -3,24 +3,12 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, afterEach, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { root } from '../../../support/paths.ts';
 import { request } from '../../../support/request.ts';
 import { until } from '../../../support/until.ts';
-import { type WorkerOptions, WorkerUnderTest } from '../../../support/worker-harness.ts';
-
-const running: WorkerUnderTest[] = [];
-
-function spawn(options: WorkerOptions): WorkerUnderTest {
-  const worker = WorkerUnderTest.spawn(options);
-  running.push(worker);
-  return worker;
-}
-
-afterEach(async () => {
-  for (const worker of running.splice(0)) await worker.stop();
-});
+import { spawn, type WorkerOptions } from '../../../support/worker-harness.ts';
 
 // Not a fixture: a file that cannot be parsed would stop every tool that reads the fixtures.
 const directory = mkdtempSync(join(tmpdir(), 'prefork-worker-'));

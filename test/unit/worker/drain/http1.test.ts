@@ -108,16 +108,13 @@ const ways: readonly [string, Respond, RegExp][] = [
 
 describe('during a drain every response ends its connection', () => {
   const drain = new Http1Drain();
-  const traffic = new Traffic();
+  const traffic = new Traffic({ keepAlive: 0, health: null });
   const server = http.createServer((req, res) => ways[Number(req.url?.slice(1))]?.[1](res));
   let port = 0;
 
   before(async () => {
     traffic.track(server);
-    traffic.listener = {
-      onRequest: (connection, response) => drain.announce(connection, response),
-      onClosed: () => {},
-    };
+    traffic.subscribe({ onRequest: (connection, response) => drain.makeLast(connection, response) });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     port = (server.address() as AddressInfo).port;
@@ -147,6 +144,6 @@ describe('during a drain every response ends its connection', () => {
 
   it('and every request was counted', () => {
     assert.equal(traffic.requests, ways.length + 1);
-    assert.equal(traffic.inFlightCount(), 0);
+    assert.equal(traffic.inFlight.count(), 0);
   });
 });

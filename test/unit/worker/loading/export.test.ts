@@ -34,7 +34,7 @@ describe('what an export is', () => {
     ['an http.Server', http.createServer(), 'server'],
     ['an http2 server', http2.createServer(), 'server'],
     ['a net.Server', net.createServer(), 'server'],
-    ['something with listen()', { listen: () => {} }, 'listener'],
+    ['something with listen()', { listen: () => {} }, 'listenable'],
     ['a factory', () => handler, 'factory'],
     ['an async factory', async () => handler, 'factory'],
     ['a factory with options', (_options: unknown) => handler, 'factory'],

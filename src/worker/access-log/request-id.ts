@@ -1,0 +1,24 @@
+/** Gives every request an id from its beginning: the app, the log and the client see the same. */
+import { randomUUID } from 'node:crypto';
+import type { Observer } from '../traffic/observer.ts';
+
+const requestId = 'x-request-id';
+/** An id that a client or a proxy may choose; any other is replaced. */
+const goodId = /^[\w.:@/+=,-]{1,200}$/;
+
+export const requestIds: Observer = {
+  onBegin(request, response) {
+    const id = idIn(request.headers);
+    if (!response.headersSent) response.setHeader(requestId, id);
+  },
+  // An app that uses the streams themselves finds the id in their headers, and answers as it likes.
+  onHeaders: idIn,
+};
+
+/** @returns the id that the headers have from now on: the one they came with, or a new one */
+function idIn(headers: Record<string, unknown>): string {
+  const given = headers[requestId];
+  const id = typeof given === 'string' && goodId.test(given) ? given : randomUUID();
+  headers[requestId] = id;
+  return id;
+}

@@ -1,0 +1,39 @@
+/** How a process becomes a worker: it takes what the master has left for it, and removes the traces from the app's view. */
+import { realpathSync } from 'node:fs';
+import { isMainThread } from 'node:worker_threads';
+import { type BootInfo, bootVariable } from '../protocol/messages.ts';
+
+/**
+ * @param preload absolute path of the file that the master preloads
+ * @returns `null` in a process that is no worker: preloads also run in worker threads, and in what the app forks
+ */
+export function takeBootInfo(preload: string): BootInfo | null {
+  const encoded = isMainThread ? process.env[bootVariable] : undefined;
+  if (encoded === undefined) return null;
+  const boot = JSON.parse(encoded) as BootInfo;
+  coverTracks(preload);
+  process.title = `prefork: worker ${boot.slot} [${boot.name}]`;
+  // A named export is imported by a main module of ours: the app finds itself as the script all the same.
+  if (boot.app.exportName !== null) process.argv[1] = boot.app.path;
+  return boot;
+}
+
+/** Removes what the app, and what it forks, would not find under plain node. */
+function coverTracks(preload: string): void {
+  delete process.env[bootVariable];
+  const index = process.execArgv.findIndex(
+    (arg, at) => arg === '--require' && isSameFile(process.execArgv[at + 1], preload),
+  );
+  if (index >= 0) process.execArgv.splice(index, 2);
+  // The master's precautions for the inspector; process.execArgv must stay the same array.
+  const kept = process.execArgv.filter((arg) => !/^--inspect-(port|publish-uid)=/.test(arg));
+  process.execArgv.splice(0, process.execArgv.length, ...kept);
+}
+
+function isSameFile(path = '', preload: string): boolean {
+  try {
+    return realpathSync(path) === preload;
+  } catch {
+    return false;
+  }
+}

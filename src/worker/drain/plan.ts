@@ -1,0 +1,66 @@
+/** When what happens in a drain. */
+
+/** How the worker is to drain, as the master says it. */
+export interface DrainOrder {
+  /** Milliseconds until everything must be over. */
+  readonly within: number;
+  /** Milliseconds that idle connections are left open, so that their next request is still served. */
+  readonly linger: number;
+  /** Close idle connections at once. */
+  readonly quick: boolean;
+}
+
+/** The drain's times, of `performance.now()`, and its durations, in milliseconds. */
+export interface Plan {
+  readonly startedAt: number;
+  readonly deadline: number;
+  /** When the last idle connection is closed. */
+  readonly lingerUntil: number;
+  /** Duration that a connection stays open after it has become idle. */
+  readonly minIdle: number;
+  /** Duration that a request may take to arrive, from its first byte to the end of its head. */
+  readonly headTime: number;
+}
+
+/** Connections idle for less than this are likely to be used again at once. */
+const minIdle = 250;
+const headTime = { normal: 3_000, quick: 250 };
+/** How long before the deadline the connections that would stay for ever get their goodbye. */
+const goodbyeTime = 1_000;
+const goodbyeShare = 0.2;
+
+/** @param startedAt of `performance.now()` */
+export function planFor({ within, linger, quick }: DrainOrder, startedAt: number): Plan {
+  const time = quick ? 0 : Math.min(linger, within);
+  return {
+    startedAt,
+    deadline: startedAt + within,
+    lingerUntil: startedAt + time,
+    minIdle: Math.min(minIdle, time),
+    headTime: quick ? headTime.quick : headTime.normal,
+  };
+}
+
+/** Milliseconds past the deadline that the app's own SIGTERM handlers get if the drain has taken all the time there was. */
+export const lastWords = 250;
+
+/** How a worker without a master drains: what comes after the drain is a part of the time that it may outlive its master. */
+export function orphanOrder(times: { readonly gracefulTimeout: number; readonly drainLinger: number }): DrainOrder {
+  const { gracefulTimeout, drainLinger } = times;
+  const within = Math.max(gracefulTimeout / 2, gracefulTimeout - 2 * lastWords);
+  return { within, linger: drainLinger, quick: false };
+}
+
+/** A further order during a drain makes it shorter, never longer. */
+export function shortened(plan: Plan, next: Plan): Plan {
+  return {
+    ...(next.lingerUntil < plan.lingerUntil ? next : plan),
+    startedAt: plan.startedAt,
+    deadline: Math.min(plan.deadline, next.deadline),
+  };
+}
+
+/** When WebSockets, event streams and the like are told to connect anew. */
+export function goodbyeAt({ startedAt, deadline }: Plan): number {
+  return deadline - Math.min(goodbyeTime, (deadline - startedAt) * goodbyeShare);
+}

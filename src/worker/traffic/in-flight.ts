@@ -1,0 +1,106 @@
+/** The requests whose responses are not finished, and when each began. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
+import { performance } from 'node:perf_hooks';
+import { currentResponse } from '../../system/node-internals.ts';
+import type { Connection, StreamInFlight } from './connection.ts';
+import type { Connections } from './connections.ts';
+
+/** A request whose response is not finished. */
+export interface RequestInFlight {
+  readonly method: string;
+  readonly url: string;
+  /** Milliseconds since it began. */
+  readonly age: number;
+}
+
+export class InFlight {
+  readonly #connections: Connections;
+  /** Of pipelined requests only: of all others the connection knows. */
+  readonly #starts = new WeakMap<ServerResponse, number>();
+  #hasPipelined = false;
+
+  constructor(connections: Connections) {
+    this.#connections = connections;
+  }
+
+  /** @returns whether the request is pipelined: the response to an older one is not finished */
+  begin(connection: Connection, response: ServerResponse): boolean {
+    const now = performance.now();
+    const current = currentResponse(connection.socket);
+    const isPipelined = current !== response;
+    if (isPipelined) {
+      // The connection knows when its newest request began, and there are older ones.
+      if (current !== null && !this.#starts.has(current)) this.#starts.set(current, connection.requestAt);
+      this.#starts.set(response, now);
+      this.#hasPipelined = true;
+    }
+    connection.requestAt = now;
+    return isPipelined;
+  }
+
+  /** @returns the stream as it is now in the connection's table; `null` if the connection has none */
+  beginStream(
+    connection: Connection,
+    stream: ServerHttp2Stream,
+    headers: Readonly<Record<string, unknown>>,
+  ): StreamInFlight | null {
+    const { streams } = connection;
+    if (streams === null) return null;
+    const since = performance.now();
+    connection.requestAt = since;
+    const about: StreamInFlight = {
+      method: String(headers[':method'] ?? ''),
+      url: String(headers[':path'] ?? ''),
+      since,
+      headers,
+      request: null,
+    };
+    streams.set(stream, about);
+    return about;
+  }
+
+  /** @param request of Node's compatibility API, whose stream has begun. Its socket may not be touched. */
+  attach(request: Http2ServerRequest): void {
+    const { stream } = request;
+    const about = this.#connections.of(stream?.session)?.streams?.get(stream);
+    if (about !== undefined) about.request = request;
+  }
+
+  /** @returns when the request began, of `performance.now()` */
+  startOf(response: ServerResponse, connection: Connection): number {
+    return (this.#hasPipelined ? this.#starts.get(response) : undefined) ?? connection.requestAt;
+  }
+
+  count(): number {
+    let count = 0;
+    for (const { socket, streams } of this.#connections.open) {
+      if (currentResponse(socket) !== null) count += 1;
+      count += streams?.size ?? 0;
+    }
+    return count;
+  }
+
+  /** The oldest requests first, of a connection with pipelined ones only the one that is being answered. */
+  oldest(most: number): RequestInFlight[] {
+    const now = performance.now();
+    const found: RequestInFlight[] = [];
+    for (const connection of this.#connections.open) {
+      const response = currentResponse(connection.socket);
+      if (response !== null) found.push(describe(response.req, now - connection.requestAt));
+      for (const { method, url, since } of connection.streams?.values() ?? [])
+        found.push({ method, url, age: now - since });
+    }
+    return found.sort((a, b) => b.age - a.age).slice(0, most);
+  }
+}
+
+/** The URL as the client sent it: Express shortens `url` below a mounted router. */
+export function urlOf(request: IncomingMessage): string {
+  const { originalUrl } = request as { originalUrl?: unknown };
+  return typeof originalUrl === 'string' ? originalUrl : (request.url ?? '');
+}
+
+function describe(request: IncomingMessage, age: number): RequestInFlight {
+  return { method: request.method ?? '', url: urlOf(request), age };
+}

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { goodbyeAt, orphanOrder, planFor, shortened } from '../../../../src/worker/drain/plan.ts';
+
+describe('the plan of a drain', () => {
+  it('keeps idle connections for the linger, and at most until the deadline', () => {
+    const plan = planFor({ within: 30_000, linger: 2_000, quick: false }, 100);
+    assert.deepEqual(plan, { startedAt: 100, deadline: 30_100, lingerUntil: 2_100, minIdle: 250, headTime: 3_000 });
+    assert.equal(planFor({ within: 1_000, linger: 2_000, quick: false }, 100).lingerUntil, 1_100);
+    assert.equal(planFor({ within: 1_000, linger: 100, quick: false }, 100).minIdle, 100);
+  });
+
+  it('that is quick keeps no idle connection', () => {
+    const plan = planFor({ within: 5_000, linger: 2_000, quick: true }, 100);
+    assert.deepEqual(plan, { startedAt: 100, deadline: 5_100, lingerUntil: 100, minIdle: 0, headTime: 250 });
+  });
+
+  it('gets shorter by a further order, never longer, and stays as old as it is', () => {
+    const plan = planFor({ within: 5_000, linger: 2_000, quick: false }, 0);
+    const longer = planFor({ within: 60_000, linger: 9_000, quick: false }, 100);
+    assert.deepEqual(shortened(plan, longer), plan);
+    const quick = planFor({ within: 60_000, linger: 2_000, quick: true }, 100);
+    assert.deepEqual(shortened(plan, quick), { ...quick, startedAt: 0, deadline: 5_000 });
+    const sooner = planFor({ within: 1_000, linger: 9_000, quick: false }, 100);
+    assert.equal(shortened(plan, sooner).deadline, 1_100);
+    assert.equal(shortened(plan, sooner).lingerUntil, 1_100);
+  });
+
+  it('says goodbye a second before the deadline, and in a short drain for its last fifth', () => {
+    assert.equal(goodbyeAt(planFor({ within: 30_000, linger: 0, quick: false }, 100)), 29_100);
+    assert.equal(goodbyeAt(planFor({ within: 1_000, linger: 0, quick: false }, 100)), 900);
+  });
+
+  it("of a worker without a master leaves the app's own handlers time, and never takes less than half of all", () => {
+    const { within, linger, quick } = orphanOrder({ gracefulTimeout: 30_000, drainLinger: 2_000 });
+    assert.deepEqual({ within, linger, quick }, { within: 29_500, linger: 2_000, quick: false });
+    assert.equal(orphanOrder({ gracefulTimeout: 600, drainLinger: 0 }).within, 300);
+  });
+});
