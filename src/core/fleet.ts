@@ -1,4 +1,4 @@
-/** Questions about a fleet, and small changes to it. Every rule is written in these words. */
+/** Questions about a fleet, and small changes to it: the vocabulary of the rules. */
 import { type Fleet, fixed, type Policy, type RetireReason, type Slot, type Worker } from './model.ts';
 
 const newSlot: Slot = { failures: 0, notBefore: 0, restarts: 0 };
@@ -55,7 +55,7 @@ export function readyCount(fleet: Fleet): number {
   return fleet.workers.filter(isReady).length;
 }
 
-/** Ready workers that nobody can take back: a reload's candidate leaves again where the reload is rejected. */
+/** Ready workers that stay: a reload's candidate leaves again if the reload is rejected. */
 export function servingCount(fleet: Fleet): number {
   return fleet.workers.filter((worker) => isReady(worker) && !isCandidate(fleet, worker)).length;
 }

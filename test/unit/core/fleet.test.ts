@@ -125,7 +125,7 @@ test('core: a canary is held to its own policy, everybody else to the one in for
   const policy = { ...defaultPolicy, bootTimeout: 7 };
   const [old, canary] = [worker({ id: 1 }), worker({ id: 2, generation: 2 })];
   const all = fleet([old, canary], {
-    reload: { state: 'canary', reload: 1, since: 0, rollback: null, generation: 2, policy, failure: null },
+    reload: { state: 'canary', reload: 1, since: 0, rollback: null, generation: 2, policy },
   });
   assert.equal(policyOf(all, canary), policy);
   assert.equal(policyOf(all, old), all.policy);
