@@ -5,7 +5,7 @@ import type { Event } from '../../core/events.ts';
 import type { Fleet, Phase } from '../../core/model.ts';
 import type { Status, WorkerStatus } from '../../protocol/status.ts';
 import type { AppMetric, TrafficDelta } from '../../protocol/traffic.ts';
-import type { Witness } from '../arbiter.ts';
+import type { Circumstances, Observer } from '../log/observer.ts';
 import type { Counted } from '../upgrade/channel.ts';
 import { AppMetrics } from './app.ts';
 import type { Exposition } from './exposition.ts';
@@ -23,7 +23,7 @@ export interface MetricsSources {
 
 const phases: readonly Phase['name'][] = ['booting', 'ready', 'draining', 'killed'];
 
-export class Metrics implements Witness {
+export class Metrics implements Observer {
   readonly #sources: MetricsSources;
   readonly #supervisor = new SupervisorTotals();
   readonly #traffic = new TrafficTotals();
@@ -36,11 +36,11 @@ export class Metrics implements Witness {
     this.#sources = sources;
   }
 
-  event(event: Event, before: Fleet, now: number): void {
-    this.#supervisor.event(event, before, now);
+  event(event: Event, { fleet, now }: Circumstances): void {
+    this.#supervisor.event(event, fleet, now);
   }
 
-  action(action: Action, fleet: Fleet): void {
+  action(action: Action, { fleet }: Circumstances): void {
     this.#supervisor.action(action, fleet);
   }
 

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { Action } from '../../../../src/core/actions.ts';
 import type { Event } from '../../../../src/core/events.ts';
 import { type Fleet, initialFleet, type Phase, type Policy, type Worker } from '../../../../src/core/model.ts';
+import { narrateAction, narrateEvent } from '../../../../src/master/log/narrate.ts';
 import { Timeline } from '../../../../src/master/log/timeline.ts';
 
 const policy: Policy = {
@@ -55,16 +56,21 @@ const fleet: Fleet = {
 };
 
 const exited = (id: number): Event => ({ type: 'workerExited', id, code: 1, signal: null, jitter: 0 });
+/** As the arbiter tells its observers. */
+const fact = (timeline: Timeline, event: Event, now: number): void =>
+  timeline.event(event, { fleet, now, line: narrateEvent(event, fleet, now) });
+const decision = (timeline: Timeline, action: Action): void =>
+  timeline.action(action, { fleet, now: 0, line: narrateAction(action, fleet) });
 const newTimeline = (): Timeline => new Timeline(() => new Date(0), 7);
 
 test('what happens is told in the words of the log, with who it happened to', () => {
   const timeline = newTimeline();
-  timeline.event(exited(1), fleet, 5_000);
-  timeline.event({ type: 'resizeRequested', to: 4 }, fleet, 0);
-  timeline.action({ type: 'prepare', reload: 3, generation: 2, rollback: null }, fleet);
-  timeline.action({ type: 'reject', reload: 3, reason: 'it throws', duration: 10 }, fleet);
-  timeline.action({ type: 'drain', id: 1, reason: 'memory', quick: false, within: 1 }, fleet);
-  timeline.action({ type: 'kill', id: 1, reason: 'stuck', signal: 'SIGABRT' }, fleet);
+  fact(timeline, exited(1), 5_000);
+  fact(timeline, { type: 'resizeRequested', to: 4 }, 0);
+  decision(timeline, { type: 'prepare', reload: 3, generation: 2, rollback: null });
+  decision(timeline, { type: 'reject', reload: 3, reason: 'it throws', duration: 10 });
+  decision(timeline, { type: 'drain', id: 1, reason: 'memory', quick: false, within: 1 });
+  decision(timeline, { type: 'kill', id: 1, reason: 'stuck', signal: 'SIGABRT' });
   assert.deepEqual(
     timeline.entries.map(({ seq, kind, level, text }) => [seq, kind, level, text]),
     [
@@ -91,17 +97,17 @@ test('what happens to every worker of a reload, a scale or a stop is one entry, 
     { type: 'drain', id: 1, reason: 'shutdown', quick: false, within: 1 },
     { type: 'kill', id: 1, reason: 'shutdown', signal: 'SIGKILL' },
   ];
-  for (const action of quiet) timeline.action(action, fleet);
-  timeline.event(exited(2), fleet, 0);
-  timeline.event({ type: 'workerReadied', id: 1 }, fleet, 0);
-  timeline.event({ type: 'ticked' }, fleet, 0);
+  for (const action of quiet) decision(timeline, action);
+  fact(timeline, exited(2), 0);
+  fact(timeline, { type: 'workerReadied', id: 1 }, 0);
+  fact(timeline, { type: 'ticked' }, 0);
   assert.deepEqual(timeline.entries, []);
 });
 
 test('it is bounded; a crash loop does not push out the last reload', () => {
   const timeline = newTimeline();
-  timeline.action({ type: 'prepare', reload: 1, generation: 2, rollback: null }, fleet);
-  for (let crash = 0; crash < 5_000; crash += 1) timeline.event(exited(1), fleet, 0);
+  decision(timeline, { type: 'prepare', reload: 1, generation: 2, rollback: null });
+  for (let crash = 0; crash < 5_000; crash += 1) fact(timeline, exited(1), 0);
   assert.equal(timeline.entries.length, 101);
   assert.equal(timeline.entries[0]?.kind, 'reload');
   assert.deepEqual([timeline.last, timeline.entries.at(-1)?.seq], [5_001, 5_001]);
