@@ -1,5 +1,4 @@
-/** The metrics of the service: what is counted as it happens, and what is looked up when somebody asks. */
-
+/** The metrics of the service: what is counted as it happens, and what is looked up when they are read. */
 import type { Action } from '../../core/actions.ts';
 import type { Event } from '../../core/events.ts';
 import type { Fleet, Phase } from '../../core/model.ts';
@@ -8,8 +7,8 @@ import type { AppMetric, TrafficDelta } from '../../protocol/traffic.ts';
 import type { Circumstances, Observer } from '../log/observer.ts';
 import type { Counted } from '../upgrade/channel.ts';
 import { AppMetrics } from './app.ts';
-import type { Exposition } from './exposition.ts';
-import { type Family, family, type Labels } from './family.ts';
+import type { Exposition, Format } from './exposition.ts';
+import { type Family, family, type Labels, single } from './family.ts';
 import { SupervisorTotals } from './supervisor.ts';
 import { TrafficTotals } from './traffic.ts';
 
@@ -29,8 +28,8 @@ export class Metrics implements Observer {
   readonly #traffic = new TrafficTotals();
   readonly #app = new AppMetrics();
   #heir: ((counted: Counted) => void) | null = null;
-
-  readonly #making = new Map<string, Promise<Exposition>>();
+  /** Pages that are being made. */
+  readonly #making = new Map<Format, Promise<Exposition>>();
 
   constructor(sources: MetricsSources) {
     this.#sources = sources;
@@ -64,7 +63,7 @@ export class Metrics implements Observer {
     this.#heir?.({ kind: 'gone', id });
   }
 
-  /** Hands all counts to another master, and what is added to them from now on; `null` ends that. */
+  /** Passes all counts to another master, and what is added to them from now on; `null` ends that. */
   bequeath(heir: ((counted: Counted) => void) | null): void {
     this.#heir = heir;
     if (heir === null) return;
@@ -74,17 +73,17 @@ export class Metrics implements Observer {
     for (const [id, metrics] of this.#app.living()) heir({ kind: 'app', id, metrics });
   }
 
-  /** Goes on from what another master has counted; `null` is the end of it. Its workers' ids are not ours. */
+  /** Goes on from what another master has counted; `null`: it is gone. Its workers' ids become negative: ours may be the same. */
   inherit(counted: Counted | null): void {
     if (counted === null) {
-      // It is gone, and its workers are not ours to watch.
+      // It is gone, and this master does not see its workers.
       for (const id of this.#app.living().keys()) if (id < 0) this.#app.retire(id);
     } else if (counted.kind === 'traffic') this.#traffic.add(counted.delta);
     else if (counted.kind === 'app') this.#app.set(-1 - counted.id, counted.metrics);
     else this.#app.retire(-1 - counted.id);
   }
 
-  /** Our own: for statsd as well. */
+  /** All but the app's own; for statsd as well. */
   families(): Family[] {
     const status = this.#sources.status();
     const traffic = this.#sources.isCounting() ? [...this.#traffic.families(), ...activity(status)] : [];
@@ -97,48 +96,44 @@ export class Metrics implements Observer {
     ];
   }
 
-  /** Whoever asks while a page is being made gets that one: a thousand requests at once cost no more than one. */
-  async page(accept: string | undefined): Promise<Exposition> {
-    const kind = isOpenMetrics(accept) ? 'open' : 'text';
-    const making = this.#making.get(kind) ?? this.#page(accept).finally(() => this.#making.delete(kind));
-    this.#making.set(kind, making);
+  /**
+   * The page in the format that `accept` asks for. Requests that come while a page is being made share it: a thousand at
+   * once cost no more than one.
+   */
+  async page(accept = ''): Promise<Exposition> {
+    const format = /application\/openmetrics-text/i.test(accept) ? 'openmetrics' : 'prometheus';
+    const making = this.#making.get(format) ?? this.#page(format).finally(() => this.#making.delete(format));
+    this.#making.set(format, making);
     return await making;
   }
 
-  async #page(accept: string | undefined): Promise<Exposition> {
-    // Only where somebody asks: it is memory that most masters never need.
+  async #page(format: Format): Promise<Exposition> {
+    // Only on demand: it takes memory that most masters never need.
     const { aggregators, expose } = await import('./exposition.ts');
-    // All that has arrived at once is in before it is begun.
+    // All requests that have arrived by now share this page.
     await new Promise((resolve) => setImmediate(resolve));
     const own = this.families();
     const taken = new Set(own.map(({ name }) => name));
-    return await expose([...own, ...this.#app.families(taken, aggregators)], accept);
+    return await expose([...own, ...this.#app.families(taken, aggregators)], format);
   }
 }
 
 function activity({ workers }: Status): Family[] {
-  const sum = (of: (worker: WorkerStatus) => number): [Labels, number][] => [
-    [{}, workers.reduce((total, worker) => total + of(worker), 0)],
-  ];
+  const sum = (name: string, help: string, of: (worker: WorkerStatus) => number): Family =>
+    single(
+      'gauge',
+      name,
+      help,
+      workers.reduce((total, worker) => total + of(worker), 0),
+    );
   return [
-    family(
-      'gauge',
-      'http_active_requests',
-      'Requests under way',
-      sum(({ inFlight }) => inFlight),
-    ),
-    family(
-      'gauge',
-      'http_open_connections',
-      'Connections open',
-      sum(({ connections }) => connections),
-    ),
+    sum('http_active_requests', 'Requests under way', ({ inFlight }) => inFlight),
+    sum('http_open_connections', 'Connections open', ({ connections }) => connections),
   ];
 }
 
 function state(status: Status): Family[] {
   const { workers, listeners } = status;
-  const one = (value: number): [Labels, number][] => [[{}, value]];
   const info = { version: status.prefork, node: status.node, name: status.name };
   const perSlot = incumbents(workers);
   const slots = (name: string, help: string, of: (worker: WorkerStatus) => number): Family =>
@@ -156,13 +151,13 @@ function state(status: Status): Family[] {
       'Workers by phase',
       phases.map((phase): [Labels, number] => [{ phase }, workers.filter((worker) => worker.phase === phase).length]),
     ),
-    family('gauge', 'prefork_workers_wanted', 'Workers there should be', one(status.wanted)),
-    family('gauge', 'prefork_generation', 'The generation in force', one(status.generation)),
-    family(
+    single('gauge', 'prefork_workers_wanted', 'Workers there should be', status.wanted),
+    single('gauge', 'prefork_generation', 'The generation in force', status.generation),
+    single(
       'gauge',
       'prefork_ready',
       'Whether enough workers are ready to serve',
-      one(status.health === 'healthy' || status.health === 'degraded' ? 1 : 0),
+      status.health === 'healthy' || status.health === 'degraded' ? 1 : 0,
     ),
     slots('generation', 'Generation of the worker', ({ generation }) => generation),
     slots('uptime_seconds', 'Age of the worker', ({ uptime }) => uptime),
@@ -197,8 +192,4 @@ function incumbents(workers: readonly WorkerStatus[]): WorkerStatus[] {
     if (other === undefined || other.phase !== 'ready' || worker.phase === 'ready') bySlot.set(worker.slot, worker);
   }
   return [...bySlot.values()];
-}
-
-function isOpenMetrics(accept = ''): boolean {
-  return /application\/openmetrics-text/i.test(accept);
 }
