@@ -342,3 +342,23 @@ export function initialFleet(policy: Policy, queueCount = 1): Fleet {
     nextWorkerId: 1,
   };
 }
+
+/** A worker that is about to be spawned. */
+export function newWorker(which: Pick<Worker, 'id' | 'slot' | 'generation'>, now: number): Worker {
+  return {
+    ...which,
+    pid: null,
+    bornAt: now,
+    phase: { name: 'booting', since: now },
+    beatAt: now,
+    figures: null,
+    limits: { requests: null, lifetime: null },
+    overMemory: 0,
+    spent: null,
+    capture: null,
+    hindrance: null,
+    listening: false,
+    offence: null,
+    queues: [],
+  };
+}

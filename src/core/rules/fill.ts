@@ -1,6 +1,6 @@
 /** Workers are started: the canary of a reload, those that are missing, and the successors of the stale and spent. */
 import { drainingGenerations, isCandidate, isLive, leaving, replaceReason, slotOf, surge, target } from '../fleet.ts';
-import { fixed, type Worker } from '../model.ts';
+import { fixed, newWorker, type Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 import { firstRound } from './start.ts';
 
@@ -74,29 +74,7 @@ function booting({ fleet }: Turn): number {
 
 function spawn(turn: Turn, slot: number, generation: number): void {
   const id = turn.fleet.nextWorkerId;
-  turn.change({
-    nextWorkerId: id + 1,
-    workers: [
-      ...turn.fleet.workers,
-      {
-        id,
-        slot,
-        generation,
-        pid: null,
-        bornAt: turn.now,
-        phase: { name: 'booting', since: turn.now },
-        beatAt: turn.now,
-        figures: null,
-        limits: { requests: null, lifetime: null },
-        overMemory: 0,
-        spent: null,
-        capture: null,
-        hindrance: null,
-        listening: false,
-        offence: null,
-        queues: [],
-      },
-    ],
-  });
+  const worker = newWorker({ id, slot, generation }, turn.now);
+  turn.change({ nextWorkerId: id + 1, workers: [...turn.fleet.workers, worker] });
   turn.do({ type: 'spawn', id, slot, generation });
 }

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Event } from '../../../src/core/events.ts';
 import type { Policy } from '../../../src/core/model.ts';
 import { messageOf } from '../../../src/errors.ts';
-import { type Behaviour, wellBehaved } from './process.ts';
+import { type Behaviour, noFigures, wellBehaved } from './process.ts';
 import { renderAction, renderEvent } from './render.ts';
 import { type SimulatedTurn, Simulator, type SuccessorFate } from './simulator.ts';
 
@@ -61,6 +61,8 @@ export function factAbout(id: number): fc.Arbitrary<Event> {
   return fc.oneof(
     fc.constantFrom<Event>(
       { type: 'workerListened', id },
+      { type: 'workerHindered', id, reason: 'no database' },
+      { type: 'workerClosed', id },
       { type: 'workerReadied', id },
       { type: 'workerTermed', id },
       { type: 'stackCaptured', id },
@@ -76,18 +78,7 @@ export function factAbout(id: number): fc.Arbitrary<Event> {
       (figures): Event => ({
         type: 'workerBeat',
         id,
-        figures: {
-          ...figures,
-          inFlight: 0,
-          connections: 0,
-          heapUsed: 0,
-          loopDelayP99: 0,
-          loopDelayMax: 0,
-          loopUtilisation: 0,
-          cpu: 0,
-          latencyP50: null,
-          latencyP99: null,
-        },
+        figures: { ...noFigures, ...figures },
       }),
     ),
   );

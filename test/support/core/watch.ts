@@ -253,6 +253,17 @@ export function atomicity(): Watcher {
   };
 }
 
+/** A refused reload is rejected in the very turn in which it is refused, once. */
+export const refusals: Watcher = ({ before, after, actions }) => {
+  if (before.exited) return;
+  assert.notEqual(after.reload.state, 'refused');
+  const { reload } = before;
+  if (reload.state !== 'refused') return;
+  const rejections = actions.filter((action) => action.type === 'reject' && action.reload === reload.reload);
+  assert.equal(rejections.length, 1);
+  assert.deepEqual([after.lastReload?.verdict, after.lastReload?.reload], ['rejected', reload.reload]);
+};
+
 /** No exit of a worker, whatever its code, ends a master that was up, and no order but the one to stop. */
 export const survival: Watcher = ({ earlier, after, events }) => {
   if (earlier.start === 'starting' || earlier.policy.maxBootFailures > 0) return;

@@ -20,7 +20,7 @@ import {
   withSlot,
   withWorker,
 } from '../../../src/core/fleet.ts';
-import { type Fleet, fixed, initialFleet, type Phase, type Worker } from '../../../src/core/model.ts';
+import { type Fleet, fixed, initialFleet, newWorker, type Phase, type Worker } from '../../../src/core/model.ts';
 import { defaultPolicy } from '../../support/core/simulator.ts';
 
 const booting: Phase = { name: 'booting', since: 0 };
@@ -29,24 +29,7 @@ const draining: Phase = { name: 'draining', since: 0, deadline: 1, reason: 'scal
 const killed: Phase = { name: 'killed', since: 0, reason: 'stuck', signal: 'SIGABRT' };
 
 function worker(change: Partial<Worker> & { readonly id: number }): Worker {
-  return {
-    slot: 0,
-    generation: 1,
-    pid: null,
-    bornAt: 0,
-    phase: ready,
-    beatAt: 0,
-    figures: null,
-    limits: { requests: null, lifetime: null },
-    overMemory: 0,
-    spent: null,
-    capture: null,
-    offence: null,
-    hindrance: null,
-    listening: false,
-    queues: [],
-    ...change,
-  };
+  return { ...newWorker({ slot: 0, generation: 1, id: change.id }, 0), phase: ready, ...change };
 }
 
 function fleet(workers: readonly Worker[], change: Partial<Fleet> = {}): Fleet {

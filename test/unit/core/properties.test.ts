@@ -13,6 +13,7 @@ import {
   idempotence,
   monotony,
   queues,
+  refusals,
   spawns,
   strength,
   survival,
@@ -37,6 +38,7 @@ always('RLD-07 those who leave are capped', () => crowds);
 always('ids are unique, generations grow by one, counters never shrink, nobody comes back', () => monotony());
 always('every queue has an acceptor as long as anybody is ready', () => queues);
 always('a reload is a transaction: prepare, then reject, or promote and one verdict', () => transactions());
+always('a reload that is refused is rejected at once, and once', () => refusals);
 always('invariant 3: a rejected reload changes nothing', () => atomicity());
 always('BAD-02 no exit of a worker ends a master that was up', () => survival);
 

@@ -3,52 +3,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Action } from '../../../../src/core/actions.ts';
 import type { Event } from '../../../../src/core/events.ts';
-import { type Fleet, initialFleet, type Phase, type Policy, type Worker } from '../../../../src/core/model.ts';
+import { type Fleet, initialFleet, newWorker, type Phase, type Worker } from '../../../../src/core/model.ts';
 import { narrateAction, narrateEvent } from '../../../../src/master/log/narrate.ts';
 import { Timeline } from '../../../../src/master/log/timeline.ts';
-
-const policy: Policy = {
-  workers: 2,
-  maxWorkers: 8,
-  maxSurge: 1,
-  maxBooting: 2,
-  bootTimeout: 1_000,
-  timeout: 1_000,
-  blockedWarning: 500,
-  gracefulTimeout: 1_000,
-  drainDelay: 0,
-  minReady: 0,
-  progressDeadline: 1_000,
-  rollbackWindow: 0,
-  maxMemory: 0,
-  maxBootFailures: 0,
-  upgradeTimeout: 120_000,
-  upgradeByHand: false,
-};
+import { defaultPolicy } from '../../../support/core/simulator.ts';
 
 function worker(id: number, phase: Phase): Worker {
-  return {
-    id,
-    slot: id - 1,
-    generation: 1,
-    pid: 100 + id,
-    bornAt: 0,
-    phase,
-    beatAt: 0,
-    figures: null,
-    limits: { requests: null, lifetime: null },
-    overMemory: 0,
-    spent: null,
-    capture: null,
-    hindrance: null,
-    listening: true,
-    offence: null,
-    queues: [],
-  };
+  return { ...newWorker({ id, slot: id - 1, generation: 1 }, 0), pid: 100 + id, phase };
 }
 
 const fleet: Fleet = {
-  ...initialFleet(policy),
+  ...initialFleet({ ...defaultPolicy, workers: 2 }),
   workers: [
     worker(1, { name: 'ready', since: 0 }),
     worker(2, { name: 'draining', since: 0, deadline: 9, reason: 'scale', quick: false, accepts: true }),
