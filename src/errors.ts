@@ -1,6 +1,6 @@
 /**
  * Errors of prefork. Each class has a stable `code`, which is what programs should test, and the exit status the
- * process ends with when nobody handles it.
+ * process ends with if nothing handles it.
  */
 
 /** Exit statuses of `prefork`. 3 and 4 are Gunicorn's `WORKER_BOOT_ERROR` and `APP_LOAD_ERROR`. */
@@ -30,7 +30,7 @@ export abstract class PreforkError extends Error {
 
 /** One thing wrong with the configuration. */
 export interface Problem {
-  /** The setting's name, or `null` where the problem is with the file itself. */
+  /** The setting's name, or `null` if the problem is with the file itself. */
   readonly setting: string | null;
   /** Where the value came from: a path, `command line`, `environment variable PORT`, ... */
   readonly source: string;

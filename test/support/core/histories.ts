@@ -56,7 +56,7 @@ const behaviour: fc.Arbitrary<Behaviour> = fc.record({
   }),
 });
 
-/** What anybody may say of any worker, known, dead or never born. */
+/** Facts about any worker: known, gone, or one that never existed. */
 export function factAbout(id: number): fc.Arbitrary<Event> {
   return fc.oneof(
     fc.constantFrom<Event>(
@@ -152,7 +152,7 @@ export function play(history: History, onTurn: (turn: SimulatedTurn) => void = (
 /**
  * Tries a promise on random histories. A failure names the seed, and tells the smallest history that breaks it as a story.
  *
- * @param check runs the history and throws where the promise is broken; `watch` is for what it watches every turn with
+ * @param check runs the history and throws if the promise is broken; `play` takes what watches every turn
  */
 export function holds(check: (history: History, play: Play) => void): void {
   const details = fc.check(

@@ -28,7 +28,7 @@ const decision = (timeline: Timeline, action: Action): void =>
   timeline.action(action, { fleet, now: 0, line: narrateAction(action, fleet) });
 const newTimeline = (): Timeline => new Timeline(() => new Date(0), 7);
 
-test('what happens is told in the words of the log, with who it happened to', () => {
+test('what happens is told in the words of the log, with the worker it happened to', () => {
   const timeline = newTimeline();
   fact(timeline, exited(1), 5_000);
   fact(timeline, { type: 'resizeRequested', to: 4 }, 0);
