@@ -1,5 +1,6 @@
 /** Questions about a fleet, and small changes to it: the vocabulary of the rules. */
-import { type Fleet, fixed, type Policy, type RetireReason, type Slot, type Worker } from './model.ts';
+import { fixed } from './fixed.ts';
+import type { Fleet, Policy, RetireReason, Slot, Worker } from './model.ts';
 
 const newSlot: Slot = { failures: 0, notBefore: 0, restarts: 0 };
 
@@ -106,6 +107,11 @@ export function wasUnstable(worker: Worker, now: number): boolean {
     case 'killed':
       return worker.phase.reason === 'boot-timeout' || worker.phase.reason === 'misbehaved';
   }
+}
+
+/** Boots in the first round of the very first start, which tries the app. */
+export function firstRound(fleet: Fleet): number {
+  return Math.max(1, Math.min(fleet.wanted, fleet.policy.maxBooting));
 }
 
 /** Why an upgrade cannot be begun now, or `null`. */

@@ -1,5 +1,6 @@
 /** Takes a fact into the fleet. Decides nothing: what follows from a fact is found by `decide`. */
 import type { Event, EventOf } from './events.ts';
+import { fixed } from './fixed.ts';
 import {
   backoff,
   findWorker,
@@ -12,7 +13,7 @@ import {
   withSlot,
   withWorker,
 } from './fleet.ts';
-import { type FailureKind, type Figures, type Fleet, fixed, type RetireReason, type Worker } from './model.ts';
+import type { FailureKind, Figures, Fleet, RetireReason, Worker } from './model.ts';
 import { byHand, observeDismissed, observeUpgrade } from './observe-upgrade.ts';
 import { observeStop } from './stop.ts';
 

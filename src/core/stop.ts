@@ -1,5 +1,6 @@
 /** The order to stop: what begins it, and what makes it quick. */
-import { type Fleet, fixed, type Stopping } from './model.ts';
+import { fixed } from './fixed.ts';
+import type { Fleet, Stopping } from './model.ts';
 
 /**
  * A stop as it begins.

@@ -1,7 +1,8 @@
 /** One turn of deciding: the fleet as the rules change it, what they want done, and when to look again. */
 import type { Action } from './actions.ts';
+import { fixed } from './fixed.ts';
 import { withWorker } from './fleet.ts';
-import { type Fleet, fixed, type KillReason, type RetireReason, type Worker } from './model.ts';
+import type { Fleet, KillReason, RetireReason, Worker } from './model.ts';
 
 /** A rule changes the turn it gets. All state it decides on is in `turn.fleet` and `turn.now`. */
 export type Rule = (turn: Turn) => void;

@@ -17,7 +17,7 @@ export interface ArbiterOptions {
   readonly act: (action: Action, fleet: Fleet) => void;
   /** Called with the fleet after each turn. */
   readonly onTurn?: (fleet: Fleet) => void;
-  /** In the order in which each event and action is told to them. */
+  /** Called in this order for each event and action. */
   readonly observers?: readonly Observer[];
   readonly clock?: RunningClock;
 }

@@ -1,8 +1,19 @@
 /** Workers are started: the canary of a reload, those that are missing, and the successors of the stale and spent. */
-import { drainingGenerations, isCandidate, isLive, leaving, replaceReason, slotOf, surge, target } from '../fleet.ts';
-import { fixed, newWorker, type Worker } from '../model.ts';
+
+import { fixed } from '../fixed.ts';
+import {
+  drainingGenerations,
+  firstRound,
+  isCandidate,
+  isLive,
+  leaving,
+  replaceReason,
+  slotOf,
+  surge,
+  target,
+} from '../fleet.ts';
+import { newWorker, type Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
-import { firstRound } from './start.ts';
 
 export function fill(turn: Turn): void {
   if (turn.fleet.stopping !== null) return;

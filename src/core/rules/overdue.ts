@@ -2,8 +2,10 @@
  * A worker that has missed a deadline is ended: a boot that hangs, a loop that is stuck, a drain that does not end. A
  * worker that broke the protocol is ended at once.
  */
+
+import { fixed } from '../fixed.ts';
 import { policyOf, withWorker } from '../fleet.ts';
-import { fixed, type Worker } from '../model.ts';
+import type { Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
 export function overdue(turn: Turn): void {

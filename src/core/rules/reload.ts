@@ -2,8 +2,10 @@
  * A reload is a transaction: prepare, one canary, then the rest (`rollout`). Whatever fails before the rest changes
  * nothing (`reject`).
  */
+
+import { fixed } from '../fixed.ts';
 import { isCandidate } from '../fleet.ts';
-import { fixed, type Reload, type Worker } from '../model.ts';
+import type { Reload, Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
 export function reload(turn: Turn): void {

@@ -1,6 +1,8 @@
 /** New before old: an incumbent leaves when its successor is ready, and only if capacity stays whole. */
+
+import { fixed } from '../fixed.ts';
 import { isCandidate, isReady, isStale, replaceReason, servingCount, target } from '../fleet.ts';
-import { type Fleet, fixed, type Worker } from '../model.ts';
+import type { Fleet, Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
 export function retire(turn: Turn): void {

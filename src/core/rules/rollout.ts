@@ -1,6 +1,8 @@
 /** The rest of a reload, after its canary: done when every worker is replaced, stopped half way if new workers do not boot. */
+
+import { fixed } from '../fixed.ts';
 import { isLive, isStale } from '../fleet.ts';
-import { fixed, type Probation } from '../model.ts';
+import type { Probation } from '../model.ts';
 import { reloadOutcome } from '../outcomes.ts';
 import type { Turn } from '../turn.ts';
 

@@ -1,6 +1,6 @@
 /** The first start: it says when the service is up, and gives up if the app cannot boot. */
 import { exitStatus } from '../../errors.ts';
-import { readyCount } from '../fleet.ts';
+import { firstRound, readyCount } from '../fleet.ts';
 import { stopFrom } from '../stop.ts';
 import type { Turn } from '../turn.ts';
 
@@ -35,11 +35,6 @@ export function start(turn: Turn): void {
 function isHopeless({ fleet }: Turn): boolean {
   if (fleet.reload.state !== 'idle' || fleet.reloadPending) return false;
   return fleet.workers.length === 0 && fleet.bootFailures.count >= firstRound(fleet);
-}
-
-/** Boots in the first round. */
-export function firstRound(fleet: Turn['fleet']): number {
-  return Math.max(1, Math.min(fleet.wanted, fleet.policy.maxBooting));
 }
 
 function giveUp(turn: Turn): void {

@@ -1,4 +1,4 @@
-/** What is told of everything that happens in the master: the log, the timeline, the metrics. */
+/** What follows everything that happens in the master: the log, the timeline, the metrics. */
 import type { Action } from '../../core/actions.ts';
 import type { Event } from '../../core/events.ts';
 import type { Fleet } from '../../core/model.ts';

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import type { Action } from '../../../src/core/actions.ts';
 import { decide } from '../../../src/core/decide.ts';
+import { fixed } from '../../../src/core/fixed.ts';
 import { isLive, isReady, policyOf, replaceReason, slotOf, target } from '../../../src/core/fleet.ts';
-import { type Fleet, fixed, type Worker } from '../../../src/core/model.ts';
+import type { Fleet, Worker } from '../../../src/core/model.ts';
 import { renderAction } from './render.ts';
 import type { SimulatedTurn } from './simulator.ts';
 

@@ -1,6 +1,7 @@
 /** The words in which the rules are written. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fixed } from '../../../src/core/fixed.ts';
 import {
   drainingGenerations,
   findWorker,
@@ -20,7 +21,7 @@ import {
   withSlot,
   withWorker,
 } from '../../../src/core/fleet.ts';
-import { type Fleet, fixed, initialFleet, newWorker, type Phase, type Worker } from '../../../src/core/model.ts';
+import { type Fleet, initialFleet, newWorker, type Phase, type Worker } from '../../../src/core/model.ts';
 import { defaultPolicy } from '../../support/core/simulator.ts';
 
 const booting: Phase = { name: 'booting', since: 0 };

@@ -1,8 +1,8 @@
 /** How random histories end: a stop ends, a reload ends, and a fleet that is left alone becomes whole. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fixed } from '../../../src/core/fixed.ts';
 import { target } from '../../../src/core/fleet.ts';
-import { fixed } from '../../../src/core/model.ts';
 import { holds, turmoil } from '../../support/core/histories.ts';
 import type { Simulator } from '../../support/core/simulator.ts';
 import { serving } from '../../support/core/watch.ts';

@@ -1,7 +1,8 @@
 /** The order to stop: its deadlines, and what a second one makes of it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Fleet, fixed, initialFleet, newWorker } from '../../../src/core/model.ts';
+import { fixed } from '../../../src/core/fixed.ts';
+import { type Fleet, initialFleet, newWorker } from '../../../src/core/model.ts';
 import { observeStop, stopFrom } from '../../../src/core/stop.ts';
 import { defaultPolicy } from '../../support/core/simulator.ts';
 
