@@ -57,7 +57,7 @@ export interface Figures {
   readonly loopUtilisation: number;
   /** Processor time since the last heartbeat, in processors: 1 is one that was busy all the time. */
   readonly cpu: number;
-  /** How long the requests of the last seconds took, milliseconds; `null` if there were none, or if requests are not counted. */
+  /** How long the requests of the last seconds took, milliseconds; `null` where there were none, or nobody counts. */
   readonly latencyP50: number | null;
   readonly latencyP99: number | null;
 }

@@ -8,7 +8,7 @@ import type { Circumstances, Observer } from '../log/observer.ts';
 import type { Counted } from '../upgrade/channel.ts';
 import { AppMetrics } from './app.ts';
 import type { Exposition, Format } from './exposition.ts';
-import { type Family, family, type Labels, single } from './family.ts';
+import { type Family, family, type Labels } from './family.ts';
 import { SupervisorTotals } from './supervisor.ts';
 import { TrafficTotals } from './traffic.ts';
 
@@ -119,21 +119,28 @@ export class Metrics implements Observer {
 }
 
 function activity({ workers }: Status): Family[] {
-  const sum = (name: string, help: string, of: (worker: WorkerStatus) => number): Family =>
-    single(
-      'gauge',
-      name,
-      help,
-      workers.reduce((total, worker) => total + of(worker), 0),
-    );
+  const sum = (of: (worker: WorkerStatus) => number): [Labels, number][] => [
+    [{}, workers.reduce((total, worker) => total + of(worker), 0)],
+  ];
   return [
-    sum('http_active_requests', 'Requests under way', ({ inFlight }) => inFlight),
-    sum('http_open_connections', 'Connections open', ({ connections }) => connections),
+    family(
+      'gauge',
+      'http_active_requests',
+      'Requests under way',
+      sum(({ inFlight }) => inFlight),
+    ),
+    family(
+      'gauge',
+      'http_open_connections',
+      'Connections open',
+      sum(({ connections }) => connections),
+    ),
   ];
 }
 
 function state(status: Status): Family[] {
   const { workers, listeners } = status;
+  const one = (value: number): [Labels, number][] => [[{}, value]];
   const info = { version: status.prefork, node: status.node, name: status.name };
   const perSlot = incumbents(workers);
   const slots = (name: string, help: string, of: (worker: WorkerStatus) => number): Family =>
@@ -151,13 +158,13 @@ function state(status: Status): Family[] {
       'Workers by phase',
       phases.map((phase): [Labels, number] => [{ phase }, workers.filter((worker) => worker.phase === phase).length]),
     ),
-    single('gauge', 'prefork_workers_wanted', 'Workers there should be', status.wanted),
-    single('gauge', 'prefork_generation', 'The generation in force', status.generation),
-    single(
+    family('gauge', 'prefork_workers_wanted', 'Workers there should be', one(status.wanted)),
+    family('gauge', 'prefork_generation', 'The generation in force', one(status.generation)),
+    family(
       'gauge',
       'prefork_ready',
       'Whether enough workers are ready to serve',
-      status.health === 'healthy' || status.health === 'degraded' ? 1 : 0,
+      one(status.health === 'healthy' || status.health === 'degraded' ? 1 : 0),
     ),
     slots('generation', 'Generation of the worker', ({ generation }) => generation),
     slots('uptime_seconds', 'Age of the worker', ({ uptime }) => uptime),
