@@ -30,4 +30,6 @@ export const fixed = {
   drainingGenerations: 5,
   /** Workers of one slot that may be on their way out at a time; a further replacement waits for the oldest to leave. */
   leavingPerSlot: 5,
+  /** What a new master that is ready may take to take over. */
+  takeOverLimit: 30_000,
 } as const;

@@ -39,6 +39,11 @@ export function isStale(fleet: Fleet, worker: Worker): boolean {
   return worker.generation < fleet.generation && !fleet.halted;
 }
 
+/** The worker, to be replaced from `from` on; a reason that it has already stands. */
+export function spent(worker: Worker, from: number, reason: RetireReason): Worker {
+  return worker.spent === null ? { ...worker, spent: { reason, from } } : worker;
+}
+
 /** Why a worker is to be replaced at `now`, if it is. */
 export function replaceReason(fleet: Fleet, worker: Worker, now: number): RetireReason | null {
   if (isStale(fleet, worker)) return 'reload';

@@ -2,6 +2,7 @@
  * A new master replaces this one: it boots beside this one, and only when all of it is ready do our workers leave, and
  * then this master. Until then anything that goes wrong with it changes nothing here.
  */
+import { fixed } from '../fixed.ts';
 import { isCandidate } from '../fleet.ts';
 import type { Upgrade } from '../model.ts';
 import { upgradeCompleted, upgradeFailed } from '../outcomes.ts';
@@ -27,9 +28,6 @@ function begin(turn: Turn, { since, byHand, dismissed }: Extract<Upgrade, { stat
   turn.do({ type: 'upgrade', upgrade: fleet.upgrades });
 }
 
-/** Milliseconds for a new master that is ready to take over. */
-const patience = 30_000;
-
 const stopping = 'the service is stopping';
 
 function judge(turn: Turn, state: Extract<Upgrade, { state: 'starting' }>): void {
@@ -39,7 +37,7 @@ function judge(turn: Turn, state: Extract<Upgrade, { state: 'starting' }>): void
   const isStopped = fleet.stopping !== null && !byHand && fleet.stopping.status === 0;
   if (readySince !== null && turn.due(readySince + fleet.policy.minReady) && !isStopped) {
     const { dormant: wasDormant, reloadPending: reload } = fleet;
-    const until = turn.now + patience;
+    const until = turn.now + fixed.takeOverLimit;
     turn.change({
       upgrade: { state: 'ready', since, deadline: until, taken: false, byHand, wasDormant },
       dormant: wasDormant || !byHand || dismissed,
