@@ -1,6 +1,6 @@
 /**
  * Errors of prefork. Each class has a stable `code`, which is what programs should test, and the exit status the
- * process ends with when nobody handles it.
+ * process ends with if nothing handles it.
  */
 
 /** Exit statuses of `prefork`. 3 and 4 are Gunicorn's `WORKER_BOOT_ERROR` and `APP_LOAD_ERROR`. */
@@ -30,7 +30,7 @@ export abstract class PreforkError extends Error {
 
 /** One thing wrong with the configuration. */
 export interface Problem {
-  /** The setting's name, or `null` where the problem is with the file itself. */
+  /** The setting's name, or `null` if the problem is with the file itself. */
   readonly setting: string | null;
   /** Where the value came from: a path, `command line`, `environment variable PORT`, ... */
   readonly source: string;
@@ -50,7 +50,7 @@ export class ConfigError extends PreforkError {
 }
 
 /** Renders a problem as one line: `supervisor.config.ts: workers: expected ..., got ...`. */
-export function describeProblem(problem: Problem): string {
+function describeProblem(problem: Problem): string {
   const where = problem.setting === null ? problem.source : `${problem.source}: ${problem.setting}`;
   return `${where}: ${problem.message}`;
 }

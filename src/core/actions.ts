@@ -1,4 +1,4 @@
-/** Commands that go out. Imperatives; none is awaited: what comes of it returns as an event. */
+/** Commands that go out: imperatives. None is awaited: what comes of it returns as an event. */
 import type { KillReason, RetireReason } from './model.ts';
 
 export type Action =
@@ -17,20 +17,20 @@ export type Action =
       readonly reason: KillReason;
       readonly signal: 'SIGABRT' | 'SIGKILL';
     }
-  /** Find out where the worker is stuck, log it, answer `captured`. `fatal`: it is killed next. */
+  /** Find out where the worker is stuck, log it, answer `stackCaptured`. `fatal`: it is killed next. */
   | { readonly type: 'capture'; readonly id: number; readonly fatal: boolean }
   /** Accept from exactly these queues. */
   | { readonly type: 'assign'; readonly id: number; readonly queues: readonly number[] }
   /**
-   * Load the config, bind what is new, run the release command; answer `prepared` or `prepareFailed`. Where `rollback`
-   * says why, bring back the settings of the generation before the one in force instead.
+   * Load the config, bind what is new, run the release command; answer `reloadPrepared` or
+   * `reloadPrepareFailed`. If `rollback` says why, bring back the settings of the generation before the one in force.
    */
   | { readonly type: 'prepare'; readonly reload: number; readonly generation: number; readonly rollback: string | null }
   /** The canary is good: its generation is in force. */
   | { readonly type: 'promote'; readonly reload: number; readonly generation: number }
   /** Forget the generation that was prepared, and close what was bound for it. */
   | { readonly type: 'reject'; readonly reload: number; readonly reason: string; readonly duration: number }
-  /** Every worker is of the new generation: close what only older ones used. */
+  /** Every worker is of the new generation: close what only older workers used. */
   | { readonly type: 'complete'; readonly reload: number; readonly generation: number; readonly duration: number }
   | { readonly type: 'halt'; readonly reload: number; readonly reason: string; readonly duration: number }
   /** The first worker is ready: write the pidfile. */
@@ -44,7 +44,7 @@ export type Action =
   | {
       readonly type: 'yield';
       readonly upgrade: number;
-      /** A reload was asked for meanwhile: it is the new master's to do. */
+      /** A reload was asked for meanwhile: the new master does it. */
       readonly reload: boolean;
     }
   /** End the new master. */
@@ -52,3 +52,6 @@ export type Action =
   /** The master lets go of its listening sockets: the service is stopping. */
   | { readonly type: 'unlisten' }
   | { readonly type: 'exit'; readonly status: number; readonly reason: string | null };
+
+/** The action of a type, or of several. */
+export type ActionOf<T extends Action['type']> = Extract<Action, { type: T }>;

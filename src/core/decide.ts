@@ -1,5 +1,5 @@
 /**
- * The loop body of the master as one pure function: from what is known, what is to be done now.
+ * The loop body of the master as one pure function: from what is known to what is to be done now.
  *
  * Level-triggered: it compares what is with what should be, so it does not matter which event led here, and a second
  * call without a new event or a passed deadline gives no actions.
@@ -9,8 +9,9 @@ import type { Fleet } from './model.ts';
 import { assign } from './rules/assign.ts';
 import { fill } from './rules/fill.ts';
 import { overdue } from './rules/overdue.ts';
+import { reject } from './rules/reject.ts';
 import { reload } from './rules/reload.ts';
-import { handover } from './rules/reopen.ts';
+import { reopen } from './rules/reopen.ts';
 import { retire } from './rules/retire.ts';
 import { rollout } from './rules/rollout.ts';
 import { shrink } from './rules/shrink.ts';
@@ -30,6 +31,7 @@ export interface Decision {
 const rules: readonly Rule[] = [
   upgrade,
   shutdown,
+  reject,
   overdue,
   reload,
   rollout,
@@ -38,13 +40,13 @@ const rules: readonly Rule[] = [
   retire,
   fill,
   assign,
-  handover,
+  reopen,
 ];
 
 /** @param now milliseconds of the running clock; never less than in the call before */
 export function decide(fleet: Fleet, now: number): Decision {
   const turn = new Turn(fleet, now);
-  // What one rule changed may be what another waited for; a pass that changes nothing is the end of it.
+  // What one rule changes may be what another waits for: the last pass is the one that changes nothing.
   for (let before: Fleet | null = null; turn.fleet !== before; ) {
     before = turn.fleet;
     turn.beginPass();

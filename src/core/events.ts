@@ -1,19 +1,23 @@
-/** Facts that come in. Past participles; everything random in them was drawn by the adapter that reports them. */
+/**
+ * Facts that come in: the subject and a past participle. Everything random in them is drawn by the adapter that reports
+ * them.
+ */
 import type { FailureKind, Figures, Limits, Policy } from './model.ts';
 
-export type Event =
+/** What happens to a worker, or what it says. */
+export type WorkerEvent =
   /** The process exists. */
   | { readonly type: 'workerSpawned'; readonly id: number; readonly pid: number; readonly limits: Limits }
-  /** Fork failed: there is no process, and no `exited` will follow. `jitter` is uniform in [0, 1). */
+  /** Fork failed: there is no process, and no `workerExited` will follow. `jitter` is uniform in [0, 1). */
   | { readonly type: 'workerSpawnFailed'; readonly id: number; readonly reason: string; readonly jitter: number }
-  /** The worker was given a listening socket. */
+  /** The worker has a listening socket. */
   | { readonly type: 'workerListened'; readonly id: number }
-  /** The worker cannot become ready: an app's own check fails, for example. */
+  /** The worker cannot become ready: a check of the app fails, for example. `null`: nothing is in the way any more. */
   | { readonly type: 'workerHindered'; readonly id: number; readonly reason: string | null }
   /** The worker listens and its app says it can serve. */
   | { readonly type: 'workerReadied'; readonly id: number }
   | { readonly type: 'workerBeat'; readonly id: number; readonly figures: Figures }
-  /** The app threw where nobody caught it; the exit follows. */
+  /** The app threw an error that nothing caught; the exit follows. */
   | { readonly type: 'workerFailed'; readonly id: number; readonly kind: FailureKind; readonly reason: string }
   | {
       readonly type: 'workerExited';
@@ -24,21 +28,28 @@ export type Event =
     }
   /** The worker accepts no more connections. */
   | { readonly type: 'workerClosed'; readonly id: number }
-  /** Somebody sent the worker itself a TERM. */
+  /** The worker itself received a TERM, not from the master. */
   | { readonly type: 'workerTermed'; readonly id: number }
   /** The stack that was asked for is in the log, or cannot be had. */
   | { readonly type: 'stackCaptured'; readonly id: number }
   /** A worker broke the protocol. */
-  | { readonly type: 'workerMisbehaved'; readonly id: number; readonly reason: string }
+  | { readonly type: 'workerMisbehaved'; readonly id: number; readonly reason: string };
+
+export type ReloadEvent =
   | { readonly type: 'reloadRequested' }
   | { readonly type: 'reloadPrepared'; readonly reload: number; readonly policy: Policy }
-  | { readonly type: 'reloadPrepareFailed'; readonly reload: number; readonly reason: string }
+  | { readonly type: 'reloadPrepareFailed'; readonly reload: number; readonly reason: string };
+
+/** What an operator asks of the pool. */
+export type PoolEvent =
   | { readonly type: 'scaleRequested'; readonly by: number }
   | { readonly type: 'resizeRequested'; readonly to: number }
   | { readonly type: 'recycleRequested'; readonly slot: number | null }
   /** WINCH. */
-  | { readonly type: 'poolDismissed' }
-  | { readonly type: 'reopenRequested' }
+  | { readonly type: 'poolDismissed' };
+
+/** What happens between two masters. */
+export type UpgradeEvent =
   /** USR2. */
   | { readonly type: 'upgradeRequested' }
   /** The new master's process exists. */
@@ -47,7 +58,7 @@ export type Event =
   | { readonly type: 'successorReadied' }
   /** The new master has the pidfile, the control socket and the admin address. */
   | { readonly type: 'successorTook' }
-  /** The new master was told to stop the service. */
+  /** The new master received the order to stop the service. */
   | { readonly type: 'successorStopping' }
   /** The new master is gone, or never was. */
   | { readonly type: 'successorGone'; readonly reason: string }
@@ -56,7 +67,17 @@ export type Event =
   /** It does not leave after all. */
   | { readonly type: 'predecessorStayed' }
   /** It is gone. */
-  | { readonly type: 'predecessorGone' }
+  | { readonly type: 'predecessorGone' };
+
+export type Event =
+  | WorkerEvent
+  | ReloadEvent
+  | PoolEvent
+  | UpgradeEvent
+  | { readonly type: 'reopenRequested' }
   | { readonly type: 'stopRequested'; readonly kind: 'graceful' | 'quick'; readonly status?: number }
   /** Nothing happened but time. */
   | { readonly type: 'ticked' };
+
+/** The event of a type, or of several. */
+export type EventOf<T extends Event['type']> = Extract<Event, { type: T }>;

@@ -1,5 +1,6 @@
-/** Questions about a fleet, and small changes to it. Every rule is written in these words. */
-import { type Fleet, fixed, type Policy, type RetireReason, type Slot, type Worker } from './model.ts';
+/** Questions about a fleet, and small changes to it: the vocabulary of the rules. */
+import { fixed } from './fixed.ts';
+import type { Fleet, Policy, RetireReason, Slot, Worker } from './model.ts';
 
 const newSlot: Slot = { failures: 0, notBefore: 0, restarts: 0 };
 
@@ -38,6 +39,11 @@ export function isStale(fleet: Fleet, worker: Worker): boolean {
   return worker.generation < fleet.generation && !fleet.halted;
 }
 
+/** The worker, to be replaced from `from` on; a reason that it has already stands. */
+export function spent(worker: Worker, from: number, reason: RetireReason): Worker {
+  return worker.spent === null ? { ...worker, spent: { reason, from } } : worker;
+}
+
 /** Why a worker is to be replaced at `now`, if it is. */
 export function replaceReason(fleet: Fleet, worker: Worker, now: number): RetireReason | null {
   if (isStale(fleet, worker)) return 'reload';
@@ -55,7 +61,7 @@ export function readyCount(fleet: Fleet): number {
   return fleet.workers.filter(isReady).length;
 }
 
-/** Ready workers that nobody can take back: a reload's candidate leaves again where the reload is rejected. */
+/** Ready workers that stay: a reload's candidate leaves again if the reload is rejected. */
 export function servingCount(fleet: Fleet): number {
   return fleet.workers.filter((worker) => isReady(worker) && !isCandidate(fleet, worker)).length;
 }
@@ -106,6 +112,11 @@ export function wasUnstable(worker: Worker, now: number): boolean {
     case 'killed':
       return worker.phase.reason === 'boot-timeout' || worker.phase.reason === 'misbehaved';
   }
+}
+
+/** Boots in the first round of the very first start, which tries the app. */
+export function firstRound(fleet: Fleet): number {
+  return Math.max(1, Math.min(fleet.wanted, fleet.policy.maxBooting));
 }
 
 /** Why an upgrade cannot be begun now, or `null`. */

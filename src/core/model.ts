@@ -85,13 +85,13 @@ export interface Worker {
   readonly overMemory: number;
   /** Set once it is to be replaced for a reason of its own; it serves on until its successor is ready. */
   readonly spent: { readonly reason: RetireReason; readonly from: number } | null;
-  /** The last time its stack was asked for; `fatal` where it is to be killed after it. */
+  /** The last time its stack was asked for; `fatal` if it is killed after that. */
   readonly capture: { readonly since: number; readonly fatal: boolean; readonly done: boolean } | null;
   /** Why it is not ready yet, as it says itself. */
   readonly hindrance: string | null;
-  /** It was given listening sockets: clients may be with it, even where it has not said that it is ready. */
+  /** It has listening sockets: it may have clients, even if it has not said that it is ready. */
   readonly listening: boolean;
-  /** What it did against the protocol; it is killed for it. */
+  /** How it broke the protocol; it is killed for it. */
   readonly offence: string | null;
   /** Indexes of the queues it accepts from, sorted. */
   readonly queues: readonly number[];
@@ -114,7 +114,7 @@ export interface Policy {
   readonly maxWorkers: number;
   /** Workers beyond `wanted` while replacing; at least 1. */
   readonly maxSurge: number;
-  /** Unready boots at a time. */
+  /** Workers that boot at a time. */
   readonly maxBooting: number;
   readonly bootTimeout: number;
   /** Heartbeats missing this long mean stuck; 0 is off. */
@@ -122,7 +122,7 @@ export interface Policy {
   /** Heartbeats missing this long are worth a warning that says where the worker is; 0 is off. */
   readonly blockedWarning: number;
   readonly gracefulTimeout: number;
-  /** From the order to stop gracefully to the moment nobody new is accepted. */
+  /** From the order to stop gracefully to the moment new connections are no longer accepted. */
   readonly drainDelay: number;
   readonly minReady: number;
   readonly progressDeadline: number;
@@ -144,7 +144,7 @@ interface ReloadBase {
   /** Counts attempts; `generation` counts accepted ones. */
   readonly reload: number;
   readonly since: number;
-  /** Set where this reload brings the previous generation back: why. */
+  /** If this reload brings the previous generation back: why. */
   readonly rollback: string | null;
 }
 
@@ -152,13 +152,9 @@ interface ReloadBase {
 export type Reload =
   | { readonly state: 'idle' }
   | (ReloadBase & { readonly state: 'preparing' })
-  | (ReloadBase & {
-      readonly state: 'canary';
-      readonly generation: number;
-      readonly policy: Policy;
-      /** Set when the canary failed: the reload is to be rejected. */
-      readonly failure: string | null;
-    })
+  | (ReloadBase & { readonly state: 'canary'; readonly generation: number; readonly policy: Policy })
+  /** It could not be prepared, or its canary failed: it is to be rejected, and changes nothing. */
+  | (ReloadBase & { readonly state: 'refused'; readonly reason: string })
   | (ReloadBase & {
       readonly state: 'rolling';
       readonly generation: number;
@@ -181,8 +177,8 @@ export interface ReloadOutcome {
 }
 
 /**
- * The progress of an upgrade, as the master that is to be replaced sees it. `byHand`: an operator does the rest of it;
- * `dismissed`: and has said already that our workers are to leave.
+ * The progress of an upgrade, as the master that is being replaced sees it. `byHand`: an operator does the rest of it;
+ * `dismissed`: and has already asked for our workers to leave.
  */
 export type Upgrade =
   | { readonly state: 'none' }
@@ -193,24 +189,24 @@ export type Upgrade =
       readonly state: 'starting';
       readonly since: number;
       readonly deadline: number;
-      /** Since when its whole fleet is ready. */
+      /** Since when its whole fleet has been ready. */
       readonly readySince: number | null;
       readonly byHand: boolean;
       readonly dismissed: boolean;
     }
-  /** It serves, and our workers leave; without an operator's hand the master follows them. */
+  /** It serves, and our workers leave; unless an operator does the rest by hand, this master follows them. */
   | {
       readonly state: 'ready';
       readonly since: number;
-      /** For what is to be `taken`. */
+      /** By when it must have `taken` them. */
       readonly deadline: number;
-      /** The pidfile and the control socket are the new one's. */
+      /** The new master has the pidfile, the control socket and the admin address. */
       readonly taken: boolean;
       readonly byHand: boolean;
-      /** Whether there were no workers before it either. */
+      /** Whether this master had no workers before the upgrade either. */
       readonly wasDormant: boolean;
     }
-  /** It failed, and is on its way out. */
+  /** It failed, and the new master is on its way out. */
   | { readonly state: 'ending'; readonly since: number };
 
 /** How the last upgrade ended. */
@@ -230,6 +226,18 @@ export interface Probation {
   readonly until: number;
   /** Workers of it that crashed. */
   readonly crashes: number;
+}
+
+/** The stop that is under way. */
+export interface Stopping {
+  readonly kind: 'graceful' | 'quick';
+  readonly deadline: number;
+  /** The master still holds its listening sockets. */
+  readonly listening: boolean;
+  /** Until then everything goes on as before, except readiness: what sends clients here is to notice. */
+  readonly acceptUntil: number;
+  /** Exit status of the master. */
+  readonly status: number;
 }
 
 /** Everything observed, and everything decided that is not yet done. */
@@ -256,14 +264,7 @@ export interface Fleet {
   readonly predecessor: 'none' | 'serves' | 'leaves';
   /** Of the new master. */
   readonly successor: number | null;
-  readonly stopping: {
-    readonly kind: 'graceful' | 'quick';
-    readonly deadline: number;
-    readonly listening: boolean;
-    /** Until then everything goes on as before, but for readiness: whoever sends clients here is to notice. */
-    readonly acceptUntil: number;
-    readonly status: number;
-  } | null;
+  readonly stopping: Stopping | null;
   readonly exited: boolean;
   /** `starting` until the first worker is ready, `partial` until all were. */
   readonly start: 'starting' | 'partial' | 'complete';
@@ -277,40 +278,6 @@ export interface Fleet {
   readonly workers: readonly Worker[];
   readonly nextWorkerId: number;
 }
-
-/** Fixed times, milliseconds, that nobody has needed to configure. */
-export const fixed = {
-  /** From SIGABRT to SIGKILL. */
-  killGrace: 1_000,
-  /** From the end of a worker's drain to SIGKILL: the worker keeps the deadline itself, this is the backstop. */
-  drainMargin: 1_500,
-  /** What requests in flight are given in a quick stop. */
-  quickStop: 1_000,
-  /** A worker ready for less than this long counts as one that failed to boot. */
-  stableAfter: 2_000,
-  /**
-   * From a TERM sent to a worker to its retirement. A service manager signals the whole group, and the worker may be
-   * faster to say so than the master's own TERM.
-   */
-  askedGrace: 500,
-  /** From the order to drain to the last connection that is accepted; a stuck worker does not say it, and accepts none. */
-  acceptLimit: 1_000,
-  /** What an inspector is given to answer with a stuck worker's stack. */
-  captureLimit: 3_000,
-  /** Between two warnings about the same worker. */
-  warnEvery: 60_000,
-  /** Consecutive failed boots that halt a rollout. */
-  rolloutFailures: 3,
-  /** Crashes that a new generation is allowed at least before it is taken for a crash loop. */
-  rollbackCrashes: 3,
-  /** Heartbeats in a row over `maxMemory`, and the age below which a worker's memory is not looked at. */
-  memorySamples: 3,
-  memoryMinAge: 10_000,
-  /** Generations that may drain at a time; a further reload waits for the oldest to leave. */
-  drainingGenerations: 5,
-  /** Workers of one slot that may be on their way out at a time; a further replacement waits for the oldest to leave. */
-  leavingPerSlot: 5,
-} as const;
 
 /** A fleet of no workers, about to start `policy.workers`. */
 export function initialFleet(policy: Policy, queueCount = 1): Fleet {
@@ -339,5 +306,25 @@ export function initialFleet(policy: Policy, queueCount = 1): Fleet {
     slots: new Map(),
     workers: [],
     nextWorkerId: 1,
+  };
+}
+
+/** A worker that is about to be spawned. */
+export function newWorker(which: Pick<Worker, 'id' | 'slot' | 'generation'>, now: number): Worker {
+  return {
+    ...which,
+    pid: null,
+    bornAt: now,
+    phase: { name: 'booting', since: now },
+    beatAt: now,
+    figures: null,
+    limits: { requests: null, lifetime: null },
+    overMemory: 0,
+    spent: null,
+    capture: null,
+    hindrance: null,
+    listening: false,
+    offence: null,
+    queues: [],
   };
 }

@@ -1,23 +1,9 @@
 /** Takes in what happens between two masters. */
-import type { Event } from './events.ts';
+import type { UpgradeEvent } from './events.ts';
 import { upgradeRefusal } from './fleet.ts';
 import type { Fleet } from './model.ts';
-
-type UpgradeEvent = Extract<
-  Event,
-  {
-    type:
-      | 'upgradeRequested'
-      | 'successorSpawned'
-      | 'successorReadied'
-      | 'successorTook'
-      | 'successorStopping'
-      | 'successorGone'
-      | 'predecessorYielded'
-      | 'predecessorStayed'
-      | 'predecessorGone';
-  }
->;
+import { upgradeFailed } from './outcomes.ts';
+import { stopFrom } from './stop.ts';
 
 export function observeUpgrade(fleet: Fleet, event: UpgradeEvent, now: number): Fleet {
   const { upgrade } = fleet;
@@ -49,29 +35,23 @@ export function observeUpgrade(fleet: Fleet, event: UpgradeEvent, now: number): 
   }
 }
 
-/** From a failed upgrade the master goes on as if nothing had happened; whoever left for it is brought back. */
+/** After a failed upgrade the master goes on as if nothing had happened; workers that left for it come back. */
 function observeGone(fleet: Fleet, reason: string, now: number): Fleet {
   const { upgrade } = fleet;
   const gone: Fleet = { ...fleet, upgrade: { state: 'none' }, successor: null };
-  if (upgrade.state === 'starting') return failed(gone, reason, now - upgrade.since, fleet.successor);
+  if (upgrade.state === 'starting') return upgradeFailed(gone, reason, now - upgrade.since, fleet.successor);
   if (upgrade.state !== 'ready') return gone;
   const awake = { ...gone, dormant: fleet.dormant && upgrade.wasDormant };
-  return upgrade.taken || upgrade.byHand ? awake : failed(awake, reason, now - upgrade.since, fleet.successor);
+  return upgrade.taken || upgrade.byHand ? awake : upgradeFailed(awake, reason, now - upgrade.since, fleet.successor);
 }
 
-/** The service was stopped where its operators find it, at the new master: what still drains here does so, and no more. */
+/** The service was stopped at the new master, where its operators find it: what still drains here does so, and no more. */
 function stopToo(fleet: Fleet, now: number): Fleet {
-  const deadline = now + fleet.policy.gracefulTimeout;
-  const stopping = { kind: 'graceful', deadline, listening: true, acceptUntil: now, status: 0 } as const;
-  return { ...fleet, stopping: fleet.stopping ?? stopping };
-}
-
-export function failed(fleet: Fleet, reason: string, duration: number, pid: number | null): Fleet {
-  return { ...fleet, lastUpgrade: { verdict: 'failed', upgrade: fleet.upgrades, pid, reason, duration } };
+  return { ...fleet, stopping: fleet.stopping ?? stopFrom(now, fleet.policy.gracefulTimeout) };
 }
 
 /**
- * WINCH. In the middle of an upgrade it says that an operator takes it from here, as in Gunicorn's dance; our workers
+ * WINCH. In the middle of an upgrade it means that an operator does the rest by hand, as with Gunicorn; our workers
  * still stay until there are others.
  */
 export function observeDismissed(fleet: Fleet): Fleet {
@@ -81,7 +61,7 @@ export function observeDismissed(fleet: Fleet): Fleet {
     : { ...byHand(fleet), dormant: true };
 }
 
-/** The operator says what becomes of this master although a new one serves: it does not leave by itself any more. */
+/** An operator gives orders to this master although a new one serves: it no longer leaves by itself. */
 export function byHand(fleet: Fleet): Fleet {
   const { upgrade } = fleet;
   return upgrade.state === 'ready' ? { ...fleet, upgrade: { ...upgrade, byHand: true } } : fleet;

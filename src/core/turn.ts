@@ -1,9 +1,10 @@
 /** One turn of deciding: the fleet as the rules change it, what they want done, and when to look again. */
 import type { Action } from './actions.ts';
+import { fixed } from './fixed.ts';
 import { withWorker } from './fleet.ts';
-import { type Fleet, fixed, type KillReason, type RetireReason, type Worker } from './model.ts';
+import type { Fleet, KillReason, RetireReason, Worker } from './model.ts';
 
-/** A rule changes the turn it is given. All state it decides on is in `turn.fleet` and `turn.now`. */
+/** A rule changes the turn it gets. All state it decides on is in `turn.fleet` and `turn.now`. */
 export type Rule = (turn: Turn) => void;
 
 export class Turn {
@@ -17,7 +18,7 @@ export class Turn {
     this.now = now;
   }
 
-  /** When the next deadline passes; `null` where only an event can change anything. */
+  /** When the next deadline passes; `null` if only an event can change anything. */
   get wakeAt(): number | null {
     return Number.isFinite(this.#wakeAt) ? this.#wakeAt : null;
   }
@@ -31,7 +32,7 @@ export class Turn {
     this.actions.push(action);
   }
 
-  /** @returns whether `time` has come; if not, this turn's successor happens then at the latest. */
+  /** @returns whether `time` has come; if not, the next turn is taken then at the latest. */
   due(time: number): boolean {
     if (this.now >= time) return true;
     this.#wakeAt = Math.min(this.#wakeAt, time);
@@ -39,8 +40,8 @@ export class Turn {
   }
 
   /**
-   * Whether a connection may still reach a worker that was told to leave. Until none of the old ones accepts, nothing
-   * is done: whoever asks for the new release then, on a connection of its own, is answered by it.
+   * Whether a connection may still reach a worker that drains. A reload or an upgrade is not done until no old worker
+   * accepts: a client that opens a connection after that meets the new release.
    */
   mayAccept({ phase }: Worker): boolean {
     return phase.name === 'draining' && phase.accepts && !this.due(phase.since + fixed.acceptLimit);
@@ -57,7 +58,7 @@ export class Turn {
     this.do({ type: 'drain', id: worker.id, reason, quick, within: deadline - this.now });
   }
 
-  /** Sends away a worker that is not ready and not wanted any more; not at once where it may have clients already. */
+  /** Ends a worker that is not ready and no longer wanted: it is drained if it may already have clients, else killed. */
   dismiss(worker: Worker, reasons: readonly [KillReason, RetireReason], deadline: number, quick = false): void {
     const [reason, retireReason] = reasons;
     if (worker.listening) this.drain(worker, retireReason, deadline, quick);

@@ -5,37 +5,27 @@ import type { Event } from '../core/events.ts';
 import type { Fleet } from '../core/model.ts';
 import { observe } from '../core/observe.ts';
 import { RunningClock } from './clock.ts';
-import type { Logger } from './log/logger.ts';
-import { type Line, narrateAction, narrateEvent } from './log/narrate.ts';
+import { narrateAction, narrateEvent, narrateSuspension } from './log/narrate.ts';
+import type { Observer } from './log/observer.ts';
 
 /** Longest sleep, milliseconds: how coarsely time in which the master was stopped can be told from time that passed. */
 const longestSleep = 1_000;
 
-/** Who keeps a record of what happened: metrics, the timeline. Sees everything, changes nothing. */
-export interface Witness {
-  /** A fact, with what was known before it. @param now milliseconds of the running clock */
-  event?(event: Event, before: Fleet, now: number): void;
-  /** A decision, with what was known when it was taken. */
-  action?(action: Action, fleet: Fleet, now: number): void;
-  /** What the log was told, in the same words. */
-  line?(line: Line): void;
-}
-
 export interface ArbiterOptions {
   readonly fleet: Fleet;
-  readonly logger: () => Logger;
-  /** Carries out an action. Must not wait for anything; what comes of it is posted as an event. */
+  /** Carries out an action. It must not wait for anything: what comes of the action is posted as an event. */
   readonly act: (action: Action, fleet: Fleet) => void;
-  /** Is shown the outcome of each turn. */
+  /** Called with the fleet after each turn. */
   readonly onTurn?: (fleet: Fleet) => void;
-  readonly witnesses?: readonly Witness[];
+  /** Called in this order for each event and action. */
+  readonly observers?: readonly Observer[];
   readonly clock?: RunningClock;
 }
 
 export class Arbiter {
   readonly #options: ArbiterOptions;
   readonly #clock: RunningClock;
-  readonly #witnesses: readonly Witness[];
+  readonly #observers: readonly Observer[];
   readonly #queue: Event[] = [];
   #fleet: Fleet;
   #timer: NodeJS.Timeout | null = null;
@@ -44,7 +34,7 @@ export class Arbiter {
 
   constructor(options: ArbiterOptions) {
     this.#options = options;
-    this.#witnesses = options.witnesses ?? [];
+    this.#observers = options.observers ?? [];
     this.#fleet = options.fleet;
     this.#clock = options.clock ?? new RunningClock();
   }
@@ -70,8 +60,8 @@ export class Arbiter {
   }
 
   /**
-   * A turn is taken after the poll phase of the event loop: whatever waits in a worker's channel, such as the heartbeats
-   * of a time in which the master was stopped, is known before anybody is judged.
+   * A turn is taken after the poll phase of the event loop: what waits in the workers' channels, such as the heartbeats
+   * of a time in which the master was stopped, is known before any worker is judged.
    */
   #schedule(): void {
     if (this.#scheduled || this.#ended) return;
@@ -84,21 +74,21 @@ export class Arbiter {
 
   #turn(): void {
     const lost = this.#clock.resume();
-    if (lost > 0)
-      this.#options
-        .logger()
-        .warn({ lostMs: Math.round(lost) }, 'the master did not run for a while; nobody is blamed for it');
+    if (lost > 0) {
+      const line = narrateSuspension(lost);
+      for (const observer of this.#observers) observer.suspended?.(line);
+    }
     const now = this.#clock.now();
     for (const event of this.#queue.splice(0)) {
-      this.#log(narrateEvent(event, this.#fleet, now));
-      for (const witness of this.#witnesses) witness.event?.(event, this.#fleet, now);
+      const told = { fleet: this.#fleet, now, line: narrateEvent(event, this.#fleet, now) };
+      for (const observer of this.#observers) observer.event?.(event, told);
       this.#fleet = observe(this.#fleet, event, now);
     }
     const decision = decide(this.#fleet, now);
     this.#fleet = decision.fleet;
     for (const action of decision.actions) {
-      this.#log(narrateAction(action, this.#fleet));
-      for (const witness of this.#witnesses) witness.action?.(action, this.#fleet, now);
+      const told = { fleet: this.#fleet, now, line: narrateAction(action, this.#fleet) };
+      for (const observer of this.#observers) observer.action?.(action, told);
       this.#options.act(action, this.#fleet);
     }
     this.#options.onTurn?.(this.#fleet);
@@ -111,11 +101,5 @@ export class Arbiter {
     const within = Math.min(longestSleep, Math.max(1, (wakeAt ?? Number.POSITIVE_INFINITY) - this.#clock.now()));
     this.#clock.expect(within);
     this.#timer = setTimeout(() => this.post({ type: 'ticked' }), within);
-  }
-
-  #log(line: Line | null): void {
-    if (line === null) return;
-    this.#options.logger()[line.level](line.fields, line.message);
-    for (const witness of this.#witnesses) witness.line?.(line);
   }
 }

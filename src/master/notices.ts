@@ -1,5 +1,4 @@
-/** Settings that have no effect here, said at the start rather than found out later. */
-
+/** Warnings at the start about settings that have no effect here, or not the effect they seem to have. */
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Settings } from '../config/resolved.ts';
@@ -7,10 +6,10 @@ import type { Identity } from '../system/identity.ts';
 import { supportsReusePort } from '../system/node-internals.ts';
 import type { PassedSocket } from '../system/passed.ts';
 
-/** Milliseconds: what `docker stop` waits unless told otherwise. */
+/** Milliseconds that `docker stop` waits by default. */
 const dockerStop = 10_000;
 
-/** @param passed sockets of the service manager */
+/** @param passed sockets that the service manager passes */
 export function noticesFor(settings: Settings, passed: readonly PassedSocket[] = []): string[] {
   const notices: string[] = [];
   if (settings.queues === 'per-worker' && !supportsReusePort()) {
@@ -31,11 +30,11 @@ export function noticesFor(settings: Settings, passed: readonly PassedSocket[] =
     if (settings.bind.some((address) => address.kind === 'fd' && address.fd === fd)) continue;
     const which = name === null ? `fd://${fd}` : `fd://${fd}, or fd://${name}`;
     notices.push(
-      `the service manager passes a socket that bind does not name (${which}): whoever connects to it waits in vain`,
+      `the service manager passes a socket that bind does not name (${which}): clients that connect to it are never answered`,
     );
   }
   const closed = settings.identity === null ? null : closedTo(settings.identity, settings.app.path);
-  // Only a notice: access lists can open what the permissions do not. Node would say that it cannot find the app.
+  // Only a notice: an access list can permit what the mode does not. Node itself would say that it cannot find the app.
   if (closed !== null) {
     notices.push(
       `the user of the workers (uid ${settings.identity?.uid}) has no right to ${closed}: it cannot load the app ${settings.app.path}`,
@@ -44,11 +43,11 @@ export function noticesFor(settings: Settings, passed: readonly PassedSocket[] =
   const { PORT } = settings.env;
   if (settings.bind.length === 0 && PORT !== undefined && !/^\d{1,5}$/.test(PORT))
     notices.push(
-      `PORT is ${JSON.stringify(PORT.slice(0, 60))}, which is no port; a handler is served on 127.0.0.1:8000`,
+      `PORT is ${JSON.stringify(PORT.slice(0, 60))}, which is not a port number; a handler is served on 127.0.0.1:8000`,
     );
   if (process.pid === 1) {
     notices.push(
-      'prefork is PID 1, and Node cannot reap what the app’s own child processes leave behind; if it starts any, use an init (docker run --init)',
+      'prefork is PID 1, and Node does not reap orphans of the app’s own child processes; if the app starts any, use an init (docker run --init)',
     );
     const budget = settings.gracefulTimeout + settings.drainDelay;
     if (budget >= dockerStop)
@@ -59,7 +58,7 @@ export function noticesFor(settings: Settings, passed: readonly PassedSocket[] =
   return notices;
 }
 
-/** The first part of a path that the permissions close to a user, see path_resolution(7); `null` where there is none. */
+/** The first part of a path to which a user has no right, see path_resolution(7); `null` if there is none. */
 function closedTo({ uid, groups }: Identity, path: string): string | null {
   const parents: string[] = [];
   for (let folder = dirname(path); !parents.includes(folder); folder = dirname(folder)) parents.unshift(folder);
@@ -69,7 +68,7 @@ function closedTo({ uid, groups }: Identity, path: string): string | null {
       const bits = owner === uid ? mode >> 6 : groups.includes(gid) ? mode >> 3 : mode;
       return uid === 0 || (bits & wanted) === wanted;
     } catch {
-      // Not even we can tell.
+      // This process cannot see it either: there is nothing to warn about for certain.
       return true;
     }
   };

@@ -1,54 +1,67 @@
-/** Tells whoever asked for a reload how it went: that one, and not one that was under way already. */
+/** Answers a request for a reload or an upgrade with how that one went, not one that was under way already. */
 import type { Fleet, ReloadOutcome, UpgradeOutcome } from '../core/model.ts';
 
-interface Waiting {
-  readonly reload: number;
-  readonly settle: (outcome: ReloadOutcome | null) => void;
+/** Requests that wait for the outcome of an attempt. */
+class Waiting<Outcome> {
+  readonly #requests = new Set<{
+    readonly attempt: number;
+    readonly settle: (outcome: Outcome | null) => void;
+  }>();
+
+  for(attempt: number): Promise<Outcome | null> {
+    return new Promise((settle) => this.#requests.add({ attempt, settle }));
+  }
+
+  /** @param outcomeOf an attempt; `null` if it will have none, `undefined` as long as that is open */
+  answer(outcomeOf: (attempt: number) => Outcome | null | undefined): void {
+    for (const request of this.#requests) {
+      const outcome = outcomeOf(request.attempt);
+      if (outcome === undefined) continue;
+      this.#requests.delete(request);
+      request.settle(outcome);
+    }
+  }
 }
 
 export class Outcomes {
-  readonly #waiting = new Set<Waiting>();
+  readonly #waiting = new Waiting<ReloadOutcome>();
 
   /**
+   * A reload that is under way has read its configuration already: the next one counts.
+   *
    * @param fleet before the request is taken in
-   * @returns the outcome; `null` where the service stopped before there was one
+   * @returns the outcome; `null` if the service stopped before there was one
    */
   ofNext(fleet: Fleet): Promise<ReloadOutcome | null> {
-    // One that is under way has read its configuration already: ours comes after it.
-    const reload = fleet.reloads + 1;
-    return new Promise((settle) => this.#waiting.add({ reload, settle }));
+    return this.#waiting.for(fleet.reloads + 1);
   }
 
   onTurn({ lastReload, stopping, reload }: Fleet): void {
-    for (const waiting of this.#waiting) {
-      const isOver = lastReload !== null && lastReload.reload >= waiting.reload;
-      if (!isOver && (stopping === null || reload.state !== 'idle')) continue;
-      this.#waiting.delete(waiting);
-      waiting.settle(isOver ? lastReload : null);
-    }
+    this.#waiting.answer((attempt) => {
+      if (lastReload !== null && lastReload.reload >= attempt) return lastReload;
+      return stopping !== null && reload.state === 'idle' ? null : undefined;
+    });
   }
 }
 
-/** The same for an upgrade. One at a time: who asks is told of the one that this begins. */
+/** One upgrade at a time: a request waits for the one that it begins. */
 export class UpgradeOutcomes {
-  readonly #waiting = new Set<{
-    readonly upgrade: number;
-    readonly settle: (outcome: UpgradeOutcome | null) => void;
-  }>();
+  readonly #waiting = new Waiting<UpgradeOutcome>();
 
-  /** @param fleet before the request is taken in */
+  /**
+   * @param fleet before the request is taken in
+   * @returns the outcome; `null` if the upgrade was refused, or the master exited before there was one
+   */
   ofNext(fleet: Fleet): Promise<UpgradeOutcome | null> {
-    return new Promise((settle) => this.#waiting.add({ upgrade: fleet.upgrades + 1, settle }));
+    return this.#waiting.for(fleet.upgrades + 1);
   }
 
   onTurn({ lastUpgrade, upgrades, exited }: Fleet): void {
-    for (const waiting of this.#waiting) {
-      const isOver = lastUpgrade !== null && lastUpgrade.upgrade >= waiting.upgrade;
-      // One that was refused after all: another was faster.
-      const isRefused = upgrades < waiting.upgrade;
-      if (!isOver && !isRefused && !exited) continue;
-      this.#waiting.delete(waiting);
-      waiting.settle(isOver ? lastUpgrade : null);
-    }
+    this.#waiting.answer((attempt) => {
+      if (lastUpgrade !== null && lastUpgrade.upgrade >= attempt) return lastUpgrade;
+      // Refused after all: another request was faster.
+      const isRefused = upgrades < attempt;
+      return isRefused || exited ? null : undefined;
+    });
   }
 }

@@ -13,6 +13,7 @@ import { ServiceManager } from './claims/main-process.ts';
 import type { Pidfile } from './claims/pidfile.ts';
 import { Generations } from './generations.ts';
 import type { Log } from './log/logger.ts';
+import { logObserver } from './log/observer.ts';
 import { Timeline } from './log/timeline.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { Statsd } from './metrics/statsd.ts';
@@ -103,7 +104,6 @@ export class Parts {
         ...initialFleet(policyFrom(settings), queueCount),
         predecessor: predecessor === null ? 'none' : 'serves',
       },
-      logger,
       act: hooks.act,
       onTurn: (fleet) => {
         this.health.spread(fleet);
@@ -113,7 +113,11 @@ export class Parts {
         this.serviceManager.onTurn(fleet);
         this.metrics.onTurn(fleet);
       },
-      witnesses: [this.timeline, this.metrics],
+      observers: [
+        logObserver(({ level, fields, message }) => log.logger[level](fields, message)),
+        this.timeline,
+        this.metrics,
+      ],
     });
     this.pool = new Pool({
       onEvent: hooks.onPoolEvent,

@@ -85,6 +85,7 @@ function showBanner({ reload, workers: all, wanted, state }: Status): void {
       const steps = {
         preparing: 'reading the configuration',
         canary: 'the first new worker boots',
+        refused: 'nothing is changed',
         rolling: `${Math.min(fresh, wanted)} of ${wanted} workers are new`,
       };
       return ['info', `Reload ${running.reload}: ${steps[running.step]}, for ${span(running.uptime)}.`];

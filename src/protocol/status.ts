@@ -26,7 +26,7 @@ export interface Status {
   readonly reload: {
     readonly running: {
       readonly reload: number;
-      readonly step: 'preparing' | 'canary' | 'rolling';
+      readonly step: 'preparing' | 'canary' | 'refused' | 'rolling';
       readonly uptime: number;
     } | null;
     readonly last: LastReload | null;

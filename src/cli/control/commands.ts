@@ -62,6 +62,7 @@ async function showProgress(socket: string, signal: AbortSignal): Promise<void> 
       const steps = {
         preparing: 'reading the configuration',
         canary: 'the first new worker boots',
+        refused: 'nothing is changed',
         rolling: `${fresh} of ${found.wanted} workers are new`,
       };
       const line = `reload ${running.reload}: ${steps[running.step]}`;

@@ -2,20 +2,20 @@
  * Every queue has a live worker that accepts from it.
  *
  * Worker i accepts from queue i and the next one (Pitchfork's overlapping queues), so a worker that blocks or dies
- * leaves nobody waiting. A queue that has no acceptor of its own (its workers boot, or were scaled away) is given to one
- * that lives.
+ * leaves no client waiting. A queue without an acceptor of its own (its workers boot, or were scaled away) goes to the
+ * ready worker that has the fewest.
  */
-import { isLive, withWorker } from '../fleet.ts';
+import { isLive, isReady, withWorker } from '../fleet.ts';
 import type { Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
-/** Queues a worker accepts from by itself. */
+/** Queues that are a worker's own. */
 const overlap = 2;
 
 export function assign(turn: Turn): void {
   const { queueCount } = turn.fleet;
   const accepting = turn.fleet.workers.filter(isLive);
-  const ready = accepting.filter((worker) => worker.phase.name === 'ready');
+  const ready = accepting.filter(isReady);
   const queues = new Map<Worker, Set<number>>();
   for (const worker of accepting) {
     const own = Array.from({ length: Math.min(overlap, queueCount) }, (_, i) => (worker.slot + i) % queueCount);

@@ -1,8 +1,19 @@
-/** Workers are started: the canary of a reload, whoever is missing, and the successors of the stale and spent. */
-import { drainingGenerations, isCandidate, isLive, leaving, replaceReason, slotOf, surge, target } from '../fleet.ts';
-import { fixed } from '../model.ts';
+/** Workers are started: the canary of a reload, those that are missing, and the successors of the stale and spent. */
+
+import { fixed } from '../fixed.ts';
+import {
+  drainingGenerations,
+  firstRound,
+  isCandidate,
+  isLive,
+  leaving,
+  replaceReason,
+  slotOf,
+  surge,
+  target,
+} from '../fleet.ts';
+import { newWorker, type Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
-import { firstRound } from './start.ts';
 
 export function fill(turn: Turn): void {
   if (turn.fleet.stopping !== null) return;
@@ -14,7 +25,7 @@ export function fill(turn: Turn): void {
 function fillCanary(turn: Turn): void {
   const { fleet } = turn;
   const { reload } = fleet;
-  if (reload.state !== 'canary' || reload.failure !== null) return;
+  if (reload.state !== 'canary') return;
   if (fleet.workers.some((worker) => isCandidate(fleet, worker))) return;
   if (drainingGenerations(fleet) >= fixed.drainingGenerations) return;
   spawn(turn, 0, reload.generation);
@@ -55,48 +66,26 @@ function fillSuccessors(turn: Turn): void {
   }
 }
 
-/** The slots, that of the oldest worker first: one that is soon spent again does not keep the others waiting for ever. */
+/** The slots, that of the oldest worker first: a worker that is soon spent again does not keep the others waiting. */
 function byAge({ fleet }: Turn): number[] {
   const slots = Array.from({ length: target(fleet) }, (_, slot) => slot);
   const oldest = (slot: number) => fleet.workers.find((worker) => worker.slot === slot && isLive(worker))?.id ?? 0;
   return slots.sort((a, b) => oldest(a) - oldest(b));
 }
 
-function wakeWhenSpent(turn: Turn, worker: Turn['fleet']['workers'][number]): void {
+function wakeWhenSpent(turn: Turn, worker: Worker): void {
   if (worker.spent !== null) turn.due(worker.spent.from);
   if (worker.limits.lifetime !== null) turn.due(worker.bornAt + worker.limits.lifetime);
 }
 
-/** Boots at a time; not the canary's, which may take long, and nobody who is missing waits for it. */
+/** Boots at a time, without the canary's: that may take long, and vacancies do not wait for it. */
 function booting({ fleet }: Turn): number {
   return fleet.workers.filter((worker) => worker.phase.name === 'booting' && !isCandidate(fleet, worker)).length;
 }
 
 function spawn(turn: Turn, slot: number, generation: number): void {
   const id = turn.fleet.nextWorkerId;
-  turn.change({
-    nextWorkerId: id + 1,
-    workers: [
-      ...turn.fleet.workers,
-      {
-        id,
-        slot,
-        generation,
-        pid: null,
-        bornAt: turn.now,
-        phase: { name: 'booting', since: turn.now },
-        beatAt: turn.now,
-        figures: null,
-        limits: { requests: null, lifetime: null },
-        overMemory: 0,
-        spent: null,
-        capture: null,
-        hindrance: null,
-        listening: false,
-        offence: null,
-        queues: [],
-      },
-    ],
-  });
+  const worker = newWorker({ id, slot, generation }, turn.now);
+  turn.change({ nextWorkerId: id + 1, workers: [...turn.fleet.workers, worker] });
   turn.do({ type: 'spawn', id, slot, generation });
 }

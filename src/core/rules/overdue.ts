@@ -1,9 +1,11 @@
 /**
- * Whoever has missed a deadline is ended: boots that hang, loops that are stuck, drains that do not end. And whoever
- * broke the protocol, at once.
+ * A worker that has missed a deadline is ended: a boot that hangs, a loop that is stuck, a drain that does not end. A
+ * worker that broke the protocol is ended at once.
  */
+
+import { fixed } from '../fixed.ts';
 import { policyOf, withWorker } from '../fleet.ts';
-import { fixed, type Worker } from '../model.ts';
+import type { Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
 export function overdue(turn: Turn): void {
@@ -37,7 +39,7 @@ function check(turn: Turn, worker: Worker): void {
   }
 }
 
-/** Heartbeats are missing: first a look at what it does, and where they stay away the end, with the evidence taken before. */
+/** Heartbeats are missing: first its stack is taken, and if they stay away it is killed, with that evidence in the log. */
 function judgeSilence(turn: Turn, worker: Worker): void {
   const { timeout, blockedWarning } = policyOf(turn.fleet, worker);
   const { capture, beatAt } = worker;

@@ -1,24 +1,25 @@
 /**
  * A reload is a transaction: prepare, one canary, then the rest (`rollout`). Whatever fails before the rest changes
- * nothing.
+ * nothing (`reject`).
  */
+
+import { fixed } from '../fixed.ts';
 import { isCandidate } from '../fleet.ts';
-import { fixed, type Reload, type Worker } from '../model.ts';
+import type { Reload, Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
 export function reload(turn: Turn): void {
   if (turn.fleet.stopping !== null) return;
-  begin(turn);
-  if (turn.fleet.reload.state === 'canary') judgeCanary(turn, turn.fleet.reload);
-  removeRejected(turn);
+  const state = turn.fleet.reload;
+  if (state.state === 'idle') begin(turn);
+  if (state.state === 'canary') judgeCanary(turn, state);
 }
 
 function begin(turn: Turn): void {
   const { fleet, now } = turn;
   // Workers of a rejected reload carry the number that the next one will have.
-  const clear = !fleet.workers.some((worker) => isCandidate(fleet, worker));
-  if (fleet.reload.state !== 'idle' || !clear) return;
-  // The new master reads the configuration anyway; where it fails, the reload comes after all.
+  if (fleet.workers.some((worker) => isCandidate(fleet, worker))) return;
+  // The new master reads the configuration anyway; if it fails, the reload comes after all.
   if (fleet.upgrade.state === 'asked' || fleet.upgrade.state === 'starting') return;
   const rollback = fleet.reloadPending ? null : crashLoop(turn);
   if (!fleet.reloadPending && rollback === null) return;
@@ -41,58 +42,31 @@ function crashLoop({ fleet, now }: Turn): string | null {
 }
 
 function judgeCanary(turn: Turn, state: Extract<Reload, { state: 'canary' }>): void {
+  const { reload: id, since, rollback, generation, policy } = state;
   const canary = turn.fleet.workers.find((worker) => isCandidate(turn.fleet, worker));
-  const failure = state.failure ?? overdueReason(canary);
-  if (failure !== null) {
-    const duration = turn.now - state.since;
-    turn.change({
-      reload: { state: 'idle' },
-      lastReload: {
-        verdict: 'rejected',
-        reload: state.reload,
-        generation: turn.fleet.generation,
-        reason: failure,
-        duration,
-      },
-    });
-    turn.do({ type: 'reject', reload: state.reload, reason: failure, duration });
+  const reason = killedReason(canary);
+  if (reason !== null) {
+    turn.change({ reload: { state: 'refused', reload: id, since, rollback, reason } });
     return;
   }
-  if (canary?.phase.name !== 'ready' || !turn.due(canary.phase.since + state.policy.minReady)) return;
+  if (canary?.phase.name !== 'ready' || !turn.due(canary.phase.since + policy.minReady)) return;
   turn.change({
-    generation: state.generation,
-    policy: state.policy,
-    wanted: state.policy.workers,
+    generation,
+    policy,
+    wanted: policy.workers,
     dormant: false,
     halted: false,
     // A fix does not wait for the backoff of what it fixes.
     slots: new Map([...turn.fleet.slots].map(([key, slot]) => [key, { ...slot, failures: 0, notBefore: turn.now }])),
-    reload: {
-      state: 'rolling',
-      reload: state.reload,
-      since: state.since,
-      rollback: state.rollback,
-      generation: state.generation,
-      failures: 0,
-    },
+    reload: { state: 'rolling', reload: id, since, rollback, generation, failures: 0 },
   });
-  turn.do({ type: 'promote', reload: state.reload, generation: state.generation });
+  turn.do({ type: 'promote', reload: id, generation });
 }
 
-function overdueReason(canary: Worker | undefined): string | null {
+/** Why the canary had to be killed, if it had; how it fails by itself is observed as it happens. */
+function killedReason(canary: Worker | undefined): string | null {
   if (canary?.phase.name !== 'killed') return null;
   if (canary.phase.reason !== 'boot-timeout') return `the first new worker was killed (${canary.phase.reason})`;
   const why = canary.hindrance === null ? '' : `: ${canary.hindrance}`;
   return `the first new worker was not ready within bootTimeout${why}`;
-}
-
-/** What was started for a reload that was rejected leaves again. */
-function removeRejected(turn: Turn): void {
-  if (turn.fleet.reload.state === 'canary') return;
-  for (const worker of turn.fleet.workers) {
-    if (!isCandidate(turn.fleet, worker)) continue;
-    const deadline = turn.now + turn.fleet.policy.gracefulTimeout;
-    if (worker.phase.name === 'booting') turn.dismiss(worker, ['reload-rejected', 'reload'], deadline);
-    if (worker.phase.name === 'ready') turn.drain(worker, 'reload', deadline);
-  }
 }

@@ -1,7 +1,7 @@
-/** What the operator asked to be handed on once: log files to reopen. */
+/** USR1: log files are reopened, once for each request. */
 import type { Turn } from '../turn.ts';
 
-export function handover(turn: Turn): void {
+export function reopen(turn: Turn): void {
   if (!turn.fleet.reopen) return;
   turn.change({ reopen: false });
   turn.do({ type: 'reopen' });

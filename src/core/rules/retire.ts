@@ -1,6 +1,8 @@
-/** New before old: an incumbent leaves when its successor is ready, and only where capacity stays whole. */
+/** New before old: an incumbent leaves when its successor is ready, and only if capacity stays whole. */
+
+import { fixed } from '../fixed.ts';
 import { isCandidate, isReady, isStale, replaceReason, servingCount, target } from '../fleet.ts';
-import { type Fleet, fixed, type Worker } from '../model.ts';
+import type { Fleet, Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
 export function retire(turn: Turn): void {
@@ -22,14 +24,14 @@ function retireIn(turn: Turn, slot: number): void {
   }
 }
 
-/** How long a successor must be ready: where others like it fail, being ready for a moment proves nothing. */
+/** How long a successor must be ready: if others like it fail, being ready for a moment proves nothing. */
 function trial(fleet: Fleet): number {
   const { minReady } = fleet.policy;
   const isShaky = [...fleet.slots].some(([slot, { failures }]) => slot < target(fleet) && failures > 0);
   return isShaky ? Math.max(minReady, fixed.stableAfter) : minReady;
 }
 
-/** Who still boots for an older generation is of no use where the new one serves already. */
+/** A worker that still boots for an older generation is of no use if the new one already serves. */
 function endStaleBoots(turn: Turn, keep: Worker): void {
   if (isStale(turn.fleet, keep)) return;
   for (const worker of turn.fleet.workers) {

@@ -1,13 +1,15 @@
-/** The rest of a reload, after its canary: done when every worker is replaced, stopped half way where they will not boot. */
+/** The rest of a reload, after its canary: done when every worker is replaced, stopped half way if new workers do not boot. */
+
+import { fixed } from '../fixed.ts';
 import { isLive, isStale } from '../fleet.ts';
-import { fixed, type Probation } from '../model.ts';
+import type { Probation } from '../model.ts';
+import { reloadOutcome } from '../outcomes.ts';
 import type { Turn } from '../turn.ts';
 
 export function rollout(turn: Turn): void {
   const { fleet } = turn;
   const { reload: state } = fleet;
   if (state.state !== 'rolling' || fleet.stopping !== null) return;
-  const duration = turn.now - state.since;
   const fresh = new Set(
     fleet.workers.filter((w) => w.phase.name === 'ready' && w.generation === state.generation).map((w) => w.slot),
   );
@@ -17,26 +19,28 @@ export function rollout(turn: Turn): void {
   if (replaced && everySlot.every((slot) => fresh.has(slot))) {
     const { reload, generation, rollback } = state;
     const verdict = rollback === null ? 'completed' : 'rolled-back';
+    const outcome = reloadOutcome(fleet, state, { verdict, reason: rollback }, turn.now);
     turn.change({
       reload: { state: 'idle' },
-      lastReload: { verdict, reload, generation, reason: rollback, duration },
+      lastReload: outcome,
       probation: rollback === null ? onProbation(turn, generation) : null,
     });
-    turn.do({ type: 'complete', reload: state.reload, generation: state.generation, duration });
+    turn.do({ type: 'complete', reload, generation, duration: outcome.duration });
     return;
   }
   const late = turn.due(state.since + fleet.policy.progressDeadline);
   const crashes = unproven(turn);
   if (state.failures < fixed.rolloutFailures && crashes < fixed.rolloutFailures && !late) return;
   const reason = haltReason(state.failures, crashes, late);
+  const outcome = reloadOutcome(fleet, state, { verdict: 'halted', reason }, turn.now);
   turn.change({
     halted: true,
     reload: { state: 'idle' },
-    lastReload: { verdict: 'halted', reload: state.reload, generation: state.generation, reason, duration },
-    // What crashes on takes down with it what it has replaced so far.
+    lastReload: outcome,
+    // If it goes on crashing, what it has replaced so far is rolled back.
     probation: state.rollback === null ? onProbation(turn, state.generation, crashes) : null,
   });
-  turn.do({ type: 'halt', reload: state.reload, reason, duration });
+  turn.do({ type: 'halt', reload: state.reload, reason, duration: outcome.duration });
 }
 
 function haltReason(failures: number, crashes: number, late: boolean): string {
@@ -45,7 +49,7 @@ function haltReason(failures: number, crashes: number, late: boolean): string {
   return `${crashes} new workers crashed before they had served for long`;
 }
 
-/** Failed boots and short lives in the places that have no worker yet that stays: being ready for a moment proves nothing. */
+/** Failed boots and short lives in slots that have no stable worker yet: being ready for a moment proves nothing. */
 function unproven({ fleet, now }: Turn): number {
   const proven = new Set(
     fleet.workers

@@ -13,7 +13,7 @@ export function shrink(turn: Turn): void {
   const deadline = turn.now + turn.fleet.policy.gracefulTimeout;
   for (const worker of beyond) {
     if (worker.phase.name === 'booting') turn.dismiss(worker, ['shutdown', reason], deadline);
-    // Not before the others can do without it.
+    // Not before enough others are ready.
     else if (worker.phase.name === 'ready' && servingCount(turn.fleet) > size) {
       turn.drain(worker, reason, deadline);
     }

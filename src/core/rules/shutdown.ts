@@ -1,11 +1,13 @@
-/** Stopping: nobody is started any more, everybody leaves, and the last one turns off the light. */
+/** Stopping: no worker is started any more, all leave, and after the last one the master exits. */
+import { reloadOutcome } from '../outcomes.ts';
 import type { Turn } from '../turn.ts';
+import { rejectReload } from './reject.ts';
 
 export function shutdown(turn: Turn): void {
   const { stopping, exited } = turn.fleet;
   if (stopping === null || exited) return;
   endReload(turn);
-  // Nobody left to serve is no reason to wait.
+  // Without workers there is nothing to wait for.
   if (turn.fleet.workers.length > 0 && !turn.due(stopping.acceptUntil)) return;
   if (stopping.listening) {
     turn.change({ stopping: { ...stopping, listening: false } });
@@ -28,23 +30,21 @@ export function shutdown(turn: Turn): void {
 }
 
 /**
- * A new master that is to end with us is seen out, and so is the one before us that still has clients: to a service
- * manager the service ends with us, and it kills who is left.
+ * Waits for a new master that is to end with this one, and for the master before this one if it still has clients: to a
+ * service manager the service ends with this process, and it kills what is left.
  */
 function othersStay(turn: Turn, kind: 'graceful' | 'quick', deadline: number): boolean {
   const { predecessor, upgrade } = turn.fleet;
   return upgrade.state === 'ending' || (predecessor === 'leaves' && kind === 'graceful' && !turn.due(deadline));
 }
 
-/** A reload under way has its verdict too: before the rollout it has changed nothing, in the middle of it it stops. */
+/** A reload under way gets its verdict too: before the rollout it has changed nothing, in the middle of it it halts. */
 function endReload(turn: Turn): void {
-  const { reload: state, generation, reloadPending } = turn.fleet;
+  const { reload, reloadPending } = turn.fleet;
   if (reloadPending) turn.change({ reloadPending: false });
-  if (state.state === 'idle') return;
-  const { reload, since } = state;
-  const verdict = state.state === 'rolling' ? 'halted' : 'rejected';
   const reason = 'the service is stopping';
-  const duration = turn.now - since;
-  turn.change({ reload: { state: 'idle' }, lastReload: { verdict, reload, generation, reason, duration } });
-  if (verdict === 'rejected') turn.do({ type: 'reject', reload, reason, duration });
+  if (reload.state === 'rolling') {
+    const lastReload = reloadOutcome(turn.fleet, reload, { verdict: 'halted', reason }, turn.now);
+    turn.change({ reload: { state: 'idle' }, lastReload });
+  } else if (reload.state !== 'idle') rejectReload(turn, reload, reason);
 }

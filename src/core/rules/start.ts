@@ -1,6 +1,7 @@
-/** The first start: it says when the service is up, and gives up where the app cannot boot. */
+/** The first start: it says when the service is up, and gives up if the app cannot boot. */
 import { exitStatus } from '../../errors.ts';
-import { isReady, readyCount } from '../fleet.ts';
+import { firstRound, readyCount } from '../fleet.ts';
+import { stopFrom } from '../stop.ts';
 import type { Turn } from '../turn.ts';
 
 export function start(turn: Turn): void {
@@ -13,7 +14,7 @@ export function start(turn: Turn): void {
     } else if (isHopeless(turn)) {
       const status = fleet.bootFailures.load > 0 ? exitStatus.appLoad : exitStatus.workerBoot;
       turn.change({
-        stopping: { kind: 'quick', deadline: turn.now, listening: false, acceptUntil: turn.now, status },
+        stopping: stopFrom(turn.now, 0, { kind: 'quick', status }),
         exited: true,
       });
       turn.do({ type: 'exit', status, reason: 'no worker could boot' });
@@ -22,7 +23,7 @@ export function start(turn: Turn): void {
   }
   if (turn.fleet.start === 'partial' && readyCount(turn.fleet) >= turn.fleet.wanted) {
     turn.change({ start: 'complete' });
-    turn.do({ type: 'declareStarted', workers: turn.fleet.workers.filter(isReady).length });
+    turn.do({ type: 'declareStarted', workers: readyCount(turn.fleet) });
   }
   giveUp(turn);
 }
@@ -36,23 +37,9 @@ function isHopeless({ fleet }: Turn): boolean {
   return fleet.workers.length === 0 && fleet.bootFailures.count >= firstRound(fleet);
 }
 
-/** Boots in the first round. */
-export function firstRound(fleet: Turn['fleet']): number {
-  return Math.max(1, Math.min(fleet.wanted, fleet.policy.maxBooting));
-}
-
 function giveUp(turn: Turn): void {
   const { fleet } = turn;
   const { maxBootFailures } = fleet.policy;
   if (maxBootFailures === 0 || fleet.bootFailures.count < maxBootFailures || readyCount(fleet) > 0) return;
-  const within = fleet.policy.gracefulTimeout;
-  turn.change({
-    stopping: {
-      kind: 'graceful',
-      deadline: turn.now + within,
-      listening: true,
-      acceptUntil: turn.now,
-      status: exitStatus.workerBoot,
-    },
-  });
+  turn.change({ stopping: stopFrom(turn.now, fleet.policy.gracefulTimeout, { status: exitStatus.workerBoot }) });
 }

@@ -1,10 +1,12 @@
 /**
- * A new master replaces this one: it boots beside us, and only when all of it is ready do our workers leave, and we
- * after them. Until then anything that goes wrong with it changes nothing here.
+ * A new master replaces this one: it boots beside this one, and only when all of it is ready do our workers leave, and
+ * then this master. Until then anything that goes wrong with it changes nothing here.
  */
+import { fixed } from '../fixed.ts';
 import { isCandidate } from '../fleet.ts';
-import type { Fleet, Upgrade } from '../model.ts';
-import { failed } from '../observe-upgrade.ts';
+import type { Upgrade } from '../model.ts';
+import { upgradeCompleted, upgradeFailed } from '../outcomes.ts';
+import { stopFrom } from '../stop.ts';
 import type { Turn } from '../turn.ts';
 
 export function upgrade(turn: Turn): void {
@@ -17,7 +19,7 @@ export function upgrade(turn: Turn): void {
 function begin(turn: Turn, { since, byHand, dismissed }: Extract<Upgrade, { state: 'asked' }>): void {
   const { fleet, now } = turn;
   if (fleet.stopping !== null) {
-    turn.fleet = failed({ ...fleet, upgrade: { state: 'none' } }, stopping, now - since, null);
+    turn.fleet = upgradeFailed({ ...fleet, upgrade: { state: 'none' } }, stopping, now - since, null);
     return;
   }
   if (fleet.reload.state !== 'idle' || fleet.workers.some((worker) => isCandidate(fleet, worker))) return;
@@ -26,25 +28,22 @@ function begin(turn: Turn, { since, byHand, dismissed }: Extract<Upgrade, { stat
   turn.do({ type: 'upgrade', upgrade: fleet.upgrades });
 }
 
-/** Milliseconds for a new master that is ready to take over. */
-const patience = 30_000;
-
 const stopping = 'the service is stopping';
 
 function judge(turn: Turn, state: Extract<Upgrade, { state: 'starting' }>): void {
   const { fleet } = turn;
   const { since, deadline, readySince, byHand, dismissed } = state;
-  // By hand, a TERM is for this master alone. And where we give up ourselves, the new one may bring the fix.
+  // By hand, a TERM is for this master alone. And if this master gives up by itself, the new one may bring the fix.
   const isStopped = fleet.stopping !== null && !byHand && fleet.stopping.status === 0;
   if (readySince !== null && turn.due(readySince + fleet.policy.minReady) && !isStopped) {
     const { dormant: wasDormant, reloadPending: reload } = fleet;
-    const until = turn.now + patience;
+    const until = turn.now + fixed.takeOverLimit;
     turn.change({
       upgrade: { state: 'ready', since, deadline: until, taken: false, byHand, wasDormant },
       dormant: wasDormant || !byHand || dismissed,
       reloadPending: byHand && reload,
     });
-    if (byHand) turn.fleet = completed(turn.fleet, turn.now);
+    if (byHand) turn.fleet = upgradeCompleted(turn.fleet, turn.now);
     else turn.do({ type: 'yield', upgrade: fleet.upgrades, reload });
     return;
   }
@@ -56,8 +55,9 @@ function judge(turn: Turn, state: Extract<Upgrade, { state: 'starting' }>): void
 
 function leave(turn: Turn, state: Extract<Upgrade, { state: 'ready' }>): void {
   const { now } = turn;
-  if (state.taken && !turn.fleet.workers.some((worker) => turn.mayAccept(worker)))
-    turn.fleet = completed(turn.fleet, now);
+  if (state.taken && !turn.fleet.workers.some((worker) => turn.mayAccept(worker))) {
+    turn.fleet = upgradeCompleted(turn.fleet, now);
+  }
   const { fleet } = turn;
   if (state.byHand || fleet.stopping !== null) return;
   if (!state.taken) {
@@ -68,22 +68,12 @@ function leave(turn: Turn, state: Extract<Upgrade, { state: 'ready' }>): void {
     return;
   }
   if (fleet.workers.length > 0) return;
-  turn.change({ stopping: { kind: 'graceful', deadline: now, listening: true, acceptUntil: now, status: 0 } });
+  turn.change({ stopping: stopFrom(now, 0) });
 }
 
 function abandon(turn: Turn, since: number, reason: string): void {
   const { upgrades, successor } = turn.fleet;
   turn.change({ upgrade: { state: 'ending', since: turn.now } });
-  turn.fleet = failed(turn.fleet, reason, turn.now - since, successor);
+  turn.fleet = upgradeFailed(turn.fleet, reason, turn.now - since, successor);
   turn.do({ type: 'abandon', upgrade: upgrades, reason });
-}
-
-function completed(fleet: Fleet, now: number): Fleet {
-  const { upgrade, upgrades, successor, lastUpgrade } = fleet;
-  if (upgrade.state !== 'ready' || lastUpgrade?.upgrade === upgrades) return fleet;
-  const duration = now - upgrade.since;
-  return {
-    ...fleet,
-    lastUpgrade: { verdict: 'completed', upgrade: upgrades, pid: successor, reason: null, duration },
-  };
 }

@@ -1,4 +1,4 @@
-/** Where the log goes: stderr, or a file that can be opened anew. Nothing that happens to it stops the service. */
+/** Where the log goes: stderr, or a file that can be reopened. Nothing that happens to it stops the service. */
 import { fstatSync } from 'node:fs';
 import pino from 'pino';
 import { messageOf } from '../../errors.ts';
@@ -6,10 +6,11 @@ import { openAnew, openLogFile } from '../../system/log-file.ts';
 import { within } from '../../system/within.ts';
 
 const stderr = 2;
-/** Bytes that wait for a slow reader before lines are dropped. */
+/** Bytes that wait for a slow reader; beyond them lines are dropped. */
 const maxBuffered = 4 * 1024 * 1024;
+/** Milliseconds that the last lines have to be written at the end. */
 const flushDeadline = 1_000;
-/** Milliseconds between two complaints about it, which go elsewhere. */
+/** Milliseconds between two complaints about the log, which go to stderr. */
 const complainEvery = 60_000;
 
 type Destination = ReturnType<typeof pino.destination>;
@@ -17,9 +18,9 @@ type Destination = ReturnType<typeof pino.destination>;
 export class LogOutput {
   #path: string | null;
   #destination: Destination;
-  /** Of files that were left, and are still written to. */
+  /** Files that were left, and to which earlier lines are still being written. */
   readonly #leaving = new Set<Promise<void>>();
-  /** Is told when it can be written again, and how many lines that came too late for. */
+  /** Called when the log can be written again, with the number of lines that were lost until then. */
   onRecovered: ((lost: number) => void) | null = null;
   #lost = 0;
   /** Lines that were lost when it failed; `null` while it does not. */
@@ -28,7 +29,7 @@ export class LogOutput {
 
   /**
    * @param path of a file; `null` is stderr
-   * @throws FileError where the file cannot be opened
+   * @throws FileError if the file cannot be opened
    */
   constructor(path: string | null) {
     this.#path = path;
@@ -49,16 +50,16 @@ export class LogOutput {
   }
 
   /**
-   * Goes on in a new file of that name, or of another: what was written before is in the old one, whole.
+   * Goes on in a new file of the same path, or of another one: the lines so far are in the old file, whole.
    *
-   * @throws FileError where it cannot be opened; the old one is kept then
+   * @throws FileError if it cannot be opened; the log stays in the old file then
    */
   reopen(path = this.#path): void {
     if (path === null && this.#path === null) return;
     const old = this.#destination;
     this.#destination = this.#open(path);
     this.#path = path;
-    const left = new Promise<void>((resolve) => old.flush(() => resolve())).then(() => {
+    const left = flushed(old).then(() => {
       old.destroy();
       this.#leaving.delete(left);
     });
@@ -66,10 +67,10 @@ export class LogOutput {
   }
 
   #open(path: string | null): Destination {
-    // minLength 1: with 0 it does not wait in flush(). Asynchronous: a slow disk blocks a thread of the pool, and not the master.
+    // minLength 1: with 0, flush() does not wait. Asynchronous: a slow disk blocks a thread of the pool, not the master.
     const dest = path === null ? openStderr() : openLogFile(path);
     const destination = pino.destination({ dest, sync: false, minLength: 1, maxLength: maxBuffered });
-    // EPIPE, ENOSPC, EIO: lines wait, and are tried again with the next; then they are lost, and the service is not.
+    // EPIPE, ENOSPC, EIO: lines wait and are written with the next ones, or are lost in the end. The service goes on.
     destination.on('error', (error: unknown) => {
       this.#failing ??= { lost: this.#lost };
       if (path !== null) this.#complain(path, error);
@@ -86,7 +87,7 @@ export class LogOutput {
     return destination;
   }
 
-  /** A log cannot tell of itself that it cannot be written. */
+  /** Not to the log, which cannot be written. */
   #complain(path: string, error: unknown): void {
     const now = performance.now();
     if (now - this.#complainedAt < complainEvery) return;
@@ -94,17 +95,20 @@ export class LogOutput {
     console.error(`prefork: the log ${path} cannot be written: ${messageOf(error)}; the service goes on`);
   }
 
-  /** Gives what is still buffered a moment to be written, and ends; never hangs on a reader that does not read. */
+  /** Waits a moment for the last lines to be written, and ends the log; a reader that does not read is not waited for. */
   async end(): Promise<void> {
     const destination = this.#destination;
-    const flushed = new Promise<void>((resolve) => destination.flush(() => resolve()));
-    await within(Promise.all([flushed, ...this.#leaving]), flushDeadline);
-    // pino writes what is left when the process exits, and tries for ever where it cannot.
+    await within(Promise.all([flushed(destination), ...this.#leaving]), flushDeadline);
+    // At the exit of the process pino writes what is left, and if it cannot, it tries for ever.
     destination.destroy();
   }
 }
 
-/** As {@link openAnew} does, for stderr. */
+function flushed(destination: Destination): Promise<void> {
+  return new Promise((resolve) => destination.flush(() => resolve()));
+}
+
+/** stderr, as a file description of its own: see {@link openAnew}. */
 function openStderr(): number {
   try {
     // libuv makes a socket non-blocking when it opens it, and this is how it does.

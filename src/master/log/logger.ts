@@ -8,11 +8,11 @@ export type Logger = pino.Logger;
 
 export interface Log {
   readonly logger: Logger;
-  /** Goes on in a new file of the same name, or in another; where that fails it stays where it is, and says so. */
+  /** Goes on in a new file of the same path, or of another; if that fails it stays where it is, and says so. */
   reopen(path?: string | null): void;
   /** Lines that could not be written, ever. */
   lost(): number;
-  /** Gives what is still buffered a moment to be written, and ends the log; never hangs on a reader that does not read. */
+  /** Waits a moment for the last lines to be written, and ends the log; a reader that does not read is not waited for. */
   flush(): Promise<void>;
 }
 
@@ -22,13 +22,13 @@ export interface LogOptions {
   readonly format: 'auto' | 'pretty' | 'json';
   /** An absolute path; `null` is stderr. */
   readonly file: string | null;
-  /** Is given each line as well, as JSON. */
+  /** Called with each line as well, as JSON. */
   readonly tee?: ((line: string) => void) | null;
 }
 
 const stderr = 2;
 
-/** @throws FileError where `file` cannot be opened */
+/** @throws FileError if `file` cannot be opened */
 export async function openLog(options: LogOptions): Promise<Log> {
   const output = new LogOutput(options.file);
   const pretty = options.format === 'pretty' || (options.format === 'auto' && output.isStderr && isatty(stderr));

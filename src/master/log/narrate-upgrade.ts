@@ -1,71 +1,52 @@
-/** What is told of two masters. */
-import type { Action } from '../../core/actions.ts';
-import type { Event } from '../../core/events.ts';
+/** What the log says of two masters. */
+import type { UpgradeEvent } from '../../core/events.ts';
 import { upgradeRefusal } from '../../core/fleet.ts';
 import type { Fleet } from '../../core/model.ts';
-import type { Line } from './narrate.ts';
+import { type ActionLines, type EventLines, type Line, line } from './line.ts';
 
-/** The line for a fact about an upgrade, told with what was known before it. */
-export function narrateUpgrade(event: Event, { upgrade, upgrades, successor, ...before }: Fleet): Line | null {
-  const line = (level: Line['level'], message: string, fields: Line['fields'] = {}): Line => ({
-    level,
-    message,
-    fields: { upgrade: upgrades, ...fields },
-  });
-  switch (event.type) {
-    case 'upgradeRequested': {
-      const refusal = upgradeRefusal({ upgrade, upgrades, successor, ...before });
-      if (refusal !== null) return line('warn', `upgrade refused: ${refusal}`);
-      return before.reload.state === 'idle'
-        ? null
-        : line('info', 'upgrade remembered: it runs after the reload under way');
-    }
-    case 'successorSpawned':
-      return line('info', `upgrade ${upgrades} started: the new master has pid ${event.pid}`, { pid: event.pid });
-    case 'successorReadied':
-      return upgrade.state === 'starting'
-        ? line('info', `upgrade ${upgrades}: the new master is ready${nextByHand(upgrade)}`, {
-            pid: successor,
-          })
-        : null;
-    case 'successorTook':
-      return line('info', `upgrade ${upgrades} done: the new master serves, this one leaves`, { pid: successor });
-    case 'successorStopping':
-      return upgrade.state === 'ready' && !upgrade.byHand
-        ? line('info', 'the new master was told to stop: nobody serves after it', { pid: successor })
-        : null;
-    case 'successorGone':
-      if (upgrade.state === 'starting')
-        return line('error', `upgrade ${upgrades} failed, nothing was changed: ${event.reason}`, { pid: successor });
-      if (upgrade.state === 'ready' && before.stopping === null)
-        return before.dormant
-          ? line('error', `the new master is gone, this one serves again: ${event.reason}`, { pid: successor })
-          : line('info', `the new master is gone, this one serves on: ${event.reason}`, { pid: successor });
-      return line('info', 'the new master is gone', { pid: successor });
-    case 'predecessorYielded':
-      return line('info', 'this master has taken over, the one before it leaves');
-    case 'predecessorStayed':
-      return line('info', 'the master before this one stays: an operator wants it');
-    case 'predecessorGone':
-      return line('info', 'the master before this one is gone');
-    default:
-      return null;
-  }
-}
+export const upgradeEvents: EventLines<UpgradeEvent['type']> = {
+  upgradeRequested: (_, before) => {
+    const refusal = upgradeRefusal(before);
+    if (refusal !== null) return about(before, 'warn', `upgrade refused: ${refusal}`);
+    return before.reload.state === 'idle'
+      ? null
+      : about(before, 'info', 'upgrade queued: it runs after the reload under way');
+  },
+  successorSpawned: ({ pid }, before) =>
+    about(before, 'info', `upgrade ${before.upgrades} started: the new master has pid ${pid}`, { pid }),
+  successorReadied: (_, before) =>
+    before.upgrade.state === 'starting'
+      ? aboutNew(before, 'info', `upgrade ${before.upgrades}: the new master is ready${nextByHand(before.upgrade)}`)
+      : null,
+  successorTook: (_, before) =>
+    aboutNew(before, 'info', `upgrade ${before.upgrades} done: the new master serves, this one leaves`),
+  successorStopping: (_, before) =>
+    before.upgrade.state === 'ready' && !before.upgrade.byHand
+      ? aboutNew(before, 'info', 'the new master was told to stop, so the service stops')
+      : null,
+  successorGone: ({ reason }, before) => {
+    const { upgrade, upgrades, stopping, dormant } = before;
+    if (upgrade.state === 'starting')
+      return aboutNew(before, 'error', `upgrade ${upgrades} failed, nothing was changed: ${reason}`);
+    if (upgrade.state !== 'ready' || stopping !== null) return aboutNew(before, 'info', 'the new master is gone');
+    return dormant
+      ? aboutNew(before, 'error', `the new master is gone, this one serves again: ${reason}`)
+      : aboutNew(before, 'info', `the new master is gone, this one serves on: ${reason}`);
+  },
+  predecessorYielded: (_, before) => about(before, 'info', 'this master has taken over, the one before it leaves'),
+  predecessorStayed: (_, before) => about(before, 'info', 'the master before this one stays: an operator decided so'),
+  predecessorGone: (_, before) => about(before, 'info', 'the master before this one is gone'),
+};
 
-/** What is left to the operator. */
-function nextByHand({ byHand, dismissed }: Extract<Fleet['upgrade'], { state: 'starting' }>): string {
-  if (!byHand) return '';
-  const ours = dismissed ? 'our workers leave' : 'both serve; WINCH this one for its workers to leave';
-  return `; ${ours}, and the rest is up to you: TERM this one, or HUP this one and TERM the new one`;
-}
+export const upgradeActions: ActionLines<'upgrade' | 'yield' | 'abandon'> = {
+  // The events that follow say so.
+  upgrade: null,
+  yield: null,
+  abandon: ({ upgrade, reason }) =>
+    line('error', `upgrade ${upgrade} failed, nothing was changed: ${reason}; the new master is ended`, { upgrade }),
+};
 
-export function narrateAbandon({ upgrade, reason }: Extract<Action, { type: 'abandon' }>): Line {
-  const message = `upgrade ${upgrade} failed, nothing was changed: ${reason}; the new master is ended`;
-  return { level: 'error', message, fields: { upgrade } };
-}
-
-/** WINCH. */
+/** WINCH, which means something else in the middle of an upgrade. */
 export function dismissal({ upgrade }: Fleet): string {
   switch (upgrade.state) {
     case 'asked':
@@ -74,6 +55,22 @@ export function dismissal({ upgrade }: Fleet): string {
     case 'ready':
       return 'the upgrade goes on by hand: our workers leave, and this master stays until it is told to stop';
     default:
-      return 'all workers retire, the sockets stay (HUP brings workers back)';
+      return 'all workers retire, the sockets stay open (HUP brings workers back)';
   }
+}
+
+function about({ upgrades }: Fleet, level: Line['level'], message: string, fields: Line['fields'] = {}): Line {
+  return line(level, message, { upgrade: upgrades, ...fields });
+}
+
+/** With the new master's pid. */
+function aboutNew(before: Fleet, level: Line['level'], message: string): Line {
+  return about(before, level, message, { pid: before.successor });
+}
+
+/** What is left to the operator. */
+function nextByHand({ byHand, dismissed }: Extract<Fleet['upgrade'], { state: 'starting' }>): string {
+  if (!byHand) return '';
+  const ours = dismissed ? 'our workers leave' : 'both serve; WINCH this one for its workers to leave';
+  return `; ${ours}, and the rest is up to you: TERM this one, or HUP this one and TERM the new one`;
 }

@@ -1,13 +1,14 @@
 /**
- * The last things that happened to the service, for the page and `prefork top`: what the log tells, in the same words,
- * without the noise of every worker's birth. Kept in memory, bounded.
+ * The last things that happened to the service, for the page and `prefork top`: what the log says, in the same words,
+ * without the start and end of every worker. Kept in memory, bounded.
  */
 import type { Action } from '../../core/actions.ts';
 import type { Event } from '../../core/events.ts';
 import { findWorker, isLive } from '../../core/fleet.ts';
 import type { Fleet, Worker } from '../../core/model.ts';
 import type { TimelineEntry, TimelineKind } from '../../protocol/timeline-entry.ts';
-import { type Line, narrateAction, narrateEvent } from './narrate.ts';
+import type { Line } from './line.ts';
+import type { Circumstances, Observer } from './observer.ts';
 
 /** What is to be recorded. */
 export interface Happening {
@@ -18,13 +19,13 @@ export interface Happening {
   readonly stack?: readonly string[];
 }
 
-/** Entries of one kind: a crash loop is not to push the last reload out. */
+/** Entries of one kind: a crash loop does not push the last reload out. */
 const maxPerKind = 100;
 const maxText = 1_000;
 const maxFrames = 30;
 const maxFrame = 300;
 
-export class Timeline {
+export class Timeline implements Observer {
   /** Names this life of the timeline: a number from before a restart means nothing after it. */
   readonly instance: string;
   /** Is called after each entry. */
@@ -38,7 +39,7 @@ export class Timeline {
     this.instance = `${now().getTime().toString(36)}x${pid.toString(36)}`;
   }
 
-  /** Number of the newest entry; 0 where there is none. */
+  /** Number of the newest entry; 0 if there is none. */
   get last(): number {
     return this.#last;
   }
@@ -73,22 +74,19 @@ export class Timeline {
     this.onAdded();
   }
 
-  /** As a witness of the arbiter: a fact. */
-  event(event: Event, before: Fleet, now: number): void {
-    const kind = kindOfEvent(event, before);
-    const line = kind === null ? null : narrateEvent(event, before, now);
-    if (kind !== null) this.#tell(kind, line, 'id' in event ? findWorker(before, event.id) : undefined);
+  event(event: Event, { fleet, line }: Circumstances): void {
+    const kind = kindOfEvent(event, fleet);
+    if (kind !== null && line !== null) this.#tell(kind, line, 'id' in event ? findWorker(fleet, event.id) : undefined);
   }
 
-  /** As a witness of the arbiter: a decision. */
-  action(action: Action, fleet: Fleet): void {
+  action(action: Action, { fleet, line }: Circumstances): void {
     const kind = kindOfAction(action);
-    const line = kind === null ? null : narrateAction(action, fleet);
-    if (kind !== null) this.#tell(kind, line, 'id' in action ? findWorker(fleet, action.id) : undefined);
+    if (kind !== null && line !== null)
+      this.#tell(kind, line, 'id' in action ? findWorker(fleet, action.id) : undefined);
   }
 
-  #tell(kind: TimelineKind, line: Line | null, worker: Worker | undefined): void {
-    if (line !== null) this.add({ kind, level: line.level, text: line.message, worker });
+  #tell(kind: TimelineKind, { level, message }: Line, worker: Worker | undefined): void {
+    this.add({ kind, level, text: message, worker });
   }
 }
 
@@ -119,7 +117,7 @@ function kindOfEvent(event: Event, before: Fleet): TimelineKind | null {
 function kindOfAction(action: Action): TimelineKind | null {
   switch (action.type) {
     case 'drain':
-      // Of a reload, a smaller pool and a stop there is one entry, not one for each worker.
+      // A reload, a smaller pool and a stop have one entry, not one for each worker.
       return action.reason === 'reload' || action.reason === 'scale' || action.reason === 'shutdown' ? null : 'recycle';
     case 'kill':
       if (action.reason === 'stuck') return 'stuck';

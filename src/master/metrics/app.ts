@@ -1,5 +1,5 @@
 /**
- * The app's own metrics, of all workers as one. What counters and histograms had reached in a worker that is gone stays;
+ * The app's own metrics, of all workers as one. What counters and histograms have reached stays when their worker is gone;
  * its gauges go with it.
  */
 import type { AppMetric, AppSample } from '../../protocol/traffic.ts';
@@ -13,7 +13,7 @@ interface Kept {
   readonly samples: Map<string, { readonly sample: AppSample; value: number }>;
 }
 
-/** prom-client's own, by name. */
+/** prom-client's aggregators, by name: how values of several workers become one. */
 export type Aggregators = Readonly<
   Record<string, (metrics: readonly object[]) => { readonly values: readonly AppSample[] } | undefined>
 >;
@@ -48,10 +48,10 @@ export class AppMetrics {
     return this.#living;
   }
 
-  /** @param taken names that are the supervisor's; the app's own get a prefix, for no name may be there twice */
+  /** @param taken names that are the supervisor's: an app's metric of such a name gets a prefix */
   families(taken: ReadonlySet<string>, aggregators: Aggregators): Family[] {
     const byName = new Map<string, AppMetric[]>();
-    // Another generation of the app may mean something else by a name: the newest worker knows.
+    // Generations of the app may differ in what a name means: the newest worker decides.
     const newestFirst = [...this.#living].sort(([a], [b]) => b - a).flatMap(([, metrics]) => metrics);
     for (const metric of [...newestFirst, ...this.kept()]) {
       const same = byName.get(metric.name);
@@ -88,7 +88,7 @@ function familyOf(metrics: readonly AppMetric[], taken: ReadonlySet<string>, agg
   const { type, help } = first;
   const name = taken.has(first.name) ? `app_${first.name}` : first.name;
   const samples = values.flatMap(({ metricName, labels, value }) =>
-    // Quantiles of several processes make no quantile of all.
+    // The quantiles of several processes do not add up to a quantile of all.
     type === 'summary' && Object.hasOwn(labels, 'quantile')
       ? []
       : [{ suffix: (metricName ?? first.name).slice(first.name.length), labels, value }],

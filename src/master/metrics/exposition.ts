@@ -3,21 +3,25 @@ import promClient, { type Metric, type OpenMetricsContentType, Registry } from '
 import type { Aggregators } from './app.ts';
 import type { Family } from './family.ts';
 
-/** They are there, and are not in its types. */
+/** prom-client exports them, but its types do not. */
 export const { aggregators } = promClient as unknown as { readonly aggregators: Aggregators };
 
+/** Prometheus's text format, or OpenMetrics. */
+export type Format = 'prometheus' | 'openmetrics';
+
 export interface Exposition {
+  /** For the header `content-type`. */
   readonly type: string;
   readonly text: string;
 }
 
 /**
- * Prometheus's text format, or OpenMetrics for whoever asks for it.
+ * Renders a page.
  *
  * @see https://prometheus.io/docs/instrumenting/exposition_formats/
  */
-export async function expose(families: readonly Family[], accept = ''): Promise<Exposition> {
-  const isOpen = /application\/openmetrics-text/i.test(accept);
+export async function expose(families: readonly Family[], format: Format = 'prometheus'): Promise<Exposition> {
+  const isOpen = format === 'openmetrics';
   const registry = new Registry<OpenMetricsContentType | typeof Registry.PROMETHEUS_CONTENT_TYPE>();
   if (isOpen) registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
   const claimed = new Set<string>();
@@ -35,7 +39,7 @@ export async function expose(families: readonly Family[], accept = ''): Promise<
       value,
       ...(suffix === '' ? {} : { metricName: `${name}${suffix}` }),
     }));
-    // What prom-client itself registers for what comes from other processes: anything with a name and a get().
+    // As prom-client itself registers what comes from other processes: anything with a name and a get().
     registry.registerMetric({ name, help, type, get: () => ({ name, help, type, values }) } as unknown as Metric);
   }
   return { type: registry.contentType, text: await registry.metrics() };

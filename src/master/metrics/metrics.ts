@@ -1,14 +1,13 @@
-/** The metrics of the service: what is counted as it happens, and what is looked up when somebody asks. */
-
+/** The metrics of the service: what is counted as it happens, and what is looked up when they are read. */
 import type { Action } from '../../core/actions.ts';
 import type { Event } from '../../core/events.ts';
 import type { Fleet, Phase } from '../../core/model.ts';
 import type { Status, WorkerStatus } from '../../protocol/status.ts';
 import type { AppMetric, TrafficDelta } from '../../protocol/traffic.ts';
-import type { Witness } from '../arbiter.ts';
+import type { Circumstances, Observer } from '../log/observer.ts';
 import type { Counted } from '../upgrade/channel.ts';
 import { AppMetrics } from './app.ts';
-import type { Exposition } from './exposition.ts';
+import type { Exposition, Format } from './exposition.ts';
 import { type Family, family, type Labels } from './family.ts';
 import { SupervisorTotals } from './supervisor.ts';
 import { TrafficTotals } from './traffic.ts';
@@ -23,24 +22,24 @@ export interface MetricsSources {
 
 const phases: readonly Phase['name'][] = ['booting', 'ready', 'draining', 'killed'];
 
-export class Metrics implements Witness {
+export class Metrics implements Observer {
   readonly #sources: MetricsSources;
   readonly #supervisor = new SupervisorTotals();
   readonly #traffic = new TrafficTotals();
   readonly #app = new AppMetrics();
   #heir: ((counted: Counted) => void) | null = null;
-
-  readonly #making = new Map<string, Promise<Exposition>>();
+  /** Pages that are being made. */
+  readonly #making = new Map<Format, Promise<Exposition>>();
 
   constructor(sources: MetricsSources) {
     this.#sources = sources;
   }
 
-  event(event: Event, before: Fleet, now: number): void {
-    this.#supervisor.event(event, before, now);
+  event(event: Event, { fleet, now }: Circumstances): void {
+    this.#supervisor.event(event, fleet, now);
   }
 
-  action(action: Action, fleet: Fleet): void {
+  action(action: Action, { fleet }: Circumstances): void {
     this.#supervisor.action(action, fleet);
   }
 
@@ -64,7 +63,7 @@ export class Metrics implements Witness {
     this.#heir?.({ kind: 'gone', id });
   }
 
-  /** Hands all counts to another master, and what is added to them from now on; `null` ends that. */
+  /** Passes all counts to another master, and what is added to them from now on; `null` ends that. */
   bequeath(heir: ((counted: Counted) => void) | null): void {
     this.#heir = heir;
     if (heir === null) return;
@@ -74,17 +73,17 @@ export class Metrics implements Witness {
     for (const [id, metrics] of this.#app.living()) heir({ kind: 'app', id, metrics });
   }
 
-  /** Goes on from what another master has counted; `null` is the end of it. Its workers' ids are not ours. */
+  /** Goes on from what another master has counted; `null`: it is gone. Its workers' ids become negative: ours may be the same. */
   inherit(counted: Counted | null): void {
     if (counted === null) {
-      // It is gone, and its workers are not ours to watch.
+      // It is gone, and this master does not see its workers.
       for (const id of this.#app.living().keys()) if (id < 0) this.#app.retire(id);
     } else if (counted.kind === 'traffic') this.#traffic.add(counted.delta);
     else if (counted.kind === 'app') this.#app.set(-1 - counted.id, counted.metrics);
     else this.#app.retire(-1 - counted.id);
   }
 
-  /** Our own: for statsd as well. */
+  /** All but the app's own; for statsd as well. */
   families(): Family[] {
     const status = this.#sources.status();
     const traffic = this.#sources.isCounting() ? [...this.#traffic.families(), ...activity(status)] : [];
@@ -97,22 +96,25 @@ export class Metrics implements Witness {
     ];
   }
 
-  /** Whoever asks while a page is being made gets that one: a thousand requests at once cost no more than one. */
-  async page(accept: string | undefined): Promise<Exposition> {
-    const kind = isOpenMetrics(accept) ? 'open' : 'text';
-    const making = this.#making.get(kind) ?? this.#page(accept).finally(() => this.#making.delete(kind));
-    this.#making.set(kind, making);
+  /**
+   * The page in the format that `accept` asks for. Requests that come while a page is being made share it: a thousand at
+   * once cost no more than one.
+   */
+  async page(accept = ''): Promise<Exposition> {
+    const format = /application\/openmetrics-text/i.test(accept) ? 'openmetrics' : 'prometheus';
+    const making = this.#making.get(format) ?? this.#page(format).finally(() => this.#making.delete(format));
+    this.#making.set(format, making);
     return await making;
   }
 
-  async #page(accept: string | undefined): Promise<Exposition> {
-    // Only where somebody asks: it is memory that most masters never need.
+  async #page(format: Format): Promise<Exposition> {
+    // Only on demand: it takes memory that most masters never need.
     const { aggregators, expose } = await import('./exposition.ts');
-    // All that has arrived at once is in before it is begun.
+    // All requests that have arrived by now share this page.
     await new Promise((resolve) => setImmediate(resolve));
     const own = this.families();
     const taken = new Set(own.map(({ name }) => name));
-    return await expose([...own, ...this.#app.families(taken, aggregators)], accept);
+    return await expose([...own, ...this.#app.families(taken, aggregators)], format);
   }
 }
 
@@ -197,8 +199,4 @@ function incumbents(workers: readonly WorkerStatus[]): WorkerStatus[] {
     if (other === undefined || other.phase !== 'ready' || worker.phase === 'ready') bySlot.set(worker.slot, worker);
   }
   return [...bySlot.values()];
-}
-
-function isOpenMetrics(accept = ''): boolean {
-  return /application\/openmetrics-text/i.test(accept);
 }

@@ -1,9 +1,10 @@
-/** What the supervisor itself did, counted from the facts and decisions as they come by. */
-import type { Action } from '../../core/actions.ts';
+/** What the supervisor itself did, counted from events and actions as they happen. */
+import type { Action, ActionOf } from '../../core/actions.ts';
 import type { Event } from '../../core/events.ts';
 import { findWorker } from '../../core/fleet.ts';
 import type { Fleet, ReloadOutcome, Worker } from '../../core/model.ts';
-import { Durations, type Family, family, type Labels, Tally } from './family.ts';
+import { Durations, Tally } from './counts.ts';
+import { type Family, family, single } from './family.ts';
 
 const startReasons = ['start', 'scale', 'reload', 'recycle', 'respawn'] as const;
 const exitReasons = [
@@ -58,7 +59,6 @@ export class SupervisorTotals {
   }
 
   families(): Family[] {
-    const one = (value: number): [Labels, number][] => [[{}, value]];
     const families = [
       family('counter', 'prefork_worker_starts_total', 'Workers started, by why', this.#starts.by('reason')),
       family('counter', 'prefork_worker_exits_total', 'Workers that are gone, by why', this.#exits.by('reason')),
@@ -71,27 +71,22 @@ export class SupervisorTotals {
         'Stacks taken of workers that did not answer',
         this.#captures.by('kind'),
       ),
-      family(
-        'gauge',
-        'prefork_start_time_seconds',
-        'When the master started, seconds since 1970',
-        one(this.#startedAt),
-      ),
+      single('gauge', 'prefork_start_time_seconds', 'When the master started, seconds since 1970', this.#startedAt),
     ];
     if (this.#last === null) return families;
     return [
       ...families,
-      family(
+      single(
         'gauge',
         'prefork_last_reload_successful',
         'Whether the last reload completed',
-        one(this.#last.verdict === 'completed' ? 1 : 0),
+        this.#last.verdict === 'completed' ? 1 : 0,
       ),
-      family(
+      single(
         'gauge',
         'prefork_last_reload_timestamp_seconds',
         'When the last reload ended, seconds since 1970',
-        one(this.#lastAt),
+        this.#lastAt,
       ),
     ];
   }
@@ -110,7 +105,7 @@ function exitReasonOf({ phase }: Worker): ExitReason {
 }
 
 /** The fleet already holds the worker that is to be spawned. */
-function startReasonOf({ id, slot, generation }: Extract<Action, { type: 'spawn' }>, fleet: Fleet): StartReason {
+function startReasonOf({ id, slot, generation }: ActionOf<'spawn'>, fleet: Fleet): StartReason {
   const others = fleet.workers.filter((worker) => worker.slot === slot && worker.id !== id);
   if (others.some((worker) => worker.generation < generation)) return 'reload';
   if (generation > fleet.generation) return 'reload';

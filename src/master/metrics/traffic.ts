@@ -1,6 +1,7 @@
-/** What all workers that there ever were have served. Only ever added to: it survives each of them. */
+/** What all workers have ever served. It is only added to, and survives each of them. */
 import { durationBounds, otherRoute, type TrafficDelta, type TrafficSeries } from '../../protocol/traffic.ts';
-import { type Family, family, histogramSamples, type Labels, type Sample, Tally } from './family.ts';
+import { Tally } from './counts.ts';
+import { type Family, family, histogramSamples, type Labels, type Sample, single } from './family.ts';
 
 interface Total {
   readonly labels: Labels;
@@ -11,32 +12,24 @@ interface Total {
 /** Routes that are told apart over all workers and generations, and kinds of requests in all. */
 const maxRoutes = 300;
 const maxSeries = 3_000;
-/** Kinds of requests that are handed over at a time. */
+/** Kinds of requests that another master gets at a time. */
 const piece = 500;
+
+const nothing = { aborted: 0, connections: 0, received: 0, sent: 0 };
 
 export class TrafficTotals {
   readonly #totals = new Map<string, Total>();
   readonly #routes = new Set<string>();
   readonly #upgrades = new Tally(['websocket']);
-  #aborted = 0;
-  #connections = 0;
-  #received = 0;
-  #sent = 0;
+  readonly #sums = { ...nothing };
 
   add(delta: TrafficDelta): void {
     for (const series of delta.series) this.#addSeries(series);
     for (const [protocol, count] of delta.upgrades) this.#upgrades.add(protocol, count);
-    this.#aborted += delta.aborted;
-    this.#connections += delta.connections;
-    this.#received += delta.received;
-    this.#sent += delta.sent;
-  }
-
-  /** Requests that were answered, whatever the answer. */
-  get requests(): number {
-    let sum = 0;
-    for (const { buckets } of this.#totals.values()) sum += countOf(buckets);
-    return sum;
+    this.#sums.aborted += delta.aborted;
+    this.#sums.connections += delta.connections;
+    this.#sums.received += delta.received;
+    this.#sums.sent += delta.sent;
   }
 
   /** All of it, in pieces that {@link add} takes: for another master to go on from. */
@@ -46,14 +39,9 @@ export class TrafficTotals {
       return { method, status: Number(status), route, seconds, buckets: [...buckets] };
     });
     const upgrades = this.#upgrades.by('protocol').map(([{ protocol = '' }, count]) => [protocol, count] as const);
-    const { aborted, connections, received, sent } = {
-      ...{ aborted: this.#aborted, connections: this.#connections },
-      ...{ received: this.#received, sent: this.#sent },
-    };
-    const none = { aborted: 0, connections: 0, received: 0, sent: 0, upgrades: [] };
-    const pieces: TrafficDelta[] = [{ series: series.slice(0, piece), aborted, connections, received, sent, upgrades }];
+    const pieces: TrafficDelta[] = [{ ...this.#sums, upgrades, series: series.slice(0, piece) }];
     for (let at = piece; at < series.length; at += piece)
-      pieces.push({ ...none, series: series.slice(at, at + piece) });
+      pieces.push({ ...nothing, upgrades: [], series: series.slice(at, at + piece) });
     return pieces;
   }
 
@@ -63,7 +51,7 @@ export class TrafficTotals {
     const durations: Sample[] = totals.flatMap(({ labels, buckets, seconds }) =>
       histogramSamples(labels, durationBounds, buckets, seconds),
     );
-    const counter = (name: string, help: string, value: number): Family => family('counter', name, help, [[{}, value]]);
+    const { aborted, connections, received, sent } = this.#sums;
     return [
       family('counter', 'http_requests_total', 'Requests whose response was sent in full', requests),
       {
@@ -72,14 +60,15 @@ export class TrafficTotals {
         type: 'histogram',
         samples: durations,
       },
-      counter(
+      single(
+        'counter',
         'http_requests_aborted_total',
         'Requests whose client left before the response was complete',
-        this.#aborted,
+        aborted,
       ),
-      counter('http_connections_total', 'Connections accepted', this.#connections),
-      counter('http_received_bytes_total', 'Bytes read from clients, TLS and headers included', this.#received),
-      counter('http_sent_bytes_total', 'Bytes written to clients, TLS and headers included', this.#sent),
+      single('counter', 'http_connections_total', 'Connections accepted', connections),
+      single('counter', 'http_received_bytes_total', 'Bytes read from clients, TLS and headers included', received),
+      single('counter', 'http_sent_bytes_total', 'Bytes written to clients, TLS and headers included', sent),
       family('counter', 'http_upgrades_total', 'Connections that were upgraded', this.#upgrades.by('protocol')),
     ];
   }

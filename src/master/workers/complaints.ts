@@ -2,8 +2,8 @@
 
 import type { Worker } from '../../core/model.ts';
 import type { ErrorReport, WorkerMessage } from '../../protocol/messages.ts';
+import { workerFields } from '../log/line.ts';
 import type { Logger } from '../log/logger.ts';
-import { workerFields } from '../log/narrate.ts';
 import type { Timeline } from '../log/timeline.ts';
 
 type Draining = Extract<WorkerMessage, { type: 'draining' }>;

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Event } from '../../../src/core/events.ts';
 import type { Policy } from '../../../src/core/model.ts';
 import { messageOf } from '../../../src/errors.ts';
-import { type Behaviour, wellBehaved } from './process.ts';
+import { type Behaviour, noFigures, wellBehaved } from './process.ts';
 import { renderAction, renderEvent } from './render.ts';
 import { type SimulatedTurn, Simulator, type SuccessorFate } from './simulator.ts';
 
@@ -56,11 +56,13 @@ const behaviour: fc.Arbitrary<Behaviour> = fc.record({
   }),
 });
 
-/** What anybody may say of any worker, known, dead or never born. */
+/** Facts about any worker: known, gone, or one that never existed. */
 export function factAbout(id: number): fc.Arbitrary<Event> {
   return fc.oneof(
     fc.constantFrom<Event>(
       { type: 'workerListened', id },
+      { type: 'workerHindered', id, reason: 'no database' },
+      { type: 'workerClosed', id },
       { type: 'workerReadied', id },
       { type: 'workerTermed', id },
       { type: 'stackCaptured', id },
@@ -76,18 +78,7 @@ export function factAbout(id: number): fc.Arbitrary<Event> {
       (figures): Event => ({
         type: 'workerBeat',
         id,
-        figures: {
-          ...figures,
-          inFlight: 0,
-          connections: 0,
-          heapUsed: 0,
-          loopDelayP99: 0,
-          loopDelayMax: 0,
-          loopUtilisation: 0,
-          cpu: 0,
-          latencyP50: null,
-          latencyP99: null,
-        },
+        figures: { ...noFigures, ...figures },
       }),
     ),
   );
@@ -161,7 +152,7 @@ export function play(history: History, onTurn: (turn: SimulatedTurn) => void = (
 /**
  * Tries a promise on random histories. A failure names the seed, and tells the smallest history that breaks it as a story.
  *
- * @param check runs the history and throws where the promise is broken; `watch` is for what it watches every turn with
+ * @param check runs the history and throws if the promise is broken; `play` takes what watches every turn
  */
 export function holds(check: (history: History, play: Play) => void): void {
   const details = fc.check(

@@ -61,7 +61,7 @@ export interface World {
   jitter(): number;
 }
 
-const noFigures: Figures = {
+export const noFigures: Figures = {
   requests: 0,
   inFlight: 0,
   connections: 0,

@@ -5,7 +5,7 @@
  *     # The title.
  *     policy workers=3 maxSurge=1        what is configured (times in ms)
  *     queues 3                           a reuse-port queue per slot; without it there is one, shared
- *     process 4 boot=300 drain=hang      how the process of worker 4 behaves; `process *` is everybody
+ *     process 4 boot=300 drain=hang      how the process of worker 4 behaves; `process *` is all of them
  *     generation 2 fails=1               how all processes of a generation behave
  *     reload 1 workers=5                 what a reload's config says; `reload 1 fails the config is broken`
  *     upgrade 1 fails                    what becomes of a new master: takesOver, fails, hangs, dies

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import type { Action } from '../../../src/core/actions.ts';
 import { decide } from '../../../src/core/decide.ts';
+import { fixed } from '../../../src/core/fixed.ts';
 import { isLive, isReady, policyOf, replaceReason, slotOf, target } from '../../../src/core/fleet.ts';
-import { type Fleet, fixed, type Worker } from '../../../src/core/model.ts';
+import type { Fleet, Worker } from '../../../src/core/model.ts';
 import { renderAction } from './render.ts';
 import type { SimulatedTurn } from './simulator.ts';
 
@@ -27,7 +28,7 @@ export const idempotence: Watcher = ({ after, now, wakeAt }) => {
   assert.ok(wakeAt === null || wakeAt > now, `wakes at ${wakeAt}, now is ${now}`);
 };
 
-/** Invariant 1: nothing the master chooses takes those who serve below the wanted number. */
+/** Invariant 1: nothing the master chooses takes the workers that serve below the wanted number. */
 export const strength: Watcher = ({ before, after, actions }) => {
   for (const action of actions) {
     if (action.type !== 'drain' && action.type !== 'kill') continue;
@@ -44,7 +45,7 @@ export const strength: Watcher = ({ before, after, actions }) => {
   }
 };
 
-/** Who may have clients is not killed because nobody wants it any more. */
+/** Invariant 2: a worker that may have clients is not killed for being no longer wanted. */
 export const clients: Watcher = ({ before, actions }) => {
   for (const action of actions) {
     if (action.type !== 'kill' || (action.reason !== 'shutdown' && action.reason !== 'reload-rejected')) continue;
@@ -56,7 +57,7 @@ export const clients: Watcher = ({ before, actions }) => {
   }
 };
 
-/** Every spawn is for somebody: the canary, a vacancy, or the successor of one who is to go; within the limits. */
+/** Every spawn has its reason, within the limits: a canary, a vacancy, or the successor of a worker that is to leave. */
 export const spawns: Watcher = ({ before, after, actions, now }) => {
   // What was live, and of which generation, when the action was taken.
   const live = new Map(before.workers.filter(isLive).map((worker) => [worker.id, worker]));
@@ -96,7 +97,7 @@ export const spawns: Watcher = ({ before, after, actions, now }) => {
   }
 };
 
-/** Whoever is missing comes: now, or there is a reason why not yet, and a time to look again. */
+/** A vacancy is filled now, or there is a reason why not yet, and a time to look again. */
 export const vacancies: Watcher = ({ after, now, wakeAt }) => {
   if (after.stopping !== null || after.start === 'starting') return;
   const boots = inForce(after).filter(({ phase }) => phase.name === 'booting').length;
@@ -104,8 +105,8 @@ export const vacancies: Watcher = ({ after, now, wakeAt }) => {
   for (let slot = 0; slot < target(after); slot += 1) {
     if (inForce(after).some((worker) => worker.slot === slot && isLive(worker))) continue;
     const { notBefore } = slotOf(after, slot);
-    assert.ok(notBefore > now, `slot ${slot} is vacant, and nobody comes`);
-    assert.ok(wakeAt !== null && wakeAt <= notBefore, `slot ${slot} is vacant, and nobody wakes for it`);
+    assert.ok(notBefore > now, `slot ${slot} is vacant, and no worker comes`);
+    assert.ok(wakeAt !== null && wakeAt <= notBefore, `slot ${slot} is vacant, and the core does not wake for it`);
   }
 };
 
@@ -115,7 +116,7 @@ export const deadlines: Watcher = ({ after, now, wakeAt }) => {
     const deadline = deadlineOf(after, worker);
     if (deadline === null) continue;
     assert.ok(deadline > now, `worker ${worker.id} (${worker.phase.name}) is overdue since ${deadline}`);
-    assert.ok(wakeAt !== null && wakeAt <= deadline, `nobody wakes for worker ${worker.id} at ${deadline}`);
+    assert.ok(wakeAt !== null && wakeAt <= deadline, `the core does not wake for worker ${worker.id} at ${deadline}`);
   }
 };
 
@@ -137,7 +138,7 @@ function deadlineOf(fleet: Fleet, worker: Worker): number | null {
   }
 }
 
-/** Ids are given once, generations grow by one, counters never shrink, and nobody comes back from a later phase. */
+/** Ids are given once, generations grow by one, counters never shrink, and no worker returns to an earlier phase. */
 export function monotony(): Watcher {
   const phases = ['booting', 'ready', 'draining', 'killed'];
   return ({ earlier, before, after, actions }) => {
@@ -165,13 +166,13 @@ export function monotony(): Watcher {
   };
 }
 
-/** As long as anybody is ready, every queue has a ready worker that accepts from it. */
+/** As long as any worker is ready, every queue has a ready worker that accepts from it. */
 export const queues: Watcher = ({ after }) => {
   const ready = after.workers.filter(isReady);
   for (let queue = 0; queue < after.queueCount && ready.length > 0; queue += 1) {
     assert.ok(
       ready.some((worker) => worker.queues.includes(queue)),
-      `nobody accepts from queue ${queue}`,
+      `no worker accepts from queue ${queue}`,
     );
   }
 };
@@ -199,7 +200,7 @@ export function transactions(): Watcher & { readonly open: () => boolean } {
   return Object.assign(watch, { open: () => step !== 'none' });
 }
 
-/** Who is told to leave, or is killed, is gone in bounded time, whatever it does and says meanwhile. */
+/** A worker that is told to leave, or is killed, is gone in bounded time, whatever it does and says meanwhile. */
 export function fates(within: { readonly graceful: number; readonly slack: number }): Watcher {
   const told = new Map<number, { readonly killed: number | null; readonly drained: number | null }>();
   return ({ after, now }) => {
@@ -218,7 +219,7 @@ export function fates(within: { readonly graceful: number; readonly slack: numbe
   };
 }
 
-/** Workers on their way out are never more than a few a slot, whoever they wait for. */
+/** Workers on their way out are never more than a few for each slot, however long their clients stay. */
 export const crowds: Watcher = ({ after }) => {
   if (after.stopping !== null) return;
   const generations = new Set<number>();
@@ -232,7 +233,7 @@ export const crowds: Watcher = ({ after }) => {
   for (const [slot, count] of perSlot) assert.ok(count <= fixed.drainingGenerations + 1, `${count} leave slot ${slot}`);
 };
 
-/** Between `prepare` and `reject` a reload changes nothing: nobody in force leaves for it, and all settings stay. */
+/** Between `prepare` and `reject` a reload changes nothing: no worker in force leaves for it, and all settings stay. */
 export function atomicity(): Watcher {
   let since: Fleet | null = null;
   return ({ earlier, after, actions }) => {
@@ -252,6 +253,17 @@ export function atomicity(): Watcher {
     }
   };
 }
+
+/** A refused reload is rejected in the very turn in which it is refused, once. */
+export const refusals: Watcher = ({ before, after, actions }) => {
+  if (before.exited) return;
+  assert.notEqual(after.reload.state, 'refused');
+  const { reload } = before;
+  if (reload.state !== 'refused') return;
+  const rejections = actions.filter((action) => action.type === 'reject' && action.reload === reload.reload);
+  assert.equal(rejections.length, 1);
+  assert.deepEqual([after.lastReload?.verdict, after.lastReload?.reload], ['rejected', reload.reload]);
+};
 
 /** No exit of a worker, whatever its code, ends a master that was up, and no order but the one to stop. */
 export const survival: Watcher = ({ earlier, after, events }) => {

@@ -1,6 +1,7 @@
 /** The words in which the rules are written. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fixed } from '../../../src/core/fixed.ts';
 import {
   drainingGenerations,
   findWorker,
@@ -20,7 +21,7 @@ import {
   withSlot,
   withWorker,
 } from '../../../src/core/fleet.ts';
-import { type Fleet, fixed, initialFleet, type Phase, type Worker } from '../../../src/core/model.ts';
+import { type Fleet, initialFleet, newWorker, type Phase, type Worker } from '../../../src/core/model.ts';
 import { defaultPolicy } from '../../support/core/simulator.ts';
 
 const booting: Phase = { name: 'booting', since: 0 };
@@ -29,37 +30,20 @@ const draining: Phase = { name: 'draining', since: 0, deadline: 1, reason: 'scal
 const killed: Phase = { name: 'killed', since: 0, reason: 'stuck', signal: 'SIGABRT' };
 
 function worker(change: Partial<Worker> & { readonly id: number }): Worker {
-  return {
-    slot: 0,
-    generation: 1,
-    pid: null,
-    bornAt: 0,
-    phase: ready,
-    beatAt: 0,
-    figures: null,
-    limits: { requests: null, lifetime: null },
-    overMemory: 0,
-    spent: null,
-    capture: null,
-    offence: null,
-    hindrance: null,
-    listening: false,
-    queues: [],
-    ...change,
-  };
+  return { ...newWorker({ slot: 0, generation: 1, id: change.id }, 0), phase: ready, ...change };
 }
 
 function fleet(workers: readonly Worker[], change: Partial<Fleet> = {}): Fleet {
   return { ...initialFleet(defaultPolicy), workers, ...change };
 }
 
-test('core: phases: who is live, who is ready', () => {
+test('core: phases: what is live, what is ready', () => {
   const phases = [booting, ready, draining, killed].map((phase) => worker({ id: 1, phase }));
   assert.deepEqual(phases.map(isLive), [true, true, false, false]);
   assert.deepEqual(phases.map(isReady), [false, true, false, false]);
 });
 
-test('core: generations: stale, in force, candidate; after a halt nobody is stale', () => {
+test('core: generations: stale, in force, candidate; after a halt no worker is stale', () => {
   const [old, now, next] = [1, 2, 3].map((generation) => worker({ id: generation, generation }));
   assert.ok(old !== undefined && now !== undefined && next !== undefined);
   const all = fleet([old, now, next], { generation: 2 });
@@ -87,7 +71,7 @@ test('core: a worker is replaced for its generation first, then for reasons of i
   assert.equal(replaceReason(fleet([aged]), aged, 1_000), 'lifetime');
 });
 
-test('core: the target is nobody while dormant or stopping', () => {
+test('core: the target is zero while dormant or stopping', () => {
   assert.equal(target(fleet([])), 3);
   assert.equal(target(fleet([], { dormant: true })), 0);
   const stopping = { kind: 'graceful', deadline: 1, listening: true, acceptUntil: 0, status: 0 } as const;
@@ -107,7 +91,7 @@ test('core: surge counts those beyond one per slot; leaving those on their way o
   assert.equal(leaving(all, 1), 2);
 });
 
-test('core: draining generations are older ones with somebody on the way out', () => {
+test('core: draining generations are older ones with workers on their way out', () => {
   const all = fleet(
     [
       worker({ id: 1, generation: 1, phase: draining }),
@@ -121,17 +105,17 @@ test('core: draining generations are older ones with somebody on the way out', (
   assert.equal(drainingGenerations(all), 2);
 });
 
-test('core: a canary is held to its own policy, everybody else to the one in force', () => {
+test('core: a canary is held to its own policy, all others to the one in force', () => {
   const policy = { ...defaultPolicy, bootTimeout: 7 };
   const [old, canary] = [worker({ id: 1 }), worker({ id: 2, generation: 2 })];
   const all = fleet([old, canary], {
-    reload: { state: 'canary', reload: 1, since: 0, rollback: null, generation: 2, policy, failure: null },
+    reload: { state: 'canary', reload: 1, since: 0, rollback: null, generation: 2, policy },
   });
   assert.equal(policyOf(all, canary), policy);
   assert.equal(policyOf(all, old), all.policy);
 });
 
-test('core: a life was too short where it ended before, or soon after, it was ready; never where we ended it', () => {
+test('core: a life was too short if it ended before, or soon after, it was ready; never if the master ended it', () => {
   const unstable = (phase: Phase, now = fixed.stableAfter - 1) => wasUnstable(worker({ id: 1, phase }), now);
   assert.equal(unstable(booting), true);
   assert.equal(unstable(ready), true);

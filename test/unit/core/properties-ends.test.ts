@@ -1,8 +1,8 @@
 /** How random histories end: a stop ends, a reload ends, and a fleet that is left alone becomes whole. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fixed } from '../../../src/core/fixed.ts';
 import { target } from '../../../src/core/fleet.ts';
-import { fixed } from '../../../src/core/model.ts';
 import { holds, turmoil } from '../../support/core/histories.ts';
 import type { Simulator } from '../../support/core/simulator.ts';
 import { serving } from '../../support/core/watch.ts';
@@ -10,11 +10,11 @@ import { serving } from '../../support/core/watch.ts';
 /** The longest gracefulTimeout, bootTimeout, minReady and progressDeadline of the histories, and what turns add. */
 const longest = { graceful: 4_000, boot: 5_000, minReady: 500, progress: 60_000, slack: 1_000 };
 
-/** From the order to leave to the end of anybody, whatever it ignores. */
+/** From the order to leave to the end of any worker, whatever it ignores. */
 const leaves = longest.graceful + fixed.drainMargin + fixed.killGrace + longest.slack;
 
 for (const kind of ['graceful', 'quick'] as const) {
-  test(`core: CON-03 CON-04 after a ${kind} stop at any moment nobody is started, and everybody is gone in bounded time`, () => {
+  test(`core: CON-03 CON-04 after a ${kind} stop at any moment no worker is started, and all are gone in bounded time`, () => {
     holds((history, play) => {
       // Any moment: drawn with the history, so that a failure can be repeated.
       const at = (history.orders[0]?.at ?? 700) + history.prepareTime;

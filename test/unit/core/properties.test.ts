@@ -13,6 +13,7 @@ import {
   idempotence,
   monotony,
   queues,
+  refusals,
   spawns,
   strength,
   survival,
@@ -27,16 +28,19 @@ function always(title: string, make: () => Watcher): void {
 }
 
 always('decide is idempotent, and wakes in the future', () => idempotence);
-always('invariant 1: nothing the master chooses takes those who serve below the wanted number', () => strength);
+always('invariant 1: nothing the master chooses takes the workers that serve below the wanted number', () => strength);
 always('invariant 2: a worker that boots and listens already is drained, not killed', () => clients);
 always('RLD-03 every spawn has its reason, and stays within maxSurge and maxBooting', () => spawns);
 always('RLD-09 a vacancy is filled at once, or there is a time at which it will be', () => vacancies);
 always('HB-01 no deadline passes unseen', () => deadlines);
-always('who is told to leave, or is killed, is gone in bounded time', () => fates({ graceful: 4_000, slack: 150 }));
-always('RLD-07 those who leave are capped', () => crowds);
-always('ids are unique, generations grow by one, counters never shrink, nobody comes back', () => monotony());
-always('every queue has an acceptor as long as anybody is ready', () => queues);
+always('a worker that is told to leave, or is killed, is gone in bounded time', () =>
+  fates({ graceful: 4_000, slack: 150 }),
+);
+always('RLD-07 workers on their way out are capped', () => crowds);
+always('ids are unique, generations grow by one, counters never shrink, no worker comes back', () => monotony());
+always('every queue has an acceptor as long as any worker is ready', () => queues);
 always('a reload is a transaction: prepare, then reject, or promote and one verdict', () => transactions());
+always('a reload that is refused is rejected at once, and once', () => refusals);
 always('invariant 3: a rejected reload changes nothing', () => atomicity());
 always('BAD-02 no exit of a worker ends a master that was up', () => survival);
 

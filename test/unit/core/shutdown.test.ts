@@ -1,4 +1,4 @@
-/** Who is waited for at a stop besides the workers. */
+/** What a stop waits for besides the workers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decide } from '../../../src/core/decide.ts';

@@ -31,7 +31,7 @@ test('clock: being a little late is ordinary and counts', () => {
   assert.equal(clock.now(), 1_350);
 });
 
-test('clock: a turn that nobody waited for loses nothing', () => {
+test('clock: a turn that was not expected loses nothing', () => {
   const { read, advance } = fakeTime();
   const clock = new RunningClock(read);
   advance(60_000);

@@ -3,51 +3,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Action } from '../../../../src/core/actions.ts';
 import type { Event } from '../../../../src/core/events.ts';
-import { type Fleet, initialFleet, type Phase, type Policy, type Worker } from '../../../../src/core/model.ts';
+import { type Fleet, initialFleet, newWorker, type Phase, type Worker } from '../../../../src/core/model.ts';
+import { narrateAction, narrateEvent } from '../../../../src/master/log/narrate.ts';
 import { Timeline } from '../../../../src/master/log/timeline.ts';
-
-const policy: Policy = {
-  workers: 2,
-  maxWorkers: 8,
-  maxSurge: 1,
-  maxBooting: 2,
-  bootTimeout: 1_000,
-  timeout: 1_000,
-  blockedWarning: 500,
-  gracefulTimeout: 1_000,
-  drainDelay: 0,
-  minReady: 0,
-  progressDeadline: 1_000,
-  rollbackWindow: 0,
-  maxMemory: 0,
-  maxBootFailures: 0,
-  upgradeTimeout: 120_000,
-  upgradeByHand: false,
-};
+import { defaultPolicy } from '../../../support/core/simulator.ts';
 
 function worker(id: number, phase: Phase): Worker {
-  return {
-    id,
-    slot: id - 1,
-    generation: 1,
-    pid: 100 + id,
-    bornAt: 0,
-    phase,
-    beatAt: 0,
-    figures: null,
-    limits: { requests: null, lifetime: null },
-    overMemory: 0,
-    spent: null,
-    capture: null,
-    hindrance: null,
-    listening: true,
-    offence: null,
-    queues: [],
-  };
+  return { ...newWorker({ id, slot: id - 1, generation: 1 }, 0), pid: 100 + id, phase };
 }
 
 const fleet: Fleet = {
-  ...initialFleet(policy),
+  ...initialFleet({ ...defaultPolicy, workers: 2 }),
   workers: [
     worker(1, { name: 'ready', since: 0 }),
     worker(2, { name: 'draining', since: 0, deadline: 9, reason: 'scale', quick: false, accepts: true }),
@@ -55,16 +21,21 @@ const fleet: Fleet = {
 };
 
 const exited = (id: number): Event => ({ type: 'workerExited', id, code: 1, signal: null, jitter: 0 });
+/** As the arbiter tells its observers. */
+const fact = (timeline: Timeline, event: Event, now: number): void =>
+  timeline.event(event, { fleet, now, line: narrateEvent(event, fleet, now) });
+const decision = (timeline: Timeline, action: Action): void =>
+  timeline.action(action, { fleet, now: 0, line: narrateAction(action, fleet) });
 const newTimeline = (): Timeline => new Timeline(() => new Date(0), 7);
 
-test('what happens is told in the words of the log, with who it happened to', () => {
+test('what happens is told in the words of the log, with the worker it happened to', () => {
   const timeline = newTimeline();
-  timeline.event(exited(1), fleet, 5_000);
-  timeline.event({ type: 'resizeRequested', to: 4 }, fleet, 0);
-  timeline.action({ type: 'prepare', reload: 3, generation: 2, rollback: null }, fleet);
-  timeline.action({ type: 'reject', reload: 3, reason: 'it throws', duration: 10 }, fleet);
-  timeline.action({ type: 'drain', id: 1, reason: 'memory', quick: false, within: 1 }, fleet);
-  timeline.action({ type: 'kill', id: 1, reason: 'stuck', signal: 'SIGABRT' }, fleet);
+  fact(timeline, exited(1), 5_000);
+  fact(timeline, { type: 'resizeRequested', to: 4 }, 0);
+  decision(timeline, { type: 'prepare', reload: 3, generation: 2, rollback: null });
+  decision(timeline, { type: 'reject', reload: 3, reason: 'it throws', duration: 10 });
+  decision(timeline, { type: 'drain', id: 1, reason: 'memory', quick: false, within: 1 });
+  decision(timeline, { type: 'kill', id: 1, reason: 'stuck', signal: 'SIGABRT' });
   assert.deepEqual(
     timeline.entries.map(({ seq, kind, level, text }) => [seq, kind, level, text]),
     [
@@ -91,17 +62,17 @@ test('what happens to every worker of a reload, a scale or a stop is one entry, 
     { type: 'drain', id: 1, reason: 'shutdown', quick: false, within: 1 },
     { type: 'kill', id: 1, reason: 'shutdown', signal: 'SIGKILL' },
   ];
-  for (const action of quiet) timeline.action(action, fleet);
-  timeline.event(exited(2), fleet, 0);
-  timeline.event({ type: 'workerReadied', id: 1 }, fleet, 0);
-  timeline.event({ type: 'ticked' }, fleet, 0);
+  for (const action of quiet) decision(timeline, action);
+  fact(timeline, exited(2), 0);
+  fact(timeline, { type: 'workerReadied', id: 1 }, 0);
+  fact(timeline, { type: 'ticked' }, 0);
   assert.deepEqual(timeline.entries, []);
 });
 
 test('it is bounded; a crash loop does not push out the last reload', () => {
   const timeline = newTimeline();
-  timeline.action({ type: 'prepare', reload: 1, generation: 2, rollback: null }, fleet);
-  for (let crash = 0; crash < 5_000; crash += 1) timeline.event(exited(1), fleet, 0);
+  decision(timeline, { type: 'prepare', reload: 1, generation: 2, rollback: null });
+  for (let crash = 0; crash < 5_000; crash += 1) fact(timeline, exited(1), 0);
   assert.equal(timeline.entries.length, 101);
   assert.equal(timeline.entries[0]?.kind, 'reload');
   assert.deepEqual([timeline.last, timeline.entries.at(-1)?.seq], [5_001, 5_001]);

@@ -1,0 +1,35 @@
+/** Fixed times, milliseconds, and limits that need no setting. */
+export const fixed = {
+  /** From SIGABRT to SIGKILL. */
+  killGrace: 1_000,
+  /** From the end of a worker's drain to SIGKILL: the worker keeps the deadline itself, this is the backstop. */
+  drainMargin: 1_500,
+  /** How long requests in flight may take in a quick stop. */
+  quickStop: 1_000,
+  /** A worker ready for less than this long counts as one that failed to boot. */
+  stableAfter: 2_000,
+  /**
+   * From a TERM sent to a worker to its retirement. A service manager signals the whole group, and the worker may be
+   * faster to say so than the master's own TERM.
+   */
+  askedGrace: 500,
+  /** From the order to drain to the last connection that is accepted; a stuck worker does not report it, and accepts none. */
+  acceptLimit: 1_000,
+  /** How long an inspector may take to answer with a stuck worker's stack. */
+  captureLimit: 3_000,
+  /** Between two warnings about the same worker. */
+  warnEvery: 60_000,
+  /** Consecutive failed boots that halt a rollout. */
+  rolloutFailures: 3,
+  /** Crashes that never count as a crash loop of a new generation, however few workers there are. */
+  rollbackCrashes: 3,
+  /** Heartbeats in a row over `maxMemory`, and the age below which a worker's memory is not judged. */
+  memorySamples: 3,
+  memoryMinAge: 10_000,
+  /** Generations that may drain at a time; a further reload waits for the oldest to leave. */
+  drainingGenerations: 5,
+  /** Workers of one slot that may be on their way out at a time; a further replacement waits for the oldest to leave. */
+  leavingPerSlot: 5,
+  /** What a new master that is ready may take to take over. */
+  takeOverLimit: 30_000,
+} as const;

@@ -1,0 +1,32 @@
+/** The order to stop: what begins it, and what makes it quick. */
+import { fixed } from './fixed.ts';
+import type { Fleet, Stopping } from './model.ts';
+
+/**
+ * A stop as it begins.
+ *
+ * @param from when the last new connection is accepted
+ * @param within milliseconds that what is in flight has after that
+ */
+export function stopFrom(
+  from: number,
+  within: number,
+  { kind = 'graceful', status = 0 }: Partial<Pick<Stopping, 'kind' | 'status'>> = {},
+): Stopping {
+  return { kind, deadline: from + within, listening: true, acceptUntil: from, status };
+}
+
+/** Takes in a request to stop. The first one sets the deadline; a further one makes the stop quick. */
+export function observeStop(fleet: Fleet, kind: Stopping['kind'], status: number, now: number): Fleet {
+  const { stopping, policy } = fleet;
+  const quickly = Math.min(fixed.quickStop, policy.gracefulTimeout);
+  if (stopping === null) {
+    const isDelayed = kind === 'graceful' && fleet.workers.length > 0;
+    const within = kind === 'quick' ? quickly : policy.gracefulTimeout;
+    const stop = stopFrom(isDelayed ? now + policy.drainDelay : now, within, { kind, status });
+    return { ...fleet, reloadPending: false, stopping: stop };
+  }
+  if (stopping.kind === 'quick') return fleet;
+  const deadline = Math.min(stopping.deadline, now + quickly);
+  return { ...fleet, stopping: { ...stopping, kind: 'quick', acceptUntil: now, deadline } };
+}

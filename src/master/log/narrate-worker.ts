@@ -1,0 +1,92 @@
+/** What the log says of a single worker: which one it is, and what becomes of it. */
+import type { EventOf, WorkerEvent } from '../../core/events.ts';
+import { findWorker } from '../../core/fleet.ts';
+import type { Fleet, KillReason, Phase, RetireReason } from '../../core/model.ts';
+import { type ActionLines, type EventLines, type Line, seconds, workerLine } from './line.ts';
+
+const retireReasons: Readonly<Record<RetireReason, string>> = {
+  reload: 'it is of an older generation',
+  requests: 'maxRequests reached',
+  memory: 'maxMemory exceeded',
+  lifetime: 'maxLifetime reached',
+  signal: 'it was sent SIGTERM',
+  operator: 'an operator asked for it',
+  scale: 'the pool is smaller now',
+  upgrade: 'a new master serves',
+  shutdown: 'the service is stopping',
+};
+
+const killReasons: Readonly<Record<KillReason, string>> = {
+  'boot-timeout': 'boot timeout: the app did not listen within bootTimeout, or its health checks do not pass',
+  stuck: 'stuck: no heartbeat within timeout',
+  'drain-timeout': 'it did not leave within gracefulTimeout',
+  shutdown: 'not needed any more',
+  'reload-rejected': 'its reload was rejected',
+  misbehaved: 'it broke the protocol',
+};
+
+export const workerEvents: EventLines<WorkerEvent['type']> = {
+  workerSpawned: ({ id, pid }, before) => workerLine('info', 'worker spawned', before, id, { pid }),
+  workerSpawnFailed: ({ id, reason }, before) =>
+    workerLine('error', `worker could not be spawned: ${reason}`, before, id),
+  workerListened: null,
+  workerHindered: ({ id, reason }, before) => {
+    const worker = findWorker(before, id);
+    if (worker === undefined || reason === null) return null;
+    const what = worker.phase.name === 'booting' ? 'worker is not ready yet' : 'worker is unhealthy';
+    return workerLine('warn', `${what}: ${reason}`, before, id);
+  },
+  workerReadied: ({ id }, before, now) => {
+    const worker = findWorker(before, id);
+    if (worker === undefined || worker.phase.name !== 'booting') return null;
+    const bootMs = Math.round(now - worker.bornAt);
+    return workerLine('info', `worker ready in ${seconds(bootMs)}`, before, id, { bootMs });
+  },
+  workerBeat: null,
+  // The worker's own words are in the log already.
+  workerFailed: null,
+  workerExited: narrateExit,
+  workerClosed: null,
+  workerTermed: ({ id }, before) =>
+    // While the service stops, the signal went to the whole process group, the master included.
+    before.stopping === null
+      ? workerLine('info', 'worker was sent SIGTERM: it leaves when its replacement is ready', before, id)
+      : null,
+  stackCaptured: null,
+  workerMisbehaved: ({ id, reason }, before) => workerLine('error', `worker broke the protocol: ${reason}`, before, id),
+};
+
+export const workerActions: ActionLines<'spawn' | 'drain' | 'kill' | 'capture' | 'assign'> = {
+  // The event says so, with the pid.
+  spawn: null,
+  drain: ({ id, reason }, fleet) =>
+    workerLine('info', `worker retires: ${retireReasons[reason]}`, fleet, id, { reason }),
+  kill: ({ id, reason, signal }, fleet) => {
+    const level = reason === 'shutdown' || reason === 'reload-rejected' ? 'info' : 'error';
+    return workerLine(level, `worker gets ${signal}: ${killReasons[reason]}`, fleet, id, { reason, signal });
+  },
+  // The stack that is captured says so.
+  capture: null,
+  assign: null,
+};
+
+function narrateExit({ id, code, signal }: EventOf<'workerExited'>, before: Fleet, now: number): Line | null {
+  const worker = findWorker(before, id);
+  if (worker === undefined) return null;
+  const { phase, bornAt } = worker;
+  const how = signal === null ? `code ${code}` : signal;
+  const fields = { code, signal, lifeMs: Math.round(now - bornAt) };
+  if (phase.name === 'draining') {
+    const drainMs = Math.round(now - phase.since);
+    const level = signal !== null || (code ?? 0) !== 0 ? 'warn' : 'info';
+    const message = `worker left after ${seconds(drainMs)} of drain (${how})`;
+    return workerLine(level, message, before, id, { ...fields, drainMs });
+  }
+  if (phase.name === 'killed') return workerLine('info', `worker is gone (${how})`, before, id, fields);
+  const hint = signal === 'SIGKILL' ? '; if no one sent it, the system ran out of memory' : '';
+  return workerLine('error', `worker exited unasked (${how}) ${during(phase)}${hint}`, before, id, fields);
+}
+
+function during(phase: Phase): string {
+  return phase.name === 'booting' ? 'before it was ready' : 'while it served';
+}

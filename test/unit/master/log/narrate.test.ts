@@ -1,0 +1,200 @@
+/** What the log says: of each event and action that it mentions, in which words, at which level. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Action } from '../../../../src/core/actions.ts';
+import type { Event } from '../../../../src/core/events.ts';
+import { type Fleet, initialFleet, type Phase, type Worker } from '../../../../src/core/model.ts';
+import { narrateAction, narrateEvent } from '../../../../src/master/log/narrate.ts';
+import { Simulator } from '../../../support/core/simulator.ts';
+
+const sim = new Simulator({ policy: { workers: 1 } });
+sim.at(0, () => sim.post({ type: 'ticked' }));
+sim.runUntil(1_000);
+/** One worker, ready since 100 ms. */
+const { fleet } = sim;
+const now = 1_000;
+
+const withPhase = (phase: Phase): Fleet => ({
+  ...fleet,
+  workers: fleet.workers.map((worker): Worker => ({ ...worker, phase })),
+});
+const booting = withPhase({ name: 'booting', since: 0 });
+const draining = withPhase({
+  name: 'draining',
+  since: 400,
+  deadline: 9_000,
+  reason: 'reload',
+  quick: false,
+  accepts: true,
+});
+const killed = withPhase({ name: 'killed', since: 0, reason: 'stuck', signal: 'SIGABRT' });
+const stopping: Fleet = {
+  ...fleet,
+  stopping: { kind: 'graceful', deadline: 9_000, listening: true, acceptUntil: 0, status: 0 },
+};
+const preparing: Fleet = { ...fleet, reload: { state: 'preparing', reload: 1, since: 0, rollback: null } };
+const upgrading = (change: Partial<Extract<Fleet['upgrade'], { state: 'starting' }>> = {}): Fleet => ({
+  ...fleet,
+  upgrades: 1,
+  successor: 9,
+  upgrade: {
+    state: 'starting',
+    since: 0,
+    deadline: 9_000,
+    readySince: null,
+    byHand: false,
+    dismissed: false,
+    ...change,
+  },
+});
+const leaving: Fleet = {
+  ...fleet,
+  upgrades: 1,
+  successor: 9,
+  dormant: true,
+  upgrade: { state: 'ready', since: 0, deadline: 9_000, taken: true, byHand: false, wasDormant: false },
+};
+
+const exit = (code: number | null, signal: string | null = null): Event => ({
+  type: 'workerExited',
+  id: 1,
+  code,
+  signal,
+  jitter: 0,
+});
+
+const told: readonly (readonly [Event, Fleet, string | null])[] = [
+  [
+    { type: 'workerSpawned', id: 1, pid: 7, limits: { requests: null, lifetime: null } },
+    booting,
+    'info worker spawned',
+  ],
+  [
+    { type: 'workerSpawnFailed', id: 1, reason: 'EMFILE', jitter: 0 },
+    booting,
+    'error worker could not be spawned: EMFILE',
+  ],
+  [{ type: 'workerReadied', id: 1 }, booting, 'info worker ready in 1.00 s'],
+  [{ type: 'workerReadied', id: 1 }, fleet, null],
+  [{ type: 'workerHindered', id: 1, reason: 'no db' }, booting, 'warn worker is not ready yet: no db'],
+  [{ type: 'workerHindered', id: 1, reason: 'no db' }, fleet, 'warn worker is unhealthy: no db'],
+  [{ type: 'workerHindered', id: 1, reason: null }, fleet, null],
+  [{ type: 'workerTermed', id: 1 }, fleet, 'info worker was sent SIGTERM: it leaves when its replacement is ready'],
+  [{ type: 'workerTermed', id: 1 }, stopping, null],
+  [{ type: 'workerMisbehaved', id: 1, reason: 'no JSON' }, fleet, 'error worker broke the protocol: no JSON'],
+  [exit(1), booting, 'error worker exited unasked (code 1) before it was ready'],
+  [
+    exit(null, 'SIGKILL'),
+    fleet,
+    'error worker exited unasked (SIGKILL) while it served; if no one sent it, the system ran out of memory',
+  ],
+  [exit(0), draining, 'info worker left after 0.60 s of drain (code 0)'],
+  [exit(3), draining, 'warn worker left after 0.60 s of drain (code 3)'],
+  [exit(null, 'SIGABRT'), killed, 'info worker is gone (SIGABRT)'],
+  [{ type: 'reloadRequested' }, fleet, null],
+  [{ type: 'reloadRequested' }, preparing, 'info reload queued: it runs after the one under way'],
+  [{ type: 'reloadRequested' }, stopping, 'warn reload ignored: the service is stopping'],
+  [{ type: 'scaleRequested', by: 1 }, fleet, 'info workers: 1 -> 2'],
+  [{ type: 'scaleRequested', by: -1 }, fleet, 'warn workers stay at 1: there is never less than one'],
+  [{ type: 'resizeRequested', to: 99 }, fleet, 'warn workers stay at 1: maxWorkers is 12'],
+  [{ type: 'resizeRequested', to: 2 }, stopping, null],
+  [{ type: 'poolDismissed' }, fleet, 'info all workers retire, the sockets stay open (HUP brings workers back)'],
+  [
+    { type: 'poolDismissed' },
+    upgrading(),
+    'info the upgrade goes on by hand: our workers leave when the new master is ready',
+  ],
+  [{ type: 'stopRequested', kind: 'graceful' }, fleet, 'info stopping (graceful)'],
+  [
+    { type: 'stopRequested', kind: 'graceful' },
+    { ...fleet, policy: { ...fleet.policy, drainDelay: 2_000 } },
+    'info stopping (graceful); readiness says 503, and accepting goes on for 2.00 s',
+  ],
+  [{ type: 'stopRequested', kind: 'graceful' }, stopping, 'warn stopping now (asked a second time)'],
+  [{ type: 'upgradeRequested' }, fleet, null],
+  [{ type: 'upgradeRequested' }, preparing, 'info upgrade queued: it runs after the reload under way'],
+  [{ type: 'upgradeRequested' }, stopping, 'warn upgrade refused: the service is stopping'],
+  [{ type: 'successorSpawned', pid: 9 }, upgrading(), 'info upgrade 1 started: the new master has pid 9'],
+  [{ type: 'successorReadied' }, upgrading(), 'info upgrade 1: the new master is ready'],
+  [
+    { type: 'successorReadied' },
+    upgrading({ byHand: true }),
+    'info upgrade 1: the new master is ready; both serve; WINCH this one for its workers to leave, and the rest is up to you: TERM this one, or HUP this one and TERM the new one',
+  ],
+  [{ type: 'successorTook' }, leaving, 'info upgrade 1 done: the new master serves, this one leaves'],
+  [{ type: 'successorStopping' }, leaving, 'info the new master was told to stop, so the service stops'],
+  [
+    { type: 'successorGone', reason: 'it exited with code 1' },
+    upgrading(),
+    'error upgrade 1 failed, nothing was changed: it exited with code 1',
+  ],
+  [
+    { type: 'successorGone', reason: 'it exited with code 1' },
+    leaving,
+    'error the new master is gone, this one serves again: it exited with code 1',
+  ],
+  [{ type: 'predecessorStayed' }, fleet, 'info the master before this one stays: an operator decided so'],
+  [{ type: 'ticked' }, fleet, null],
+];
+
+for (const [event, before, expected] of told) {
+  test(`log: ${event.type}: ${expected ?? 'nothing'}`, () => {
+    const line = narrateEvent(event, before, now);
+    assert.equal(line === null ? null : `${line.level} ${line.message}`, expected);
+    if (line !== null && event.type.startsWith('worker')) {
+      const { slot, worker, generation, pid } = line.fields;
+      assert.deepEqual([slot, worker, generation, typeof pid], [0, 1, 1, 'number']);
+    }
+  });
+}
+
+const decided: readonly (readonly [Action, string | null])[] = [
+  [{ type: 'spawn', id: 1, slot: 0, generation: 1 }, null],
+  [{ type: 'drain', id: 1, reason: 'requests', quick: false, within: 1 }, 'info worker retires: maxRequests reached'],
+  [
+    { type: 'kill', id: 1, reason: 'stuck', signal: 'SIGABRT' },
+    'error worker gets SIGABRT: stuck: no heartbeat within timeout',
+  ],
+  [{ type: 'kill', id: 1, reason: 'shutdown', signal: 'SIGKILL' }, 'info worker gets SIGKILL: not needed any more'],
+  [{ type: 'prepare', reload: 1, generation: 2, rollback: null }, 'info reload 1 started'],
+  [
+    { type: 'prepare', reload: 1, generation: 2, rollback: 'it crashes' },
+    'error rolling back to the previous release: it crashes',
+  ],
+  [
+    { type: 'promote', reload: 1, generation: 2 },
+    'info reload 1: the first worker of generation 2 is good, the rest follow',
+  ],
+  [
+    { type: 'reject', reload: 1, reason: 'it throws', duration: 20 },
+    'error reload 1 failed, nothing was changed: it throws',
+  ],
+  [
+    { type: 'complete', reload: 1, generation: 2, duration: 2_100 },
+    'info reload 1 done in 2.10 s: generation 2 serves',
+  ],
+  [
+    { type: 'halt', reload: 1, reason: 'it throws', duration: 20 },
+    'error reload 1 stopped half way, the remaining old workers stay: it throws',
+  ],
+  [{ type: 'declareStarted', workers: 3 }, 'info ready: 3 workers serve'],
+  [
+    { type: 'abandon', upgrade: 1, reason: 'it hangs' },
+    'error upgrade 1 failed, nothing was changed: it hangs; the new master is ended',
+  ],
+  [{ type: 'reopen' }, 'info log files reopened'],
+  [{ type: 'exit', status: 0, reason: null }, 'info stopped'],
+  [{ type: 'exit', status: 3, reason: 'no worker could boot' }, 'fatal giving up: no worker could boot'],
+];
+
+for (const [action, expected] of decided) {
+  test(`log: ${action.type}: ${expected ?? 'nothing'}`, () => {
+    const line = narrateAction(action, fleet);
+    assert.equal(line === null ? null : `${line.level} ${line.message}`, expected);
+  });
+}
+
+test('log: an event about a worker that is gone is no error', () => {
+  const none = initialFleet(fleet.policy);
+  for (const [event] of told) assert.doesNotThrow(() => narrateEvent(event, none, now));
+});

@@ -1,0 +1,53 @@
+/** What the master takes of the metrics that a worker reports. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { checkWorkerMessage } from '../../../src/protocol/check.ts';
+import { buckets, counter, delta } from '../../support/reported-metrics.ts';
+
+describe('what a worker reports', () => {
+  const good = { type: 'traffic', delta: delta('/a', 1) };
+  const kindOf = (message: unknown): string => checkWorkerMessage({ prefork: message }).kind;
+
+  it('is taken where it is what it should be, and else is an offence', () => {
+    assert.equal(kindOf(good), 'message');
+    const [series] = good.delta.series;
+    for (const bad of [
+      null,
+      {},
+      { ...good.delta, aborted: -1 },
+      { ...good.delta, sent: Number.NaN },
+      { ...good.delta, series: 'x' },
+      { ...good.delta, series: [null] },
+      { ...good.delta, series: [{ ...series, method: 'get me"' }] },
+      { ...good.delta, series: [{ ...series, status: 2e9 }] },
+      { ...good.delta, series: [{ ...series, buckets: [1] }] },
+      { ...good.delta, series: [{ ...series, buckets: buckets(-1) }] },
+      { ...good.delta, series: [{ ...series, route: 'x'.repeat(201) }] },
+      { ...good.delta, series: Array.from({ length: 2_001 }, () => series) },
+      { ...good.delta, upgrades: [['a']] },
+    ])
+      assert.equal(kindOf({ type: 'traffic', delta: bad }), 'malformed', JSON.stringify(bad)?.slice(0, 100));
+  });
+
+  it("of the app's own loses what no page can hold", () => {
+    const checked = checkWorkerMessage({
+      prefork: {
+        type: 'app-metrics',
+        metrics: [
+          counter(1),
+          { ...counter(1), name: 'a b' },
+          { ...counter(1), type: 'text' },
+          { ...counter(1), aggregator: 'toString' },
+          { ...counter(1), values: [{ value: 'x', labels: {} }, { value: 1, labels: { 'a-b': 'c' } }, null] },
+          { ...counter(1), name: 'jobs' },
+          17,
+        ],
+      },
+    });
+    assert.ok(checked.kind === 'message' && checked.message.type === 'app-metrics');
+    assert.deepEqual(
+      checked.message.metrics.map(({ values }) => values.length),
+      [1, 0, 0],
+    );
+  });
+});
