@@ -3,7 +3,8 @@
  * messages by their {@link mark}. A message speaks only about its sender; the master takes pids from the kernel.
  */
 import type { Address } from '../config/address.ts';
-import type { FailureKind, Figures } from '../core/model.ts';
+import type { FailureKind } from '../core/model.ts';
+import type { WorkerFigures } from './figures.ts';
 import type { AppMetric, TrafficDelta } from './traffic.ts';
 
 /** The key that tells prefork's messages from the app's. */
@@ -103,7 +104,7 @@ export type WorkerMessage =
   /** A server closed: the worker accepts no more on this listener. */
   | { readonly type: 'unlisten'; readonly listener: string }
   | { readonly type: 'ready' }
-  | { readonly type: 'beat'; readonly figures: Figures }
+  | { readonly type: 'beat'; readonly figures: WorkerFigures }
   /** What was added to its counters; sent with heartbeats, when it has drained, and when it exits. */
   | { readonly type: 'traffic'; readonly delta: TrafficDelta }
   /** All that the app's own metrics registry holds. */

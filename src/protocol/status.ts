@@ -1,5 +1,8 @@
 /** What the control socket, the page and `prefork top` show of the service: plain data, one version of it. */
-import type { Phase, ReloadOutcome, Upgrade, UpgradeOutcome } from '../core/model.ts';
+import type { ReloadOutcome, Upgrade, UpgradeOutcome } from '../core/model.ts';
+import type { WorkerStatus } from './figures.ts';
+
+export type { WorkerStatus } from './figures.ts';
 
 /** Version of everything the control interface says; a field may be added without a new one. */
 export const statusVersion = 1;
@@ -68,35 +71,4 @@ export interface ListenerStatus {
   readonly backlog: number;
   /** Connections that wait to be accepted, over all queues; `null` where the system does not say. */
   readonly waiting: number | null;
-}
-
-export interface WorkerStatus {
-  readonly slot: number;
-  readonly id: number;
-  readonly pid: number | null;
-  readonly generation: number;
-  readonly phase: Phase['name'];
-  /** Why it leaves or is killed; `null` while it does neither. */
-  readonly reason: string | null;
-  readonly uptime: number;
-  /** Seconds since its last heartbeat. */
-  readonly heartbeatAge: number;
-  readonly requests: number;
-  /** Over the last few heartbeats. */
-  readonly requestsPerSecond: number;
-  /** Milliseconds, over the last few heartbeats; `null` where no request ended, or it is not measured. */
-  readonly latencyP50: number | null;
-  readonly latencyP99: number | null;
-  readonly inFlight: number;
-  readonly connections: number;
-  readonly rss: number;
-  readonly heapUsed: number;
-  /** Milliseconds. */
-  readonly loopDelayP99: number;
-  /** 0 to 1. */
-  readonly loopUtilisation: number;
-  /** Cores in use, 0 to the number of cores. */
-  readonly cpu: number;
-  /** Times the slot got a new worker because one was gone. */
-  readonly restarts: number;
 }

@@ -157,9 +157,9 @@ async function serveFake(
   name = 'shop',
 ): Promise<{ port: number; timeline: TimelineClass }> {
   const built = async <T>(path: string): Promise<T> => (await import(join(root, 'dist', path))) as T;
-  const { ControlHttp } = await built<{ ControlHttp: typeof ControlHttpClass }>('control/http.js');
-  const { Events } = await built<{ Events: typeof EventsClass }>('control/events.js');
-  const { Timeline } = await built<{ Timeline: typeof TimelineClass }>('telemetry/timeline.js');
+  const { ControlHttp } = await built<{ ControlHttp: typeof ControlHttpClass }>('master/operator/http.js');
+  const { Events } = await built<{ Events: typeof EventsClass }>('master/operator/events.js');
+  const { Timeline } = await built<{ Timeline: typeof TimelineClass }>('master/log/timeline.js');
   const { pageRoutes } = await built<typeof import('../../src/master/operator/page.ts')>('master/operator/page.js');
   const { viewsOf } = await built<typeof import('../../src/master/operator/views.ts')>('master/operator/views.js');
   const timeline = new Timeline();

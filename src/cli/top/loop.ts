@@ -3,12 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReadStream, WriteStream } from 'node:tty';
 import { messageOf } from '../../errors.ts';
 import { call } from '../client.ts';
+import { plain } from '../text.ts';
 import { frame, pageOf } from './frame.ts';
 import { type Answers, askAll, askStatus, isAbsence } from './poll.ts';
 import { type Effect, initialState, pressed, type State, said, told } from './state.ts';
 import { paint } from './style.ts';
 import { Terminal } from './terminal.ts';
-import { plain } from './text.ts';
 
 export type Ended =
   | { readonly kind: 'done'; readonly exitStatus: number }

@@ -1,8 +1,9 @@
 /** What `prefork top` knows, and what a key or an answer makes of it. Pure. */
+import { verdictText } from '../../protocol/reload-text.ts';
 import type { LastReload, Status, WorkerStatus } from '../../protocol/status.ts';
 import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
+import { plain } from '../text.ts';
 import { columns, columnsFor, sorted } from './columns.ts';
-import { plain } from './text.ts';
 
 export interface State {
   readonly status: Status;
@@ -59,7 +60,7 @@ export function shown({ status, sort, descending }: State): readonly WorkerStatu
   return sorted(status.workers, sort, descending);
 }
 
-/** Where the selected worker is among them; 0 where there is none. */
+/** Where the selected worker is among them; 0 if there is none. */
 export function selectedIndex(state: State): number {
   const { selected } = state;
   return Math.max(
@@ -68,7 +69,7 @@ export function selectedIndex(state: State): number {
   );
 }
 
-/** First worker that is shown where there is room for `page` of them: the selected one always is. */
+/** The first worker that is shown if there is room for `page` of them: the selected one always is shown. */
 export function offsetFor(state: State, page: number): number {
   const index = selectedIndex(state);
   const last = Math.max(0, state.status.workers.length - page);
@@ -170,12 +171,5 @@ function outcome({ reload, verdict, reason, generation }: LastReload): Message {
   const why = reason === null ? '' : `: ${plain(reason)}`;
   if (verdict === 'completed')
     return { text: `reload ${reload} completed, generation ${generation} serves`, bad: false };
-  return { text: `reload ${reload} ${verdictWords[verdict]}${why}`, bad: true };
+  return { text: `reload ${reload} ${verdictText[verdict]}${why}`, bad: true };
 }
-
-export const verdictWords: Readonly<Record<LastReload['verdict'], string>> = {
-  completed: 'completed',
-  rejected: 'failed, nothing was changed',
-  halted: 'stopped half way',
-  'rolled-back': 'was rolled back',
-};

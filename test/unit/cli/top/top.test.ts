@@ -1,11 +1,11 @@
 /** `prefork top` without a terminal: the picture at any size, the order, and what keys make of it. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { widthOf } from '../../../../src/cli/text.ts';
 import { columns, columnsFor, sorted } from '../../../../src/cli/top/columns.ts';
 import { frame, onceFrame, pageOf } from '../../../../src/cli/top/frame.ts';
 import { initialState, pressed, type State, shown, told } from '../../../../src/cli/top/state.ts';
 import { paint, wordsOf } from '../../../../src/cli/top/style.ts';
-import { widthOf } from '../../../../src/cli/top/text.ts';
 import type { Status, WorkerStatus } from '../../../../src/protocol/status.ts';
 import type { TimelineEntry } from '../../../../src/protocol/timeline-entry.ts';
 
