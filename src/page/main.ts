@@ -23,7 +23,7 @@ let link: Link = { state: 'connecting' };
 let isPaused = false;
 let isDue = false;
 
-/** Draws at most once a frame, and not at all while nobody looks. */
+/** Draws at most once a frame, and not at all while the page is hidden. */
 function redraw(): void {
   if (isDue || isPaused) return;
   isDue = true;

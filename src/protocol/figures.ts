@@ -38,7 +38,7 @@ export interface Figure {
   readonly nullable?: true;
   /** Decimal places that the status keeps; all of them without it. */
   readonly digits?: number;
-  /** Sent by the worker, and not told to operators. */
+  /** Sent by the worker, and not shown to operators. */
   readonly inStatus?: false;
   /** How rows are sorted by it at first; without it from the largest to the smallest. */
   readonly order?: 'ascending';

@@ -76,7 +76,7 @@ export function offsetFor(state: State, page: number): number {
   return Math.min(last, Math.max(index - page + 1, Math.min(index, state.offset)));
 }
 
-export function told(state: State, status: Status, entries: readonly TimelineEntry[]): State {
+export function answered(state: State, status: Status, entries: readonly TimelineEntry[]): State {
   const next = { ...state, status, entries, silence: null, message: news(state.status, status) ?? state.message };
   const { selected } = state;
   const same = status.workers.find(({ id }) => id === selected?.id);
@@ -124,7 +124,7 @@ export function pressed(state: State, key: string, room: Room): readonly [State,
     case 'r':
       return [state, { type: 'reload' }];
     case 'c':
-      if (state.selected === null) return [said(state, 'no worker is selected', true), none];
+      if (state.selected === null) return [withMessage(state, 'no worker is selected', true), none];
       return [state, { type: 'recycle', slot: state.selected.slot }];
     case '+':
     case '=':
@@ -138,7 +138,7 @@ export function pressed(state: State, key: string, room: Room): readonly [State,
   }
 }
 
-export function said(state: State, text: string, bad = false): State {
+export function withMessage(state: State, text: string, bad = false): State {
   return { ...state, message: { text: plain(text), bad } };
 }
 
@@ -159,7 +159,7 @@ function resorted(state: State, by: 1 | -1, cells: number): State {
 }
 
 function withOrder(state: State): State {
-  return said(state, `sorted by ${state.sort}, ${state.descending ? 'largest' : 'smallest'} first`);
+  return withMessage(state, `sorted by ${state.sort}, ${state.descending ? 'largest' : 'smallest'} first`);
 }
 
 function news(before: Status, { pid, reload: { last } }: Status): Message | null {
