@@ -95,7 +95,7 @@ export interface SlotLines {
   readonly holders: number[];
 }
 
-export const totalMeasures = ['requests', 'inFlight', 'p99', 'delay', 'memory', 'cpu'] as const;
+const totalMeasures = ['requests', 'inFlight', 'p99', 'delay', 'memory', 'cpu'] as const;
 export type TotalMeasure = (typeof totalMeasures)[number];
 
 export class History {

@@ -18,7 +18,7 @@ export function figureText(row: Row, name: string, gap: Gap = '', table: FigureT
 }
 
 /** A number, with its unit. */
-export function valueText(value: number, unit: Unit, gap: Gap = ''): string {
+function valueText(value: number, unit: Unit, gap: Gap = ''): string {
   switch (unit) {
     case 'perSecond':
       return rate(value);

@@ -1,18 +1,7 @@
 /** An entry of the timeline, as the control interface shows it. */
 
 /** What an entry is about. */
-export const timelineKinds = [
-  'start',
-  'stop',
-  'reload',
-  'scale',
-  'recycle',
-  'crash',
-  'kill',
-  'stuck',
-  'health',
-] as const;
-export type TimelineKind = (typeof timelineKinds)[number];
+export type TimelineKind = 'start' | 'stop' | 'reload' | 'scale' | 'recycle' | 'crash' | 'kill' | 'stuck' | 'health';
 
 export interface TimelineEntry {
   /** Counts from 1 in the life of a master; never reused. */

@@ -61,7 +61,7 @@ export function shown({ status, sort, descending }: State): readonly WorkerStatu
 }
 
 /** Where the selected worker is among them; 0 if there is none. */
-export function selectedIndex(state: State): number {
+function selectedIndex(state: State): number {
   const { selected } = state;
   return Math.max(
     0,

@@ -59,7 +59,7 @@ function upgradeStatus({ upgrade, upgrades, successor, lastUpgrade }: Fleet): St
   };
 }
 
-export function listenerStatus({ label, queues, backlog }: Listener): ListenerStatus {
+function listenerStatus({ label, queues, backlog }: Listener): ListenerStatus {
   return { address: label, queues: queues.length, backlog, waiting: waitingOf(queues.map(({ fd }) => fd)) };
 }
 

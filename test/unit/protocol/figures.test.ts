@@ -80,6 +80,10 @@ describe('a figure that is added to the table', () => {
         [1, 2, 0],
       ],
     );
+    // What is not known comes last, whichever of the two is asked about first.
+    const [none = {}, some = {}] = rows;
+    for (const descending of [true, false])
+      assert.deepEqual([column.compare(none, some, descending), column.compare(some, none, descending)], [1, -1]);
   });
 
   it('is a column of the page, an order of its rows, and a sparkline', () => {
