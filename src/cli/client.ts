@@ -2,14 +2,14 @@
 import { request } from 'node:http';
 import { ControlError } from '../errors.ts';
 
-/** Milliseconds. */
+/** Milliseconds that a master may take to answer. */
 const patience = 10_000;
 
 /**
- * One call. `T` is what the route answers with; see docs/control.md.
+ * One request. `T` is what the route answers with; see docs/control.md.
  *
  * @param signal gives it up
- * @throws ControlError; its cause is the system's error where the service could not be reached
+ * @throws ControlError if it is refused or fails; its cause is the system's error if the service cannot be reached
  */
 export async function call<T>(
   socketPath: string,
@@ -30,7 +30,27 @@ export async function call<T>(
   throw new ControlError(typeof error?.message === 'string' ? error.message : `refused with status ${status}`);
 }
 
-/** Whether a prefork is there. */
+/** A running service, as commands ask it. */
+export class Service {
+  readonly #socket: string;
+
+  /** @param socket path of its control socket */
+  constructor(socket: string) {
+    this.#socket = socket;
+  }
+
+  /** @throws ControlError as {@link call} does */
+  get<T>(path: string): Promise<T> {
+    return call<T>(this.#socket, 'GET', path);
+  }
+
+  /** @throws ControlError as {@link call} does */
+  post<T>(path: string, body?: Readonly<Record<string, unknown>>): Promise<T> {
+    return call<T>(this.#socket, 'POST', path, body);
+  }
+}
+
+/** Whether a prefork answers there. */
 export async function answers(socketPath: string): Promise<boolean> {
   return await call(socketPath, 'GET', '/status').then(
     () => true,

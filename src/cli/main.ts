@@ -1,16 +1,17 @@
 /** The command line. */
-import { realpathSync } from 'node:fs';
-import { isAbsolute } from 'node:path';
 import type { LoadRequest } from '../config/resolved.ts';
 import { ConfigError, exitStatus, PreforkError, type Problem } from '../errors.ts';
 import { Caller } from '../master/service/daemon.ts';
 import { guardInspector } from '../master/service/inspector-guard.ts';
 import { Predecessor } from '../master/upgrade/predecessor.ts';
-import { commandNames } from './control/names.ts';
+import type { LaunchCommand } from './command.ts';
+import { commandNamed } from './commands/index.ts';
+import { serve } from './commands/serve.ts';
+import { logicalCwd } from './cwd.ts';
 import type { Flags } from './flags.ts';
 import { splitWords } from './words.ts';
 
-/** What the script for tab completion asks yargs with. */
+/** The word with which the script for tab completion asks yargs. */
 const completionWord = '--get-yargs-completions';
 
 /** Runs the command line; the process ends when it is done. Errors are printed, not thrown. */
@@ -38,8 +39,8 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 async function run(argv: readonly string[], caller: Caller, predecessor: Predecessor | null): Promise<void> {
-  if (commandNames.has(argv[0] ?? '') || argv[0] === completionWord) {
-    const { runCommand } = await import('./control/main.ts');
+  if (commandNamed(argv[0])?.takes === 'its own options' || argv[0] === completionWord) {
+    const { runCommand } = await import('./run-command.ts');
     return runCommand(argv, logicalCwd());
   }
   const options = argv.slice(0, [...argv, '--'].indexOf('--'));
@@ -49,11 +50,11 @@ async function run(argv: readonly string[], caller: Caller, predecessor: Predece
   }
   const { helpText, parseWords } = await import('./parse.ts');
   if (options.includes('--help') || options.includes('-h')) {
-    return console.log(await helpText(Math.min(120, process.stdout.columns ?? 100)));
+    const { overview } = await import('./overview.ts');
+    return console.log(await helpText(Math.min(120, process.stdout.columns ?? 100), overview()));
   }
   const given = parseWords(argv, 'command line');
-  const isCheck = given.positionals[0] === 'check';
-  const flags = isCheck ? { ...given, positionals: given.positionals.slice(1) } : given;
+  const { command, flags } = launchCommandOf(given);
   const cmdArgs = parseWords(splitWords(process.env.PREFORK_CMD_ARGS ?? ''), 'PREFORK_CMD_ARGS');
   const request: LoadRequest = {
     flags: settingsOf(flags),
@@ -65,20 +66,15 @@ async function run(argv: readonly string[], caller: Caller, predecessor: Predece
   };
   const problems = [...cmdArgs.problems, ...flags.problems];
   if (problems.length > 0) throw new ConfigError([...problems, ...(await problemsOf(request))]);
-  if (isCheck) return check(request);
-  const { start } = await import('../master/start.ts');
-  await start(request, caller, predecessor);
+  await command.run({ request, caller, predecessor });
 }
 
-/** Says what a start would say of the configuration and of the app, and serves nothing. */
-async function check(request: LoadRequest): Promise<void> {
-  const { loadSettings } = await import('../config/load.ts');
-  const { noticesFor } = await import('../master/notices.ts');
-  const settings = await loadSettings(request);
-  const { tryApp } = await import('../master/workers/trial.ts');
-  const notes = [...noticesFor(settings), ...(await tryApp(settings))];
-  for (const note of notes) console.error(`prefork: note: ${note}`);
-  console.log(`OK: ${settings.workers} workers for ${settings.app.path}`);
+/** The command that the first positional calls, and the flags without it; `serve` if it calls none. */
+function launchCommandOf(flags: Flags): { readonly command: LaunchCommand; readonly flags: Flags } {
+  const command = commandNamed(flags.positionals[0]);
+  return command?.takes === 'settings'
+    ? { command, flags: { ...flags, positionals: flags.positionals.slice(1) } }
+    : { command: serve, flags };
 }
 
 /** What else is wrong, so that everything is said at once. */
@@ -98,27 +94,4 @@ function settingsOf({ values, positionals, rest }: Flags): Record<string, unknow
   const [app, ...more] = positionals;
   const args = [...more, ...rest];
   return { ...values, ...(app === undefined ? {} : { app }), ...(args.length === 0 ? {} : { args }) };
-}
-
-/**
- * Where we are as the shell names it: a `current` link in it can point elsewhere at the next reload. A directory that is
- * gone is left to be found missing, unless `chdir` names another.
- */
-function logicalCwd(): string {
-  const { PWD } = process.env;
-  const named = PWD !== undefined && isAbsolute(PWD) ? PWD : null;
-  try {
-    const real = process.cwd();
-    return named !== null && leadsTo(named, real) ? named : real;
-  } catch {
-    return named ?? '/';
-  }
-}
-
-function leadsTo(path: string, real: string): boolean {
-  try {
-    return realpathSync(path) === real;
-  } catch {
-    return false;
-  }
 }

@@ -35,19 +35,11 @@ function newParser(): Argv {
   return yargs([], '/');
 }
 
-/** What `--help` prints. */
-export async function helpText(columns: number): Promise<string> {
+/** What `--help` prints. @param usage how the commands are called, a line each */
+export async function helpText(columns: number, usage: string): Promise<string> {
   const text = await declareFlags(newParser())
     .scriptName('prefork')
-    .usage(
-      [
-        'prefork [app] [options] [-- app arguments]        serve',
-        'prefork check [app] [options]                     check the configuration, serve nothing',
-        'prefork status|reload|upgrade|stop|scale|recycle|workers|config|reopen   steer a running service; each has --help',
-        'prefork top                                       watch a running service, live',
-        'prefork init                                      write a supervisor.config.ts',
-      ].join('\n'),
-    )
+    .usage(usage)
     .help('help', 'Show this')
     .version('version', 'Show the version', '')
     .alias({ h: 'help', v: 'version' })

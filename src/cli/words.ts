@@ -1,7 +1,7 @@
 /** PREFORK_CMD_ARGS: words as a shell would split them, with its quotes and nothing else of it. */
 import { ConfigError } from '../errors.ts';
 
-/** @throws ConfigError where a quote is not closed */
+/** @throws ConfigError if a quote is not closed */
 export function splitWords(text: string): string[] {
   const words: string[] = [];
   let word: string | null = null;

@@ -40,26 +40,16 @@ export type Phase =
       readonly signal: 'SIGABRT' | 'SIGKILL';
     };
 
-/** What a worker says of itself in a heartbeat. */
+/**
+ * What a worker says of itself in a heartbeat, by name. The core reads two of the figures and carries the others;
+ * `protocol/figures.ts` says what they are.
+ */
 export interface Figures {
   /** Requests served in its life. */
   readonly requests: number;
-  readonly inFlight: number;
-  readonly connections: number;
   /** Resident set size, bytes. */
   readonly rss: number;
-  /** V8 heap in use, bytes. */
-  readonly heapUsed: number;
-  /** Event-loop delay since the last heartbeat, milliseconds: 99th percentile and maximum. */
-  readonly loopDelayP99: number;
-  readonly loopDelayMax: number;
-  /** Event-loop utilisation since the last heartbeat, 0 to 1. */
-  readonly loopUtilisation: number;
-  /** Processor time since the last heartbeat, in processors: 1 is one that was busy all the time. */
-  readonly cpu: number;
-  /** How long the requests of the last seconds took, milliseconds; `null` where there were none, or nobody counts. */
-  readonly latencyP50: number | null;
-  readonly latencyP99: number | null;
+  readonly [name: string]: number | null;
 }
 
 /** When a worker is spent; drawn once per life, jitter included. `null` is never. */

@@ -5,11 +5,11 @@ import type { TimelineEntry } from '../protocol/timeline-entry.ts';
 export type Link =
   | { readonly state: 'connecting' }
   | { readonly state: 'live' }
-  /** The connection stands, and nothing comes: the master hangs or is stopped. */
+  /** The connection is open, and nothing comes: the master hangs or is stopped. */
   | { readonly state: 'silent'; readonly seconds: number }
   | { readonly state: 'lost'; readonly seconds: number };
 
-export interface Listener {
+export interface ConnectionObserver {
   /** @param isSame whether it is the same master as before; entries that were seen do not come again then */
   readonly onHello: (isSame: boolean) => void;
   readonly onStatus: (status: Status) => void;
@@ -17,19 +17,19 @@ export interface Listener {
   readonly onLink: (link: Link) => void;
 }
 
-/** Milliseconds without a word after which something is wrong. */
+/** Milliseconds without an event after which something is wrong. */
 const patience = 4_000;
 const retryAfter = 3_000;
 
 export class Connection {
-  readonly #listener: Listener;
+  readonly #observer: ConnectionObserver;
   #source: EventSource | null = null;
   #instance: string | null = null;
   #heardAt = performance.now();
   #isOpen = false;
 
-  constructor(listener: Listener) {
-    this.#listener = listener;
+  constructor(observer: ConnectionObserver) {
+    this.#observer = observer;
   }
 
   start(): void {
@@ -56,15 +56,15 @@ export class Connection {
     on<{ instance: string; resumed: boolean }>('hello', ({ instance, resumed }) => {
       const isSame = instance === this.#instance && resumed;
       this.#instance = instance;
-      this.#listener.onHello(isSame);
+      this.#observer.onHello(isSame);
       this.#look();
     });
-    on<Status>('status', this.#listener.onStatus);
-    on<TimelineEntry>('entry', this.#listener.onEntry);
+    on<Status>('status', this.#observer.onStatus);
+    on<TimelineEntry>('entry', this.#observer.onEntry);
     source.addEventListener('error', () => {
       this.#isOpen = false;
       this.#look();
-      // The browser gives up where it was refused, as by a master that has too many streams.
+      // The browser gives up if it was refused, as by a master that has too many streams.
       if (source.readyState !== EventSource.CLOSED) return;
       setTimeout(() => {
         if (this.#source === source) this.#open();
@@ -81,7 +81,7 @@ export class Connection {
   #look(): void {
     const silence = performance.now() - this.#heardAt;
     const seconds = Math.round(silence / 1_000);
-    if (this.#isOpen) this.#listener.onLink(silence > patience ? { state: 'silent', seconds } : { state: 'live' });
-    else this.#listener.onLink(this.#instance === null ? { state: 'connecting' } : { state: 'lost', seconds });
+    if (this.#isOpen) this.#observer.onLink(silence > patience ? { state: 'silent', seconds } : { state: 'live' });
+    else this.#observer.onLink(this.#instance === null ? { state: 'connecting' } : { state: 'lost', seconds });
   }
 }

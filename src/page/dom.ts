@@ -1,4 +1,4 @@
-/** Making and changing elements. Text is only ever set as text. */
+/** Makes and changes elements. Strings only ever become text, never markup. */
 
 type Children = readonly (Node | string)[];
 
@@ -32,7 +32,7 @@ export function part(id: string): HTMLElement {
   return found;
 }
 
-/** Touches the document only where something changed. */
+/** Touches the document only if the text changes. */
 export function setText(node: Element, text: string): void {
   if (node.textContent !== text) node.textContent = text;
 }

@@ -1,4 +1,6 @@
 /** What was seen of each slot lately: the lines of the sparklines. Nothing here touches the document. */
+import { type FigureTable, figures } from '../protocol/figures.ts';
+import { valueIn } from '../protocol/figures-row.ts';
 import type { Status, WorkerStatus } from '../protocol/status.ts';
 
 /** Samples that are kept, one a second. */
@@ -8,15 +10,12 @@ const between = 900;
 /** Milliseconds without a sample that show as a gap. */
 const gapAfter = 3_000;
 
-export const measures = ['requests', 'latency', 'delay', 'memory'] as const;
-export type Measure = (typeof measures)[number];
-
-/** `null` where nothing is known. */
+/** `null` if nothing is known. */
 export type Sample = number | null;
 
 export interface SlotView {
   readonly slot: number;
-  /** Who holds the slot: the newest that serves, else the newest that boots, else the newest that leaves. */
+  /** The worker that holds the slot: the newest that serves, else the newest that boots, else the newest that leaves. */
   readonly holder: WorkerStatus;
   /** The others of the slot: a successor that boots, those that leave. */
   readonly others: readonly WorkerStatus[];
@@ -35,14 +34,22 @@ export function slotsOf(workers: readonly WorkerStatus[]): SlotView[] {
     });
 }
 
-export function measuresOf(worker: WorkerStatus): Readonly<Record<Measure, Sample>> {
-  const isUp = worker.phase === 'ready' || worker.phase === 'draining';
-  return {
-    requests: isUp ? worker.requestsPerSecond : null,
-    latency: worker.latencyP99,
-    delay: isUp ? worker.loopDelayP99 : null,
-    memory: worker.rss === 0 ? null : worker.rss,
-  };
+type Spark = 'serving' | 'living';
+
+/** The figures that have a sparkline, by name: of the time in which the worker can serve, or of all its life. */
+export function sparksOf(table: FigureTable = figures): ReadonlyMap<string, Spark> {
+  return new Map(
+    Object.entries(table).flatMap(([name, { page }]) => (page?.spark === undefined ? [] : [[name, page.spark]])),
+  );
+}
+
+const sparks = sparksOf();
+
+/** What a worker adds to the line of a figure. */
+function sampleOf(worker: WorkerStatus, name: string): Sample {
+  const value = valueIn(worker, name);
+  const isServing = worker.phase === 'ready' || worker.phase === 'draining';
+  return typeof value === 'number' && (isServing || sparks.get(name) === 'living') ? value : null;
 }
 
 export interface Totals {
@@ -83,11 +90,12 @@ export function totalsOf({ workers }: Status): Totals {
 
 /** Samples of a slot, and at which of them another worker took it over. */
 export interface SlotLines {
-  readonly lines: Readonly<Record<Measure, Sample[]>>;
+  /** By the figure's name. */
+  readonly lines: ReadonlyMap<string, Sample[]>;
   readonly holders: number[];
 }
 
-export const totalMeasures = ['requests', 'inFlight', 'p99', 'delay', 'memory', 'cpu'] as const;
+const totalMeasures = ['requests', 'inFlight', 'p99', 'delay', 'memory', 'cpu'] as const;
 export type TotalMeasure = (typeof totalMeasures)[number];
 
 export class History {
@@ -118,8 +126,7 @@ export class History {
     for (const slot of this.#slots.keys()) if (!present.has(slot)) this.#slots.delete(slot);
     for (const { slot, holder } of slots) {
       const { lines, holders } = this.of(slot);
-      const sample = measuresOf(holder);
-      for (const measure of measures) push(lines[measure], sample[measure], isGap);
+      for (const [name, line] of lines) push(line, sampleOf(holder, name), isGap);
       if (isGap) holders.push(holder.id);
       holders.push(holder.id);
       holders.splice(0, holders.length - kept);
@@ -130,16 +137,16 @@ export class History {
   of(slot: number): SlotLines {
     const known = this.#slots.get(slot);
     if (known !== undefined) return known;
-    const made: SlotLines = { lines: { requests: [], latency: [], delay: [], memory: [] }, holders: [] };
+    const made: SlotLines = { lines: new Map([...sparks.keys()].map((name) => [name, []])), holders: [] };
     this.#slots.set(slot, made);
     return made;
   }
 
   /** The largest sample of any slot: all rows are drawn to one scale, so that they can be compared. */
-  highest(measure: Measure): number {
+  highest(name: string): number {
     let highest = 0;
     for (const { lines } of this.#slots.values())
-      for (const sample of lines[measure]) if (sample !== null && sample > highest) highest = sample;
+      for (const sample of lines.get(name) ?? []) if (sample !== null && sample > highest) highest = sample;
     return highest;
   }
 

@@ -1,9 +1,10 @@
 /** The page: takes what the master sends, and shows it. */
+import { span } from '../protocol/figures-text.ts';
+import { progressText, verdictText } from '../protocol/reload-text.ts';
 import type { Status } from '../protocol/status.ts';
 import { Connection, type Link } from './connection.ts';
 import { element, part, setAttribute, setText } from './dom.ts';
 import { EntriesView } from './entries.ts';
-import { span } from './format.ts';
 import { History } from './history.ts';
 import { PoolView } from './pool.ts';
 import { TotalsView } from './totals.ts';
@@ -22,7 +23,7 @@ let link: Link = { state: 'connecting' };
 let isPaused = false;
 let isDue = false;
 
-/** Draws at most once a frame, and not at all while nobody looks. */
+/** Draws at most once a frame, and not at all while the page is hidden. */
 function redraw(): void {
   if (isDue || isPaused) return;
   isDue = true;
@@ -68,7 +69,8 @@ function showHeader(now: Status): void {
   if (icon !== null) setAttribute(icon, 'href', image);
 }
 
-function showBanner({ reload, workers: all, wanted, state }: Status): void {
+function showBanner(now: Status): void {
+  const { reload, state } = now;
   const banner = part('banner');
   const [tone, text] = ((): readonly [string, string] => {
     if (link.state === 'lost') {
@@ -79,19 +81,10 @@ function showBanner({ reload, workers: all, wanted, state }: Status): void {
       return ['bad', `The master has said nothing for ${link.seconds} s: what is shown is old.`];
     if (state === 'dormant') return ['fair', 'All workers were retired (WINCH); a reload brings them back.'];
     const { running, last } = reload;
-    if (running !== null) {
-      const newest = Math.max(...all.map(({ generation }) => generation));
-      const fresh = all.filter(({ phase, generation }) => phase === 'ready' && generation === newest).length;
-      const steps = {
-        preparing: 'reading the configuration',
-        canary: 'the first new worker boots',
-        refused: 'nothing is changed',
-        rolling: `${Math.min(fresh, wanted)} of ${wanted} workers are new`,
-      };
-      return ['info', `Reload ${running.reload}: ${steps[running.step]}, for ${span(running.uptime)}.`];
-    }
+    if (running !== null)
+      return ['info', `Reload ${running.reload}: ${progressText(now)}, for ${span(running.uptime)}.`];
     if (last !== null && last.verdict !== 'completed')
-      return ['bad', `Reload ${last.reload} was ${last.verdict}: ${last.reason ?? 'no reason given'}`];
+      return ['bad', `Reload ${last.reload} ${verdictText[last.verdict]}: ${last.reason ?? 'no reason given'}`];
     return ['info', ''];
   })();
   setAttribute(banner, 'data-tone', tone);

@@ -1,7 +1,7 @@
 /** The pool at a glance: a tile for each slot, filled as far as its event loop is busy. */
+import { percent, rate } from '../protocol/figures-text.ts';
 import type { Status } from '../protocol/status.ts';
 import { arrange, element, setAttribute, setText } from './dom.ts';
-import { percent, rate } from './format.ts';
 import { type SlotView, slotsOf } from './history.ts';
 
 const meanings = [

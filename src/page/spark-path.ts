@@ -4,16 +4,16 @@ export const width = 100;
 export const height = 24;
 
 export interface Outline {
-  /** The line, in pieces where something is not known. */
+  /** The line, with gaps if something is not known. */
   readonly line: string;
   /** The same, closed at the bottom. */
   readonly area: string;
-  /** Where another worker took over. */
+  /** A mark at each sample at which another worker took over. */
   readonly marks: string;
 }
 
 /**
- * Drawn from the right, where now is, into a box of {@link width} by {@link height}.
+ * Drawn from the right, the newest sample last, into a box of {@link width} by {@link height}.
  *
  * @param room samples that fit
  * @param highest what the top edge means

@@ -9,11 +9,12 @@ export class Spark {
   readonly #line = svg('path', { class: 'spark-line' });
   readonly #marks = svg('path', { class: 'spark-marks' });
 
-  constructor(name: string, place: 'in-card' | 'in-cell') {
+  /** @param unit of its samples: lines of the same unit have the same colour */
+  constructor(unit: string, place: 'in-card' | 'in-cell') {
     this.node = svg(
       'svg',
       {
-        class: `spark ${place} spark-${name}`,
+        class: `spark ${place} spark-${unit}`,
         viewBox: `0 0 ${width} ${height}`,
         preserveAspectRatio: 'none',
         'aria-hidden': 'true',

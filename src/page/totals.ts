@@ -1,7 +1,9 @@
 /** The figures of the whole service, with their sparklines. */
+import type { Unit } from '../protocol/figures.ts';
+import { bytes, milliseconds, rate, unknown } from '../protocol/figures-text.ts';
 import type { Status } from '../protocol/status.ts';
 import { element, setText } from './dom.ts';
-import { bytes, milliseconds, number, plural, rate } from './format.ts';
+import { number, plural } from './format.ts';
 import { type History, type TotalMeasure, totalsOf } from './history.ts';
 import { Spark } from './spark.ts';
 
@@ -13,21 +15,21 @@ interface Card {
 }
 
 const cards = [
-  ['workers', 'Workers ready', null],
-  ['requests', 'Requests/s', 'requests'],
-  ['inFlight', 'In flight', 'inFlight'],
-  ['latency', 'Latency p99', 'p99'],
-  ['delay', 'Event-loop delay', 'delay'],
-  ['cpu', 'CPU', 'cpu'],
-  ['memory', 'Memory', 'memory'],
-] as const;
+  ['workers', 'Workers ready', null, 'count'],
+  ['requests', 'Requests/s', 'requests', 'perSecond'],
+  ['inFlight', 'In flight', 'inFlight', 'count'],
+  ['latency', 'Latency p99', 'p99', 'milliseconds'],
+  ['delay', 'Event-loop delay', 'delay', 'milliseconds'],
+  ['cpu', 'CPU', 'cpu', 'cores'],
+  ['memory', 'Memory', 'memory', 'bytes'],
+] as const satisfies readonly (readonly [string, string, TotalMeasure | null, Unit])[];
 type CardName = (typeof cards)[number][0];
 
 export class TotalsView {
   readonly #cards: Readonly<Record<CardName, Card>>;
 
   constructor(parent: HTMLElement) {
-    const made = cards.map(([name, title, measure]) => [name, newCard(parent, title, measure)] as const);
+    const made = cards.map(([name, title, measure, unit]) => [name, newCard(parent, title, measure, unit)] as const);
     this.#cards = Object.fromEntries(made) as Record<CardName, Card>;
   }
 
@@ -49,10 +51,14 @@ export class TotalsView {
       number(totals.inFlight),
       `${plural(totals.connections, 'connection')}${waiting > 0 ? `, ${waiting} waiting` : ''}`,
     );
-    this.#set('latency', milliseconds(totals.p99), `slowest worker; p50 ${milliseconds(totals.p50)}`);
-    this.#set('delay', milliseconds(totals.delay), 'p99 of the worst worker');
+    this.#set('latency', latency(totals.p99), `slowest worker; p50 ${latency(totals.p50)}`);
+    this.#set('delay', latency(totals.delay), 'p99 of the worst worker');
     this.#set('cpu', number(totals.cpu, 2), 'cores in use by the workers');
-    this.#set('memory', bytes(totals.memory), `RSS, ${bytes(totals.memory / Math.max(1, status.workers.length))} each`);
+    this.#set(
+      'memory',
+      bytes(totals.memory, ' '),
+      `RSS, ${bytes(totals.memory / Math.max(1, status.workers.length), ' ')} each`,
+    );
     for (const { spark, measure } of Object.values(this.#cards)) {
       if (spark === null || measure === null) continue;
       const samples = history.totals[measure];
@@ -66,14 +72,18 @@ export class TotalsView {
   }
 }
 
-function newCard(parent: HTMLElement, title: string, measure: TotalMeasure | null): Card {
-  const value = element('p', { class: 'card-value' }, ['-']);
+function newCard(parent: HTMLElement, title: string, measure: TotalMeasure | null, unit: Unit): Card {
+  const value = element('p', { class: 'card-value' }, [unknown]);
   const note = element('p', { class: 'card-note' });
-  const spark = measure === null ? null : new Spark(measure, 'in-card');
+  const spark = measure === null ? null : new Spark(unit, 'in-card');
   const card = element('div', { class: 'card' }, [element('h2', { class: 'card-title' }, [title]), value, note]);
   if (spark !== null) card.append(spark.node);
   parent.append(card);
   return { value, note, spark, measure };
+}
+
+function latency(value: number | null): string {
+  return value === null ? unknown : milliseconds(value, ' ');
 }
 
 function sum({ workers }: Status): number {

@@ -1,15 +1,15 @@
 /** The table of workers: a row for each slot, and under it those that come to it or leave it. */
 import type { Status, WorkerStatus } from '../protocol/status.ts';
-import { columns, filters, orders } from './columns.ts';
+import { type Column, columns, filters, orders } from './columns.ts';
 import { arrange, element, part, setAttribute, setText } from './dom.ts';
 import { plural } from './format.ts';
-import { type History, type Measure, measures, type SlotView, slotsOf } from './history.ts';
+import { type History, type SlotView, slotsOf } from './history.ts';
 import { Spark } from './spark.ts';
 
 interface Row {
   readonly node: HTMLTableRowElement;
   readonly texts: ReadonlyMap<string, HTMLElement>;
-  readonly sparks: ReadonlyMap<Measure, Spark>;
+  readonly sparks: ReadonlyMap<string, Spark>;
 }
 
 export class WorkersView {
@@ -35,7 +35,7 @@ export class WorkersView {
       this.#showsAll = !this.#showsAll;
       onChange();
     });
-    for (const column of columns) part('head').append(this.#heading(column.name, column.title, column.about));
+    for (const column of columns) part('head').append(this.#heading(column));
   }
 
   /** Brings a slot's row into view and marks it. */
@@ -56,7 +56,7 @@ export class WorkersView {
     const kept = all.filter((view) => keep(view, status.generation)).sort(compare);
     const limit = window.matchMedia('(max-width: 760px)').matches ? 15 : 60;
     const shown = this.#showsAll ? kept : kept.slice(0, limit);
-    const highest = Object.fromEntries(measures.map((measure) => [measure, history.highest(measure)] as const));
+    const highest = new Map(columns.map(({ name }) => [name, history.highest(name)]));
     const nodes: Element[] = [];
     const present = new Set<string>();
     const use = (key: string): Row => {
@@ -71,7 +71,7 @@ export class WorkersView {
       write(row, view.holder, status.generation);
       setAttribute(row.node, 'data-chosen', String(view.slot === this.#chosen));
       const { lines, holders } = history.of(view.slot);
-      for (const [measure, spark] of row.sparks) spark.draw(lines[measure], highest[measure] ?? 0, holders);
+      for (const [name, spark] of row.sparks) spark.draw(lines.get(name) ?? [], highest.get(name) ?? 0, holders);
       for (const other of view.others) write(use(`worker ${other.id}`), other, status.generation);
     }
     for (const key of this.#rows.keys()) if (!present.has(key)) this.#rows.delete(key);
@@ -89,28 +89,29 @@ export class WorkersView {
       setAttribute(heading, 'aria-sort', heading.getAttribute('data-column') === this.#sort.value ? 'other' : 'none');
   }
 
-  #heading(name: string, title: string, about: string): HTMLElement {
+  #heading({ name, title, about, minor }: Column): HTMLElement {
     const button = element('button', { type: 'button', title: `${about}. Sort by it` }, [title]);
     button.addEventListener('click', () => {
       this.#sort.value = name;
       this.#onChange();
     });
-    return element('th', { role: 'columnheader', scope: 'col', 'data-column': name, 'aria-sort': 'none' }, [button]);
+    const role = { role: 'columnheader', scope: 'col', 'aria-sort': 'none' };
+    return element('th', { ...role, 'data-column': name, class: minor ? 'minor' : '' }, [button]);
   }
 }
 
 function newRow(isSlot: boolean): Row {
   const node = element('tr', { role: 'row', 'data-row': isSlot ? 'slot' : 'other', tabindex: '-1' });
   const texts = new Map<string, HTMLElement>();
-  const sparks = new Map<Measure, Spark>();
-  for (const { name, title, measure, minor } of columns) {
+  const sparks = new Map<string, Spark>();
+  for (const { name, title, spark: unit, minor } of columns) {
     const text = element('span', { class: 'text' });
     texts.set(name, text);
     const cell = element('td', { role: 'cell', 'data-column': name, 'data-title': title }, [text]);
-    if (minor === true) cell.classList.add('minor');
-    if (measure !== undefined && isSlot) {
-      const spark = new Spark(measure, 'in-cell');
-      sparks.set(measure, spark);
+    if (minor) cell.classList.add('minor');
+    if (unit !== null && isSlot) {
+      const spark = new Spark(unit, 'in-cell');
+      sparks.set(name, spark);
       cell.append(spark.node);
     }
     node.append(cell);

@@ -1,8 +1,7 @@
 /** Checks the counts that workers report: bounded in number and size, and nothing but what a page of metrics can hold. */
+import { type Fields, isAmount, isFields } from './check-values.ts';
 import type { WorkerMessage } from './messages.ts';
 import { type AppMetric, type AppSample, durationBounds, type TrafficSeries } from './traffic.ts';
-
-type Fields = Readonly<Record<string, unknown>>;
 
 const maxSeries = 2_000;
 const maxUpgrades = 10;
@@ -67,12 +66,4 @@ function checkSample(raw: unknown, name: string): AppSample | null {
     labels.push([label, String(value).slice(0, 500)]);
   }
   return { metricName: sampleName, labels: Object.fromEntries(labels), value: raw.value };
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null;
-}
-
-function isAmount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
 }

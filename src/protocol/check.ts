@@ -1,13 +1,9 @@
 /** Checks what a worker sends. Workers are not trusted: nothing is used that was not looked at here. */
-import type { Figures } from '../core/model.ts';
 import type { ListenQuery } from '../system/node-internals.ts';
+import { checkFigures } from './check-figures.ts';
 import { checkAppMetrics, checkTraffic } from './check-metrics.ts';
+import { type Fields, isAmount, isCount, isFields, isText, maxText } from './check-values.ts';
 import { type ErrorReport, unwrap, type WorkerMessage } from './messages.ts';
-
-type Fields = Readonly<Record<string, unknown>>;
-
-/** Longest text that is taken from a worker; an error report is cut, anything else is refused. */
-const maxText = 16_384;
 
 /** `foreign` is a message of the app's own, which prefork has nothing to do with. */
 export type Checked =
@@ -81,20 +77,6 @@ function checkQuery(raw: unknown): ListenQuery | null {
   return { address, port, fd, addressType: raw.addressType, flags: isCount(raw.flags) ? raw.flags : 0 };
 }
 
-function checkFigures(raw: unknown): Figures | null {
-  if (!isFields(raw)) return null;
-  const { requests, inFlight, connections, rss, heapUsed, loopDelayP99, loopDelayMax, loopUtilisation } = raw;
-  if (!isAmount(requests) || !isAmount(inFlight) || !isAmount(connections) || !isAmount(rss)) return null;
-  if (!isAmount(heapUsed) || !isAmount(loopDelayP99) || !isAmount(loopDelayMax) || !isAmount(loopUtilisation))
-    return null;
-  const { cpu, latencyP50 = null, latencyP99 = null } = raw;
-  if (!isAmount(cpu) || !isAmountOrNull(latencyP50) || !isAmountOrNull(latencyP99)) return null;
-  return {
-    ...{ requests, inFlight, connections, rss, heapUsed, loopDelayP99, loopDelayMax, loopUtilisation },
-    ...{ cpu, latencyP50, latencyP99 },
-  };
-}
-
 function checkError(raw: unknown): ErrorReport | null {
   if (!isFields(raw)) return null;
   const { name, message, stack } = raw;
@@ -122,24 +104,4 @@ function checkHealth(m: Fields): WorkerMessage | null {
     return [{ name: raw.name.slice(0, 100), ok: raw.ok, critical: raw.critical, error }];
   });
   return checks.length === m.checks.length ? { type: 'health', checks } : null;
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null;
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && value.length <= maxText;
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-}
-
-function isAmountOrNull(value: unknown): value is number | null {
-  return value === null || isAmount(value);
-}
-
-function isAmount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
 }

@@ -1,10 +1,12 @@
 /**
- * The messages between master and worker: JSON over the IPC channel that node:cluster opens, told from the app's own
- * messages by their {@link mark}. A message speaks only about its sender; the master takes pids from the kernel.
+ * The messages between master and worker: JSON over the IPC channel that node:cluster opens, distinguished from the app's
+ * own messages by their {@link mark}. A message speaks only about its sender; the master takes pids from the kernel.
  */
 import type { Address } from '../config/address.ts';
-import type { FailureKind, Figures } from '../core/model.ts';
+import type { FailureKind } from '../core/model.ts';
 import type { ListenQuery } from '../system/node-internals.ts';
+import type { WorkerFigures } from './figures.ts';
+import type { Health } from './status.ts';
 import type { AppMetric, TrafficDelta } from './traffic.ts';
 
 /** The key that tells prefork's messages from the app's. */
@@ -54,7 +56,7 @@ export interface BootInfo {
 
 /** What the master says of the whole service. */
 export interface HealthReport {
-  readonly status: 'healthy' | 'degraded' | 'not_ready' | 'draining';
+  readonly status: Health;
   /** Workers that can serve, and that there should be. */
   readonly ready: number;
   readonly wanted: number;
@@ -93,7 +95,7 @@ export type WorkerMessage =
   /** A server closed: the worker accepts no more on this listener. */
   | { readonly type: 'unlisten'; readonly listener: string }
   | { readonly type: 'ready' }
-  | { readonly type: 'beat'; readonly figures: Figures }
+  | { readonly type: 'beat'; readonly figures: WorkerFigures }
   /** What was added to its counters; sent with heartbeats, when it has drained, and when it exits. */
   | { readonly type: 'traffic'; readonly delta: TrafficDelta }
   /** All that the app's own metrics registry holds. */
@@ -133,7 +135,7 @@ export type MasterMessage =
   /** Accept from a further queue of a listener (the handle travels beside the message), or stop to. */
   | { readonly type: 'assign'; readonly listener: string; readonly queue: number; readonly backlog: number }
   | { readonly type: 'unassign'; readonly listener: string; readonly queue: number }
-  /** The state of the service; sent when it changes, where the worker answers health checks. */
+  /** The state of the service; sent when it changes, if the worker answers health checks. */
   | { readonly type: 'service'; readonly report: HealthReport }
   /** Leave within this many milliseconds; a second one may shorten the first. `reject` answers new requests with 503. */
   | {
@@ -150,7 +152,7 @@ export function wrap<T extends WorkerMessage | MasterMessage>(message: T): { [ma
   return { [mark]: message };
 }
 
-/** Takes one of prefork's messages out of its wrapping, or gives `null` where it is somebody else's. */
+/** Takes one of prefork's messages out of its wrapping, or gives `null` if it is not one of them. */
 export function unwrap(raw: unknown): { readonly type: unknown } | null {
   if (typeof raw !== 'object' || raw === null || !Object.hasOwn(raw, mark)) return null;
   const message: unknown = (raw as Record<string, unknown>)[mark];

@@ -1,5 +1,8 @@
 /** What the control socket, the page and `prefork top` show of the service: plain data, one version of it. */
-import type { Phase, ReloadOutcome, Upgrade, UpgradeOutcome } from '../core/model.ts';
+import type { ReloadOutcome, Upgrade, UpgradeOutcome } from '../core/model.ts';
+import type { WorkerStatus } from './figures.ts';
+
+export type { WorkerStatus } from './figures.ts';
 
 /** Version of everything the control interface says; a field may be added without a new one. */
 export const statusVersion = 1;
@@ -7,18 +10,24 @@ export const statusVersion = 1;
 /** `degraded`: enough workers are ready, but not all; `not_ready`: fewer than `readyQuorum`. */
 export type Health = 'healthy' | 'degraded' | 'not_ready' | 'draining';
 
-/** Times of day are ISO texts, spans seconds, sizes bytes, unless a name says otherwise. */
+/** Times of day are ISO 8601 strings, durations seconds, sizes bytes, unless a comment says otherwise. */
 export interface Status {
   readonly version: typeof statusVersion;
-  /** Of prefork itself. */
+  /** Version of prefork. */
   readonly prefork: string;
+  /** Version of Node, as `v22.1.0`. */
   readonly node: string;
+  /** Of the service. */
   readonly name: string;
+  /** Of the master. */
   readonly pid: number;
+  /** Seconds since the master was started. */
   readonly uptime: number;
+  /** The generation in force. */
   readonly generation: number;
   readonly state: 'starting' | 'running' | 'reloading' | 'dormant' | 'stopping';
   readonly health: Health;
+  /** Absolute path of the app. */
   readonly app: string;
   /** Workers there should be, and of those how many are ready. */
   readonly wanted: number;
@@ -27,6 +36,7 @@ export interface Status {
     readonly running: {
       readonly reload: number;
       readonly step: 'preparing' | 'canary' | 'refused' | 'rolling';
+      /** Seconds since it began. */
       readonly uptime: number;
     } | null;
     readonly last: LastReload | null;
@@ -40,18 +50,22 @@ export interface Status {
 }
 
 export interface LastReload {
+  /** Counts attempts. */
   readonly reload: number;
   readonly verdict: ReloadOutcome['verdict'];
+  /** The generation that serves after it. */
   readonly generation: number;
+  /** Why it did not complete. */
   readonly reason: string | null;
   /** Seconds. */
   readonly duration: number;
 }
 
-/** `ready`: the new master serves, and this one is about to go, or waits to be told. */
+/** `ready`: the new master serves, and this one is about to leave, or waits for the operator to end it. */
 export type UpgradeStep = Exclude<Upgrade['state'], 'none'>;
 
 export interface LastUpgrade {
+  /** Counts attempts. */
   readonly upgrade: number;
   readonly verdict: UpgradeOutcome['verdict'];
   /** Of the new master. */
@@ -62,41 +76,11 @@ export interface LastUpgrade {
 }
 
 export interface ListenerStatus {
-  /** As `bind` writes it. */
+  /** As in the setting `bind`. */
   readonly address: string;
   readonly queues: number;
+  /** Connections that may wait in each queue. */
   readonly backlog: number;
-  /** Connections that wait to be accepted, over all queues; `null` where the system does not say. */
+  /** Connections that wait to be accepted, over all queues; `null` if the system does not say. */
   readonly waiting: number | null;
-}
-
-export interface WorkerStatus {
-  readonly slot: number;
-  readonly id: number;
-  readonly pid: number | null;
-  readonly generation: number;
-  readonly phase: Phase['name'];
-  /** Why it leaves or is killed; `null` while it does neither. */
-  readonly reason: string | null;
-  readonly uptime: number;
-  /** Seconds since its last heartbeat. */
-  readonly heartbeatAge: number;
-  readonly requests: number;
-  /** Over the last few heartbeats. */
-  readonly requestsPerSecond: number;
-  /** Milliseconds, over the last few heartbeats; `null` where no request ended, or it is not measured. */
-  readonly latencyP50: number | null;
-  readonly latencyP99: number | null;
-  readonly inFlight: number;
-  readonly connections: number;
-  readonly rss: number;
-  readonly heapUsed: number;
-  /** Milliseconds. */
-  readonly loopDelayP99: number;
-  /** 0 to 1. */
-  readonly loopUtilisation: number;
-  /** Cores in use, 0 to the number of cores. */
-  readonly cpu: number;
-  /** Times the slot got a new worker because one was gone. */
-  readonly restarts: number;
 }

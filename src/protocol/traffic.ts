@@ -3,7 +3,7 @@
 /** Upper bounds of the histogram of durations, seconds; a last bucket takes what is longer. prom-client's own default. */
 export const durationBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
 
-/** Methods that are told apart; any other is `OTHER`, for a client may invent them. */
+/** Methods that are counted by name; any other is `OTHER`, for a client may invent them. */
 export const knownMethods: readonly string[] = [
   'GET',
   'HEAD',
@@ -17,16 +17,16 @@ export const knownMethods: readonly string[] = [
 ];
 export const otherMethod = 'OTHER';
 
-/** Stands for the routes beyond those that are told apart. */
+/** Stands for the routes beyond those that are counted by name. */
 export const otherRoute = '(other)';
 
 /** Requests of one kind. There are as many of them as the buckets hold. */
 export interface TrafficSeries {
   readonly method: string;
   readonly status: number;
-  /** The pattern of the route, where it is known; never the URL. */
+  /** The pattern of the route, `null` if it is not known; never the URL. */
   readonly route: string | null;
-  /** Sum of their durations. */
+  /** The sum of their durations. */
   readonly seconds: number;
   /** One more than {@link durationBounds}; each request is in one bucket. */
   readonly buckets: readonly number[];

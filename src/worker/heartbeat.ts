@@ -1,6 +1,6 @@
 /** The periodic proof that this worker's event loop turns. */
 import { type EventLoopUtilization, type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
-import type { Figures } from '../core/model.ts';
+import type { WorkerFigures } from '../protocol/figures.ts';
 import type { Channel } from './channel.ts';
 import { shortage } from './descriptors.ts';
 import { inspectorCloser } from './evidence.ts';
@@ -63,7 +63,7 @@ export class Heartbeat {
     return this.#memory;
   }
 
-  #figures(): Figures {
+  #figures(): WorkerFigures {
     const { rss, heapUsed } = this.#measureMemory();
     const utilisation = performance.eventLoopUtilization();
     const since = performance.eventLoopUtilization(utilisation, this.#utilisation);

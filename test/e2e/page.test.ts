@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 import type { Timeline as TimelineClass } from '../../src/master/log/timeline.ts';
 import type { Events as EventsClass } from '../../src/master/operator/events.ts';
 import type { ControlHttp as ControlHttpClass } from '../../src/master/operator/http.ts';
+import { statusRow } from '../../src/protocol/figures-row.ts';
 import type { Status, WorkerStatus } from '../../src/protocol/status.ts';
 import { type Look, type Page, startBrowser, withoutBrowser } from '../support/browser.ts';
 import { startLoad } from '../support/load/child.ts';
@@ -157,9 +158,9 @@ async function serveFake(
   name = 'shop',
 ): Promise<{ port: number; timeline: TimelineClass }> {
   const built = async <T>(path: string): Promise<T> => (await import(join(root, 'dist', path))) as T;
-  const { ControlHttp } = await built<{ ControlHttp: typeof ControlHttpClass }>('control/http.js');
-  const { Events } = await built<{ Events: typeof EventsClass }>('control/events.js');
-  const { Timeline } = await built<{ Timeline: typeof TimelineClass }>('telemetry/timeline.js');
+  const { ControlHttp } = await built<{ ControlHttp: typeof ControlHttpClass }>('master/operator/http.js');
+  const { Events } = await built<{ Events: typeof EventsClass }>('master/operator/events.js');
+  const { Timeline } = await built<{ Timeline: typeof TimelineClass }>('master/log/timeline.js');
   const { pageRoutes } = await built<typeof import('../../src/master/operator/page.ts')>('master/operator/page.js');
   const { viewsOf } = await built<typeof import('../../src/master/operator/views.ts')>('master/operator/views.js');
   const timeline = new Timeline();
@@ -183,8 +184,8 @@ function fakeStatus(count: number, name: string): Status {
   const now = performance.now() / 1_000;
   const wave = (slot: number, step: number): number => (1 + Math.sin(now / step + slot)) / 2;
   const workers = Array.from({ length: count }, (_, slot): WorkerStatus => {
-    const phase = slot % 17 === 5 ? 'booting' : slot % 23 === 7 ? 'draining' : 'ready';
-    return {
+    const phase: WorkerStatus['phase'] = slot % 17 === 5 ? 'booting' : slot % 23 === 7 ? 'draining' : 'ready';
+    const facts = {
       ...{
         slot,
         id: slot + 1,
@@ -193,17 +194,12 @@ function fakeStatus(count: number, name: string): Status {
         phase,
         reason: phase === 'draining' ? 'reload' : null,
       },
-      ...{
-        uptime: 3_600 + slot * 60,
-        heartbeatAge: 0.3,
-        requests: 120_000 + slot * 999,
-        inFlight: Math.round(wave(slot, 3) * 12),
-      },
-      ...{
-        requestsPerSecond: Math.round(wave(slot, 5) * 4_000) / 10,
-        latencyP50: 2 + wave(slot, 4),
-        latencyP99: 20 + 30 * wave(slot, 7),
-      },
+      ...{ uptime: 3_600 + slot * 60, heartbeatAge: 0.3, restarts: slot % 5 },
+      requestsPerSecond: Math.round(wave(slot, 5) * 4_000) / 10,
+    };
+    const figures = {
+      ...{ requests: 120_000 + slot * 999, inFlight: Math.round(wave(slot, 3) * 12) },
+      ...{ latencyP50: 2 + wave(slot, 4), latencyP99: 20 + 30 * wave(slot, 7) },
       ...{
         connections: Math.round(wave(slot, 9) * 80),
         rss: 9e7 + wave(slot, 11) * 4e7,
@@ -213,9 +209,9 @@ function fakeStatus(count: number, name: string): Status {
         loopDelayP99: wave(slot, 6) * 12,
         loopUtilisation: wave(slot, 8) * 0.8,
         cpu: wave(slot, 8) * 0.7,
-        restarts: slot % 5,
       },
     };
+    return statusRow(facts, figures);
   });
   const ready = workers.filter(({ phase }) => phase === 'ready').length;
   return {

@@ -24,8 +24,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   worker: ['errors', 'core', 'config', 'protocol', 'system', 'app'],
   master: ['errors', 'core', 'config', 'protocol', 'system'],
   cli: ['errors', 'core', 'config', 'protocol', 'system', 'master'],
-  // Runs in a browser: what it imports from elsewhere are types, a test below checks that.
-  page: ['protocol', 'master'],
+  // Runs in a browser: what it imports from elsewhere are types, but for a few files; a test below checks that.
+  page: ['protocol'],
   index: ['errors', 'config', 'app'],
 };
 
@@ -89,14 +89,42 @@ test('core needs nothing of Node', () => {
   }
 });
 
-test('the page takes only types from elsewhere, and makes no markup of text', () => {
+/** What the page takes into the browser; it needs nothing but types from anywhere else. */
+const forBrowsers = ['figures.ts', 'figures-row.ts', 'figures-text.ts', 'reload-text.ts'];
+
+/** Imports of values from another folder, or from a package. */
+function valuesFromElsewhere(text: string): string[] {
+  return [...text.matchAll(/^import (?!type )[^;]*?'((?:\.\.\/|node:|\w)[^']*)';/gm)].map((match) => match[1] ?? '');
+}
+
+test('the page takes only types from elsewhere, and what is written for browsers; it makes no markup of text', () => {
   const page = sources().filter(({ path }) => path.startsWith('page/'));
   assert.ok(page.length > 5);
   for (const { path, text } of page) {
-    const elsewhere = [...text.matchAll(/^import (?!type )[^;]*'(?:\.\.\/|node:|\w)[^;]*;/gm)].map(String);
-    assert.deepEqual(elsewhere, [], path);
+    const others = valuesFromElsewhere(text).filter(
+      (from) => !forBrowsers.some((name) => from === `../protocol/${name}`),
+    );
+    assert.deepEqual(others, [], path);
     assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|DOMParser|srcdoc/, path);
   }
+});
+
+test('what is written for browsers imports nothing but types and one another', () => {
+  for (const name of forBrowsers) {
+    const { text } = sources().find(({ path }) => path === `protocol/${name}`) ?? assert.fail(name);
+    assert.deepEqual(valuesFromElsewhere(text), [], name);
+    const beside = [...text.matchAll(/^import (?!type )[^;]*?'\.\/([^']*)';/gm)].map((match) => match[1] ?? '');
+    assert.deepEqual(
+      beside.filter((other) => !forBrowsers.includes(other)),
+      [],
+      name,
+    );
+  }
+  assert.deepEqual(valuesFromElsewhere("import { a } from '../core/fleet.ts';\nimport fs from 'node:fs';"), [
+    '../core/fleet.ts',
+    'node:fs',
+  ]);
+  assert.deepEqual(valuesFromElsewhere("import type { A } from '../core/fleet.ts';\nimport { b } from './b.ts';"), []);
 });
 
 test("Node's internals are touched in one file", () => {

@@ -1,13 +1,14 @@
 /** The picture: state and size of the terminal in, lines out. Pure. No line is longer than the terminal is wide. */
+import { bytes, percent, rate, span } from '../../protocol/figures-text.ts';
+import { verdictText } from '../../protocol/reload-text.ts';
 import type { Status, WorkerStatus } from '../../protocol/status.ts';
 import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
-import { span } from '../control/render.ts';
-import { bytes, type Column, columnsFor, percent, rate } from './columns.ts';
-import { offsetFor, type State, shown, verdictWords } from './state.ts';
+import { cut, fit, join, plain } from '../text.ts';
+import { type Column, columnsFor } from './columns.ts';
+import { offsetFor, type State, shown } from './state.ts';
 import type { Line, Span, Style } from './style.ts';
-import { cut, fit, join, plain } from './text.ts';
 
-/** Cells that the phase may take where there is room, for its reason. */
+/** Cells that the phase may take for its reason if there is room. */
 const widestPhase = 28;
 const keysLine = '? help  q quit  arrows select and sort  r reload  c recycle  + - scale';
 
@@ -80,7 +81,7 @@ function lastChange({ reload, upgrade }: Status): readonly [string, Style] {
     return [`reload ${running.reload} under way: ${running.step}, for ${span(running.uptime)}`, 'warn'];
   if (last === null) return ['no reload yet', 'dim'];
   const why = last.reason === null ? '' : `: ${plain(last.reason)}`;
-  const text = `last reload ${last.reload} ${verdictWords[last.verdict]} in ${last.duration.toFixed(2)} s${why}`;
+  const text = `last reload ${last.reload} ${verdictText[last.verdict]} in ${last.duration.toFixed(2)} s${why}`;
   return [text, last.verdict === 'completed' ? 'plain' : 'bad'];
 }
 
@@ -104,8 +105,8 @@ function table(state: State, cells: number, page: number): Line[] {
     if (isSelected) return [{ text: fit(text, cells, 'left'), style: 'selected' }];
     return [{ text: cut(text, cells), style: phaseStyle(worker) }];
   });
-  const nobody: Line = [{ text: cut('no workers', cells), style: 'dim' }];
-  return [clip(titles, cells), ...(lines.length === 0 ? [nobody] : lines)];
+  const none: Line = [{ text: cut('no workers', cells), style: 'dim' }];
+  return [clip(titles, cells), ...(lines.length === 0 ? [none] : lines)];
 }
 
 function phaseStyle({ phase }: WorkerStatus): Style {
@@ -114,7 +115,7 @@ function phaseStyle({ phase }: WorkerStatus): Style {
 
 function clip(spans: readonly Span[], cells: number): Line {
   const [only] = spans;
-  // One column is always there, even where it is wider than the terminal.
+  // One column is always there, even if it is wider than the terminal.
   return spans.length === 1 && only !== undefined ? [{ ...only, text: cut(only.text, cells) }] : spans;
 }
 

@@ -1,30 +1,30 @@
-/** The loop of `prefork top`: asks once a second, draws, does what keys say, and ends in good order whatever happens. */
+/** The loop of `prefork top`: asks once a second, draws, does what the keys say, and restores the terminal at the end. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReadStream, WriteStream } from 'node:tty';
 import { messageOf } from '../../errors.ts';
 import { call } from '../client.ts';
+import { plain } from '../text.ts';
 import { frame, pageOf } from './frame.ts';
 import { type Answers, askAll, askStatus, isAbsence } from './poll.ts';
-import { type Effect, initialState, pressed, type State, said, told } from './state.ts';
+import { answered, type Effect, initialState, pressed, type State, withMessage } from './state.ts';
 import { paint } from './style.ts';
 import { Terminal } from './terminal.ts';
-import { plain } from './text.ts';
 
 export type Ended =
   | { readonly kind: 'done'; readonly exitStatus: number }
   | { readonly kind: 'gone'; readonly reason: string };
 
-/** Milliseconds between two looks. */
+/** Milliseconds between two questions. */
 const every = 1_000;
-/** The timeline is asked for at each so-many-th look: it can be long, and the master writes it each time. */
+/** The timeline is asked for with every third question only: it can be long, and the master writes it each time. */
 const timelineEvery = 3;
-/** Milliseconds without anybody there until the service is gone: a new master takes over in less. */
+/** Milliseconds without a listener until the service counts as gone: a new master takes over in less. */
 const grace = 3_000;
-/** Milliseconds between two looks for it meanwhile. */
+/** Milliseconds between two attempts to find it meanwhile. */
 const retryEvery = 200;
-/** Milliseconds that what was asked for last is given to arrive, after a quit. */
+/** Milliseconds that requests under way are given after a quit. */
 const farewell = 1_000;
-/** Keys that may wait for the service: who leans on one does not steer it for minutes. */
+/** Keys that may wait for the service: a key that is held down does not steer it for minutes. */
 const maxWaiting = 10;
 
 /** Signals that end it, with the status a shell would report. */
@@ -53,7 +53,7 @@ export class TopLoop {
     });
   }
 
-  /** @throws ControlError where there is no service to begin with */
+  /** @throws ControlError if there is no service to begin with */
   async run(): Promise<Ended> {
     this.#socket = await this.#find();
     const { status, entries } = await askAll(this.#socket);
@@ -92,11 +92,11 @@ export class TopLoop {
       const found = await this.#look(isTimeForAll);
       if (typeof found === 'string') return { kind: 'gone', reason: this.#farewell(found) };
       if (isTimeForAll) entriesAge = 0;
-      if (found !== null && this.#state !== null) this.#change(told(this.#state, found.status, found.entries));
+      if (found !== null && this.#state !== null) this.#change(answered(this.#state, found.status, found.entries));
     }
   }
 
-  /** @returns the answers; `null` where the service is there but does not answer; a reason where it is gone */
+  /** @returns the answers; `null` if the service is there but does not answer; a reason if it is gone */
   async #look(all: boolean): Promise<Answers | string | null> {
     const deadline = performance.now() + grace;
     for (;;) {
@@ -125,7 +125,7 @@ export class TopLoop {
     return this.#state?.status.state === 'stopping' ? `${name} has stopped` : `${name} is gone: ${reason}`;
   }
 
-  /** A master that took over may be elsewhere; another service is not taken for it. */
+  /** Finds a master that took over under another path; another service is not taken for it. */
   async #follow(): Promise<void> {
     try {
       const socket = await this.#find();
@@ -142,7 +142,7 @@ export class TopLoop {
     this.#wake = () => woken.abort();
     const signal = AbortSignal.any([woken.signal, this.#over.signal]);
     await sleep(milliseconds, undefined, { signal }).catch(() => {});
-    // Over: it waits for an end that was told already.
+    // It is over, and the end was reported already: waits for ever.
     if (this.#over.signal.aborted) await new Promise(() => {});
   }
 
@@ -205,7 +205,7 @@ export class TopLoop {
   }
 
   #say(text: string, bad: boolean): void {
-    if (this.#state !== null) this.#change(said(this.#state, text, bad));
+    if (this.#state !== null) this.#change(withMessage(this.#state, text, bad));
   }
 
   #silent(silence: string): void {
@@ -228,7 +228,7 @@ export class TopLoop {
     process.kill(process.pid, 'SIGSTOP');
   };
 
-  /** Whoever stopped us, the shell has had the terminal since. */
+  /** The shell has had the terminal since this process was stopped. */
   readonly #resume = (): void => {
     this.#terminal.close();
     this.#terminal.open();

@@ -6,15 +6,15 @@ import { askAll } from './poll.ts';
 import { initialState } from './state.ts';
 import { wordsOf } from './style.ts';
 
-/** Cells of a line where nobody says how wide the paper is. */
+/** Cells of a line if there is no terminal and `COLUMNS` says nothing. */
 const paper = 160;
 
 /**
- * @param find the path of the control socket; asked again where the service does not answer there any more
+ * @param find gives the path of the control socket; called again if the service does not answer there any more
  * @param once prints one frame, and that is all
- * @throws ControlError where there is no service or no terminal, and when the service goes away
+ * @throws ControlError if there is no service or no terminal, and when the service goes away
  */
-export async function top(find: () => Promise<string>, once: boolean): Promise<void> {
+export async function runTop(find: () => Promise<string>, once: boolean): Promise<void> {
   if (once) {
     const { status, entries } = await askAll(await find());
     const cells = process.stdout.isTTY ? process.stdout.columns : widthFrom(process.env.COLUMNS);

@@ -1,5 +1,4 @@
 /** What `prefork top` asks a service for. */
-
 import { ControlError } from '../../errors.ts';
 import type { Status } from '../../protocol/status.ts';
 import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
@@ -24,7 +23,7 @@ export async function askStatus(socket: string, signal?: AbortSignal): Promise<S
   return status;
 }
 
-/** An older master has none. */
+/** The timeline; an older master has none. */
 async function askTimeline(socket: string, signal?: AbortSignal): Promise<readonly TimelineEntry[]> {
   return await call<{ readonly entries: readonly TimelineEntry[] }>(socket, 'GET', '/timeline', undefined, signal).then(
     ({ entries }) => entries,
@@ -32,7 +31,7 @@ async function askTimeline(socket: string, signal?: AbortSignal): Promise<readon
   );
 }
 
-/** Nobody is there, as opposed to somebody who does not answer: systems say so at once. */
+/** Whether nothing listens there, as opposed to a master that does not answer: the system says so at once. */
 export function isAbsence(error: unknown): boolean {
   const { cause } = error instanceof Error ? error : { cause: undefined };
   return cause instanceof Error && 'code' in cause;

@@ -1,8 +1,9 @@
 /** What `prefork top` knows, and what a key or an answer makes of it. Pure. */
+import { verdictText } from '../../protocol/reload-text.ts';
 import type { LastReload, Status, WorkerStatus } from '../../protocol/status.ts';
 import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
+import { plain } from '../text.ts';
 import { columns, columnsFor, sorted } from './columns.ts';
-import { plain } from './text.ts';
 
 export interface State {
   readonly status: Status;
@@ -59,8 +60,8 @@ export function shown({ status, sort, descending }: State): readonly WorkerStatu
   return sorted(status.workers, sort, descending);
 }
 
-/** Where the selected worker is among them; 0 where there is none. */
-export function selectedIndex(state: State): number {
+/** Where the selected worker is among them; 0 if there is none. */
+function selectedIndex(state: State): number {
   const { selected } = state;
   return Math.max(
     0,
@@ -68,14 +69,14 @@ export function selectedIndex(state: State): number {
   );
 }
 
-/** First worker that is shown where there is room for `page` of them: the selected one always is. */
+/** The first worker that is shown if there is room for `page` of them: the selected one always is shown. */
 export function offsetFor(state: State, page: number): number {
   const index = selectedIndex(state);
   const last = Math.max(0, state.status.workers.length - page);
   return Math.min(last, Math.max(index - page + 1, Math.min(index, state.offset)));
 }
 
-export function told(state: State, status: Status, entries: readonly TimelineEntry[]): State {
+export function answered(state: State, status: Status, entries: readonly TimelineEntry[]): State {
   const next = { ...state, status, entries, silence: null, message: news(state.status, status) ?? state.message };
   const { selected } = state;
   const same = status.workers.find(({ id }) => id === selected?.id);
@@ -123,7 +124,7 @@ export function pressed(state: State, key: string, room: Room): readonly [State,
     case 'r':
       return [state, { type: 'reload' }];
     case 'c':
-      if (state.selected === null) return [said(state, 'no worker is selected', true), none];
+      if (state.selected === null) return [withMessage(state, 'no worker is selected', true), none];
       return [state, { type: 'recycle', slot: state.selected.slot }];
     case '+':
     case '=':
@@ -137,7 +138,7 @@ export function pressed(state: State, key: string, room: Room): readonly [State,
   }
 }
 
-export function said(state: State, text: string, bad = false): State {
+export function withMessage(state: State, text: string, bad = false): State {
   return { ...state, message: { text: plain(text), bad } };
 }
 
@@ -158,7 +159,7 @@ function resorted(state: State, by: 1 | -1, cells: number): State {
 }
 
 function withOrder(state: State): State {
-  return said(state, `sorted by ${state.sort}, ${state.descending ? 'largest' : 'smallest'} first`);
+  return withMessage(state, `sorted by ${state.sort}, ${state.descending ? 'largest' : 'smallest'} first`);
 }
 
 function news(before: Status, { pid, reload: { last } }: Status): Message | null {
@@ -170,12 +171,5 @@ function outcome({ reload, verdict, reason, generation }: LastReload): Message {
   const why = reason === null ? '' : `: ${plain(reason)}`;
   if (verdict === 'completed')
     return { text: `reload ${reload} completed, generation ${generation} serves`, bad: false };
-  return { text: `reload ${reload} ${verdictWords[verdict]}${why}`, bad: true };
+  return { text: `reload ${reload} ${verdictText[verdict]}${why}`, bad: true };
 }
-
-export const verdictWords: Readonly<Record<LastReload['verdict'], string>> = {
-  completed: 'completed',
-  rejected: 'failed, nothing was changed',
-  halted: 'stopped half way',
-  'rolled-back': 'was rolled back',
-};

@@ -1,6 +1,6 @@
 /**
- * The terminal: the alternate screen, no cursor, keys one by one. What was there before comes back whatever ends us, but
- * for a SIGKILL.
+ * The terminal: the alternate screen, no cursor, keys one by one. What was there before comes back at the end, unless it
+ * is a SIGKILL.
  */
 import type { ReadStream, WriteStream } from 'node:tty';
 import { decodeKeys } from './keys.ts';
@@ -15,7 +15,7 @@ const escapeDelay = 50;
 export interface TerminalEvents {
   readonly onKey: (key: string) => void;
   readonly onResize: () => void;
-  /** Nobody reads or writes at the other end any more. */
+  /** The other end of the terminal is closed. */
   readonly onLost: () => void;
 }
 
@@ -69,7 +69,7 @@ export class Terminal {
     this.#input.off('end', this.#events.onLost);
     this.#input.off('close', this.#events.onLost);
     this.#output.off('resize', this.#onResize);
-    // The listeners for errors stay: what fails from now on has nobody to tell.
+    // The listeners for errors stay: an error from now on concerns nothing.
     if (this.#escape !== null) clearTimeout(this.#escape);
     this.#escape = null;
     this.#rest = '';
@@ -98,7 +98,7 @@ export class Terminal {
     if (text !== '') this.#output.write(text);
   }
 
-  /** What is on the screen is not known any more. */
+  /** To be called if it is not known any more what is on the screen. */
   clear(): void {
     if (!this.#isOpen) return;
     this.#drawn = [];

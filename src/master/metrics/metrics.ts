@@ -9,6 +9,7 @@ import type { Counted } from '../upgrade/channel.ts';
 import { AppMetrics } from './app.ts';
 import type { Exposition, Format } from './exposition.ts';
 import { type Family, family, type Labels } from './family.ts';
+import { serviceGauges, slotGauges } from './gauges.ts';
 import { SupervisorTotals } from './supervisor.ts';
 import { TrafficTotals } from './traffic.ts';
 
@@ -86,7 +87,7 @@ export class Metrics implements Observer {
   /** All but the app's own; for statsd as well. */
   families(): Family[] {
     const status = this.#sources.status();
-    const traffic = this.#sources.isCounting() ? [...this.#traffic.families(), ...activity(status)] : [];
+    const traffic = this.#sources.isCounting() ? [...this.#traffic.families(), ...serviceGauges(status.workers)] : [];
     const lost = Object.entries(this.#sources.lostLines()).map(([log, count]): [Labels, number] => [{ log }, count]);
     return [
       ...traffic,
@@ -118,38 +119,10 @@ export class Metrics implements Observer {
   }
 }
 
-function activity({ workers }: Status): Family[] {
-  const sum = (of: (worker: WorkerStatus) => number): [Labels, number][] => [
-    [{}, workers.reduce((total, worker) => total + of(worker), 0)],
-  ];
-  return [
-    family(
-      'gauge',
-      'http_active_requests',
-      'Requests under way',
-      sum(({ inFlight }) => inFlight),
-    ),
-    family(
-      'gauge',
-      'http_open_connections',
-      'Connections open',
-      sum(({ connections }) => connections),
-    ),
-  ];
-}
-
 function state(status: Status): Family[] {
   const { workers, listeners } = status;
   const one = (value: number): [Labels, number][] => [[{}, value]];
   const info = { version: status.prefork, node: status.node, name: status.name };
-  const perSlot = incumbents(workers);
-  const slots = (name: string, help: string, of: (worker: WorkerStatus) => number): Family =>
-    family(
-      'gauge',
-      `prefork_worker_${name}`,
-      help,
-      perSlot.map((worker): [Labels, number] => [{ slot: String(worker.slot) }, of(worker)]),
-    );
   return [
     family('gauge', 'prefork_info', 'What runs here; always 1', [[info, 1]]),
     family(
@@ -166,14 +139,7 @@ function state(status: Status): Family[] {
       'Whether enough workers are ready to serve',
       one(status.health === 'healthy' || status.health === 'degraded' ? 1 : 0),
     ),
-    slots('generation', 'Generation of the worker', ({ generation }) => generation),
-    slots('uptime_seconds', 'Age of the worker', ({ uptime }) => uptime),
-    slots('heartbeat_age_seconds', 'Time since the last heartbeat', ({ heartbeatAge }) => heartbeatAge),
-    slots('event_loop_delay_seconds', '99th percentile of the last beat', ({ loopDelayP99 }) => loopDelayP99 / 1_000),
-    slots('event_loop_utilisation', 'Share of the last beat, 0 to 1', ({ loopUtilisation }) => loopUtilisation),
-    slots('cpu_cores', 'Processors in use', ({ cpu }) => cpu),
-    slots('resident_memory_bytes', 'Resident set size', ({ rss }) => rss),
-    slots('heap_used_bytes', 'V8 heap in use', ({ heapUsed }) => heapUsed),
+    ...slotGauges(incumbents(workers)),
     family(
       'gauge',
       'prefork_listener_queue_length',

@@ -26,7 +26,7 @@ export class EventSink {
     });
   }
 
-  /** Whether the system took everything that was written: until then nothing more is to be. */
+  /** Whether the system has taken everything that was written; otherwise nothing more is to be written. */
   get keepsUp(): boolean {
     return this.#behindSince === null && !this.#response.destroyed;
   }
@@ -41,7 +41,7 @@ export class EventSink {
     if (!this.#response.write(frame)) this.#behindSince ??= performance.now();
   }
 
-  /** It reads again. */
+  /** @param then called when the reader reads again */
   onDrain(then: () => void): void {
     this.#response.on('drain', then);
   }
@@ -50,12 +50,12 @@ export class EventSink {
     this.#response.on('close', then);
   }
 
-  /** No more events; those that were written still arrive. */
+  /** Ends the stream; events that were written still arrive. */
   end(): void {
     this.#response.end();
   }
 
-  /** Lets go of a reader that does not read, with all that waits for it. */
+  /** Closes the connection of a reader that does not read; what waits for it is lost. */
   drop(): void {
     this.#response.destroy();
   }

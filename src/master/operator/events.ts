@@ -5,7 +5,6 @@
  * before. So a slow one is given fewer statuses, no reader has more waiting for it than one batch, and one that does not
  * read at all is dropped.
  */
-
 import { type Status, statusVersion } from '../../protocol/status.ts';
 import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
 import type { Timeline } from '../log/timeline.ts';
@@ -15,9 +14,9 @@ import { type Answer, type Call, refuse } from './http.ts';
 export interface EventsOptions {
   readonly status: () => Status;
   readonly timeline: Timeline;
-  /** Milliseconds between two statuses; 1 s unless told. */
+  /** Milliseconds between two statuses; 1 s by default. */
   readonly every?: number;
-  /** Milliseconds after which a reader that does not read is dropped; 10 s unless told. */
+  /** Milliseconds after which a reader that does not read is dropped; 10 s by default. */
   readonly patience?: number;
 }
 
@@ -47,7 +46,7 @@ export class Events {
     return this.#options.timeline;
   }
 
-  /** Something happened that a reader would like to see soon. */
+  /** To be called at a change that readers are to see soon. */
   changed(): void {
     if (this.#readers.size === 0 || this.#soon !== null) return;
     this.#soon = setTimeout(() => {
@@ -68,7 +67,7 @@ export class Events {
     return { stream: (sink) => this.#welcome(sink, isOurs ? Number(seq) : null) };
   }
 
-  /** The service goes: tells the last of it, and ends all streams. */
+  /** Sends what has not been sent, and ends all streams. */
   end(): void {
     if (this.#readers.size > 0) this.#tick();
     for (const { sink } of this.#readers) sink.end();

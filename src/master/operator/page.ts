@@ -1,6 +1,6 @@
 /**
  * The live page on the admin address: one document with its style and its script in it, made by the build. Nothing is
- * put into it here, and it asks nobody but us for anything.
+ * put into it here, and it loads nothing but the events of this master.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -26,7 +26,7 @@ export function pageRoutes(): Route[] {
 function compose(): Document {
   const read = (file: string): string => readFileSync(new URL(file, folder), 'utf8');
   const style = read('style.css');
-  // The end of a script is where its text says so, whatever the script makes of it.
+  // For a browser the script ends at the first `</script`, even inside a string.
   const script = read('main.js').replaceAll('</script', '<\\/script');
   const text = read('index.html')
     .replace('<link rel="stylesheet" href="style.css">', () => `<style>${style}</style>`)
@@ -35,7 +35,10 @@ function compose(): Document {
   return { text, headers: headersFor(style, script) };
 }
 
-/** Only this style and this script are used, it talks only to us, it makes no markup of text, and nobody frames it. */
+/**
+ * Only this style and this script are used, connections go only to this master, strings never become markup, and no other
+ * page may frame it.
+ */
 function headersFor(style: string, script: string): Readonly<Record<string, string>> {
   const policy = [
     "default-src 'none'",

@@ -2,6 +2,7 @@
 import type { Settings } from '../../config/resolved.ts';
 import { isReady, slotOf } from '../../core/fleet.ts';
 import type { Fleet, Worker } from '../../core/model.ts';
+import { statusRow } from '../../protocol/figures-row.ts';
 import type { HealthReport } from '../../protocol/messages.ts';
 import { type ListenerStatus, type Status, statusVersion, type WorkerStatus } from '../../protocol/status.ts';
 import { version } from '../../system/package.ts';
@@ -58,7 +59,7 @@ function upgradeStatus({ upgrade, upgrades, successor, lastUpgrade }: Fleet): St
   };
 }
 
-export function listenerStatus({ label, queues, backlog }: Listener): ListenerStatus {
+function listenerStatus({ label, queues, backlog }: Listener): ListenerStatus {
   return { address: label, queues: queues.length, backlog, waiting: waitingOf(queues.map(({ fd }) => fd)) };
 }
 
@@ -69,14 +70,9 @@ function stateOf(fleet: Fleet): Status['state'] {
   return fleet.dormant ? 'dormant' : 'running';
 }
 
-/** To hundredths. */
-function rounded(milliseconds: number | null): number | null {
-  return milliseconds === null ? null : Math.round(milliseconds * 100) / 100;
-}
-
 function workerStatus(worker: Worker, fleet: Fleet, now: number, rates: Rates): WorkerStatus {
-  const { phase, figures } = worker;
-  return {
+  const { phase } = worker;
+  const facts = {
     slot: worker.slot,
     id: worker.id,
     pid: worker.pid,
@@ -85,17 +81,8 @@ function workerStatus(worker: Worker, fleet: Fleet, now: number, rates: Rates): 
     reason: phase.name === 'draining' || phase.name === 'killed' ? phase.reason : (worker.spent?.reason ?? null),
     uptime: seconds(now - worker.bornAt),
     heartbeatAge: seconds(now - worker.beatAt),
-    requests: figures?.requests ?? 0,
     requestsPerSecond: rates.of(worker.id),
-    latencyP50: rounded(figures?.latencyP50 ?? null),
-    latencyP99: rounded(figures?.latencyP99 ?? null),
-    inFlight: figures?.inFlight ?? 0,
-    connections: figures?.connections ?? 0,
-    rss: figures?.rss ?? 0,
-    heapUsed: figures?.heapUsed ?? 0,
-    loopDelayP99: Math.round((figures?.loopDelayP99 ?? 0) * 10) / 10,
-    loopUtilisation: Math.round((figures?.loopUtilisation ?? 0) * 1_000) / 1_000,
-    cpu: Math.round((figures?.cpu ?? 0) * 1_000) / 1_000,
     restarts: slotOf(fleet, worker.slot).restarts,
   };
+  return statusRow(facts, worker.figures);
 }

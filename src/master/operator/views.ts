@@ -1,5 +1,4 @@
 /** What the control socket and the admin address both show. */
-
 import { type Status, statusVersion } from '../../protocol/status.ts';
 import type { Events } from './events.ts';
 import type { Reply, Route } from './http.ts';

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkWorkerMessage } from '../../../src/protocol/check.ts';
+import { figures as table } from '../../../src/protocol/figures.ts';
 
 const figures = {
+  ...Object.fromEntries(Object.entries(table).flatMap(([name, { from }]) => (from === 'worker' ? [[name, 8]] : []))),
   requests: 1,
   inFlight: 0,
   connections: 2,

@@ -180,7 +180,7 @@ describe('commands', () => {
       [['status'], 1, /^prefork: not running: there is no service of this user$/],
       [['status', '-p', 'no.pid'], 1, /^prefork: not running: there is no .*no\.pid$/],
       [['status', '-p', 'odd.pid'], 1, /^prefork: .*odd\.pid holds no pid$/],
-      [['reload', '--wait', '-p', 'dead.pid'], 1, /^prefork: not running: nobody answers for pid 4194000/],
+      [['reload', '--wait', '-p', 'dead.pid'], 1, /^prefork: not running: nothing answers for pid 4194000/],
       [['stop', '--socket', 'no.ctl'], 1, /^prefork: no prefork listens on .*no\.ctl$/],
       [['status', '--name', 'shop'], 1, /^prefork: not running: there is no service named shop$/],
       [['scale'], 2, /^prefork: command line: not enough non-option arguments/],

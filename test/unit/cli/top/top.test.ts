@@ -1,16 +1,17 @@
 /** `prefork top` without a terminal: the picture at any size, the order, and what keys make of it. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { widthOf } from '../../../../src/cli/text.ts';
 import { columns, columnsFor, sorted } from '../../../../src/cli/top/columns.ts';
 import { frame, onceFrame, pageOf } from '../../../../src/cli/top/frame.ts';
-import { initialState, pressed, type State, shown, told } from '../../../../src/cli/top/state.ts';
+import { answered, initialState, pressed, type State, shown } from '../../../../src/cli/top/state.ts';
 import { paint, wordsOf } from '../../../../src/cli/top/style.ts';
-import { widthOf } from '../../../../src/cli/top/text.ts';
+import { statusRow } from '../../../../src/protocol/figures-row.ts';
 import type { Status, WorkerStatus } from '../../../../src/protocol/status.ts';
 import type { TimelineEntry } from '../../../../src/protocol/timeline-entry.ts';
 
 function worker(slot: number, own: Partial<WorkerStatus> = {}): WorkerStatus {
-  return {
+  const facts = {
     slot,
     id: slot + 100,
     pid: 40_000 + slot,
@@ -19,8 +20,11 @@ function worker(slot: number, own: Partial<WorkerStatus> = {}): WorkerStatus {
     reason: null,
     uptime: 3_700,
     heartbeatAge: 0.1,
-    requests: 123_456,
     requestsPerSecond: 1_234.5,
+    restarts: 2,
+  } as const;
+  const figures = {
+    requests: 123_456,
     latencyP50: 1.25,
     latencyP99: 48.2,
     inFlight: 7,
@@ -30,9 +34,8 @@ function worker(slot: number, own: Partial<WorkerStatus> = {}): WorkerStatus {
     loopDelayP99: 12.3,
     loopUtilisation: 0.42,
     cpu: 0.5,
-    restarts: 2,
-    ...own,
   };
+  return { ...statusRow(facts, figures), ...own };
 }
 
 function status(workers: readonly WorkerStatus[], own: Partial<Status> = {}): Status {
@@ -225,23 +228,23 @@ describe('keys and answers', () => {
     const turned = press(before, ['S']);
     assert.equal(turned.selected?.slot, 2);
     const next = worker(2, { id: 900, phase: 'booting' });
-    const both = told(turned, status([...of(4), next]), []);
+    const both = answered(turned, status([...of(4), next]), []);
     assert.equal(both.selected?.id, 102);
-    const replaced = told(both, status([...of(4).filter(({ slot }) => slot !== 2), next]), []);
+    const replaced = answered(both, status([...of(4).filter(({ slot }) => slot !== 2), next]), []);
     assert.equal(replaced.selected?.id, 900);
-    const fewer = told(replaced, status(of(2)), []);
+    const fewer = answered(replaced, status(of(2)), []);
     assert.ok(shown(fewer).some(({ id }) => id === fewer.selected?.id));
-    assert.equal(told(fewer, status([]), []).selected, null);
+    assert.equal(answered(fewer, status([]), []).selected, null);
   });
 
   it('the end of a reload is told once; that of another master is not', () => {
     const last = { reload: 3, verdict: 'completed', generation: 4, reason: null, duration: 1 } as const;
     const before = stateOf(of(2));
-    const after = told(before, status(of(2), { reload: { running: null, last } }), []);
+    const after = answered(before, status(of(2), { reload: { running: null, last } }), []);
     assert.equal(after.message?.text, 'reload 3 completed, generation 4 serves');
-    const later = told({ ...after, message: null }, after.status, []);
+    const later = answered({ ...after, message: null }, after.status, []);
     assert.equal(later.message, null);
-    const other = told(later, status(of(2), { pid: 5_000, reload: { running: null, last: null } }), []);
+    const other = answered(later, status(of(2), { pid: 5_000, reload: { running: null, last: null } }), []);
     assert.equal(other.message?.text, 'another master serves now: pid 5000');
   });
 });

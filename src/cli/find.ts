@@ -1,12 +1,12 @@
 /** Finds the running service that a command is for. */
 import { accessSync, constants, readFileSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { loadSettings } from '../../config/load.ts';
-import { findConfigFile } from '../../config/probe/run.ts';
-import type { LoadRequest } from '../../config/resolved.ts';
-import { ControlError, messageOf } from '../../errors.ts';
-import { beside, listPlaces, type Place, placeName, runtimeFolder } from '../../master/claims/places.ts';
-import { answers } from '../client.ts';
+import { loadSettings } from '../config/load.ts';
+import { findConfigFile } from '../config/probe/run.ts';
+import type { LoadRequest } from '../config/resolved.ts';
+import { ControlError, messageOf } from '../errors.ts';
+import { beside, listPlaces, type Place, placeName, runtimeFolder } from '../master/claims/places.ts';
+import { answers } from './client.ts';
 
 export interface Target {
   readonly pid: string | null;
@@ -19,7 +19,7 @@ export interface Target {
  * By what was given; else by the configuration in the working directory; else the only one there is.
  *
  * @returns the path of its control socket
- * @throws ControlError where there is none, or more than one
+ * @throws ControlError if there is none, or more than one
  */
 export async function findSocket(target: Target, cwd: string): Promise<string> {
   const places = listPlaces(runtimeFolder(process.env));
@@ -45,7 +45,7 @@ async function byPidfile(path: string, places: readonly Place[]): Promise<string
   const [place] = await live(places.filter(({ pid }) => pid === Number(text)));
   if (place !== undefined) return place.path;
   throw new ControlError(
-    `not running: nobody answers for pid ${text} of ${path}, on ${besides}; is controlSocket elsewhere? (--socket)`,
+    `not running: nothing answers for pid ${text} of ${path}, on ${besides}; is controlSocket elsewhere? (--socket)`,
   );
 }
 
@@ -57,7 +57,7 @@ async function byConfig(given: string | null, cwd: string, places: readonly Plac
   if (controlSocket.kind === 'none') throw new ControlError('the configuration has controlSocket: none');
   if (controlSocket.kind === 'path') {
     if (await isLive(controlSocket.path)) return controlSocket.path;
-    throw new ControlError(`not running: nobody listens on ${controlSocket.path}`);
+    throw new ControlError(`not running: nothing listens on ${controlSocket.path}`);
   }
   return await byName(name, places);
 }
@@ -76,7 +76,7 @@ async function live(places: readonly Place[]): Promise<readonly Place[]> {
   return [...bySocket.values()];
 }
 
-/** @throws ControlError where it is not for us to ask */
+/** @throws ControlError if it belongs to another user */
 async function isLive(path: string): Promise<boolean> {
   try {
     accessSync(path, constants.W_OK);

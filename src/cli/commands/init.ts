@@ -1,27 +1,33 @@
 /** `prefork init`: a first configuration, for the app that is there. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import { ControlError } from '../../errors.ts';
+import { command } from '../command.ts';
 
 const file = 'supervisor.config.ts';
 const candidates = ['server', 'app', 'index', 'main'].flatMap((name) =>
   ['', 'src/', 'dist/'].flatMap((folder) => ['ts', 'mjs', 'js', 'cjs'].map((ext) => `./${folder}${name}.${ext}`)),
 );
 
-/** @throws ControlError where there is a configuration already */
-export async function init(cwd: string, yes: boolean): Promise<void> {
-  const path = join(cwd, file);
-  if (existsSync(path)) throw new ControlError(`${path} exists already; it is left as it is`);
-  const found = findEntry(cwd);
-  const app = yes || !process.stdin.isTTY ? found : await ask('App', found);
-  writeFileSync(path, textFor(app ?? './server.js'), { flag: 'wx' });
-  console.log(`wrote ${path}${app === null ? '; set app in it' : ` for ${app}`}`);
-  console.log('check it with: npx prefork check');
-  console.log('serve with:    npx prefork');
-}
+export const init = command({
+  name: 'init',
+  help: 'Write a supervisor.config.ts for the app in this folder',
+  switches: { yes: { doc: 'Ask nothing', short: 'y' } },
+  /** @throws ControlError if there is a configuration already */
+  async run({ yes }, { cwd }) {
+    const path = join(cwd, file);
+    if (existsSync(path)) throw new ControlError(`${path} exists already; it is left as it is`);
+    const found = findEntry(cwd);
+    const app = yes || !process.stdin.isTTY ? found : await ask('App', found);
+    writeFileSync(path, textFor(app ?? './server.js'), { flag: 'wx' });
+    console.log(`wrote ${path}${app === null ? '; set app in it' : ` for ${app}`}`);
+    console.log('check it with: npx prefork check');
+    console.log('serve with:    npx prefork');
+  },
+});
 
 async function ask(what: string, suggestion: string | null): Promise<string | null> {
+  const { createInterface } = await import('node:readline/promises');
   const lines = createInterface({ input: process.stdin, output: process.stdout });
   const answer = (await lines.question(`${what} [${suggestion ?? './server.js'}]: `)).trim();
   lines.close();

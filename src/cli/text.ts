@@ -1,4 +1,4 @@
-/** Text on a terminal: how wide it is, and nothing in it that steers. */
+/** Strings on a terminal: how wide they are, and nothing in them that steers it. */
 
 /** Characters that take two cells, besides emoji: East Asian wide and fullwidth (Unicode, EastAsianWidth.txt). */
 const wide: readonly (readonly [from: number, to: number])[] = [
@@ -29,14 +29,14 @@ export function plain(text: string): string {
     .replace(/(\p{M}{2})\p{M}+/gu, '$1');
 }
 
-/** Cells it takes. */
+/** The number of cells that a string takes. */
 export function widthOf(text: string): number {
   let width = 0;
   for (const character of text) width += cellsOf(character);
   return width;
 }
 
-/** As much of it as fits into so many cells; where something is cut off the last one is `~`. */
+/** As much of it as fits into so many cells; if something is cut off, the last one is `~`. */
 export function cut(text: string, cells: number): string {
   if (widthOf(text) <= cells) return text;
   let kept = '';
@@ -56,7 +56,7 @@ export function fit(text: string, cells: number, side: 'left' | 'right'): string
   return side === 'left' ? short + gap : gap + short;
 }
 
-/** Those that fit in one line, the first ones first. */
+/** The pieces that fit in one line, the first ones first. */
 export function join(pieces: readonly string[], cells: number, between = '  '): string {
   let line = cut(pieces[0] ?? '', cells);
   for (const piece of pieces.slice(1)) {

@@ -1,0 +1,18 @@
+/** `prefork check`: says what a start would say of the configuration and of the app. */
+import type { LaunchCommand } from '../command.ts';
+
+export const check: LaunchCommand = {
+  takes: 'settings',
+  name: 'check',
+  usage: 'check [app] [options]',
+  help: 'Check the configuration and the app, serve nothing',
+  async run({ request }) {
+    const { loadSettings } = await import('../../config/load.ts');
+    const { noticesFor } = await import('../../master/notices.ts');
+    const settings = await loadSettings(request);
+    const { tryApp } = await import('../../master/workers/trial.ts');
+    const notes = [...noticesFor(settings), ...(await tryApp(settings))];
+    for (const note of notes) console.error(`prefork: note: ${note}`);
+    console.log(`OK: ${settings.workers} workers for ${settings.app.path}`);
+  },
+};

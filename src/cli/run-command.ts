@@ -1,0 +1,117 @@
+/** Runs the commands that have options of their own, and answers what the script for tab completion asks. */
+import yargs, { type Argv, type CompletionCallback, type Options, type PositionalOptions } from 'yargs';
+import { ConfigError } from '../errors.ts';
+import { Service } from './client.ts';
+import { type AnyCommand, type Command, type Surroundings, usageOf } from './command.ts';
+import { commandNamed, commands } from './commands/index.ts';
+import type { Target } from './find.ts';
+import { flagNames } from './flags.ts';
+
+/** What yargs made of the words. */
+type Parsed = Readonly<Record<string, unknown>>;
+
+/**
+ * @param words the command line, the command first
+ * @throws PreforkError
+ */
+export async function runCommand(words: readonly string[], cwd: string, list = commands): Promise<void> {
+  const complete = (
+    current: string,
+    _: unknown,
+    byDefault: (then: CompletionCallback) => void,
+    done: (words: string[]) => void,
+  ): void =>
+    byDefault((error, found) => {
+      if (error !== null) throw error;
+      done([...(found ?? []), ...furtherWords(words, current, list)]);
+    });
+  const parser = withTarget(yargs([...words], '/'))
+    .scriptName('prefork')
+    .usage('prefork <command> [options]')
+    // Under a name that no one types: the command of that purpose is one of ours.
+    .completion('yargs-completion', false, complete)
+    .parserConfiguration({ 'parse-positional-numbers': false, 'camel-case-expansion': false })
+    .demandCommand(1, 1)
+    .strict()
+    .help()
+    .version(false)
+    .exitProcess(false)
+    .fail((message, error) => {
+      // yargs throws some of what is wrong with the words, and only tells of the rest.
+      if (error !== undefined && error !== null && error.name !== 'YError') throw error;
+      throw new ConfigError([
+        { setting: null, source: 'command line', message: firstLine(message ?? error.message).toLowerCase() },
+      ]);
+    });
+  for (const command of list) if (command.takes !== 'settings') declare(parser, command, cwd);
+  await parser.parseAsync();
+}
+
+function declare(parser: Argv, command: Command, cwd: string): void {
+  const options = Object.entries(command.switches).map(([name, { doc, short }]): [string, Options] => [
+    name,
+    { type: 'boolean', default: false, describe: doc, ...(short === undefined ? {} : { alias: short }) },
+  ]);
+  const positionals = Object.entries(command.positionals).map(([name, need]): [string, PositionalOptions] => [
+    name,
+    { type: 'string', demandOption: need === 'required' },
+  ]);
+  parser.command(
+    usageOf(command),
+    command.help,
+    (y) => {
+      for (const [name, option] of positionals) y.positional(name, option);
+      return y.options(Object.fromEntries(options));
+    },
+    async (parsed: Parsed) => {
+      const given = [
+        ...positionals.map(([name]) => [name, textIn(parsed, name)] as const),
+        ...options.map(([name]) => [name, parsed[name] === true] as const),
+      ];
+      await command.run(Object.fromEntries(given), surroundingsFor(parsed, cwd));
+    },
+  );
+}
+
+function surroundingsFor(parsed: Parsed, cwd: string): Surroundings {
+  const find = async (): Promise<string> => {
+    const { findSocket } = await import('./find.ts');
+    const text = (name: keyof Target) => textIn(parsed, name);
+    return findSocket({ pid: text('pid'), socket: text('socket'), name: text('name'), config: text('config') }, cwd);
+  };
+  return { cwd, find, service: async () => new Service(await find()) };
+}
+
+function textIn(parsed: Parsed, name: string): string | null {
+  const value = parsed[name];
+  return typeof value === 'string' ? value : null;
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? text;
+}
+
+/**
+ * What yargs does not know of here: a start has options too, and so have the commands that read them as a start does.
+ *
+ * @param words what the script for tab completion asks with, and then those of the command line so far
+ */
+function furtherWords(
+  [, , first, ...others]: readonly string[],
+  current: string,
+  list: readonly AnyCommand[],
+): readonly string[] {
+  if (commandNamed(first, list)?.takes === 'its own options') return [];
+  if (current.startsWith('-')) return flagNames;
+  return others.length > 0 ? [] : list.flatMap(({ takes, name }) => (takes === 'settings' ? [name] : []));
+}
+
+/** The options that say which service is meant. */
+function withTarget(parser: Argv): Argv {
+  const text = { type: 'string', requiresArg: true, global: true } as const;
+  return parser
+    .option('pid', { ...text, alias: 'p', describe: "The service's pidfile" })
+    .option('socket', { ...text, describe: 'Its control socket' })
+    .option('name', { ...text, alias: 'n', describe: 'Its name' })
+    .option('config', { ...text, alias: 'c', describe: 'Its config file' });
+}
