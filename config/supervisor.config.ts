@@ -17,8 +17,8 @@ export default defineConfig({
   // for, and one that exports a handler gets 0.0.0.0:$PORT, or 127.0.0.1:8000.
   bind: ['127.0.0.1:8000', 'unix:/run/shop/http.sock'],
   // backlog: 2048,
-  // 'per-worker' needs Linux and Node 22.12 or newer.
-  // queues: 'auto',
+  // One accept queue for all workers, or one each: 'per-worker' needs Linux and Node 22.12 or newer.
+  // queues: 'shared',
   // Of unix sockets.
   // socketMode: '660',
   pidfile: '/run/shop/prefork.pid',

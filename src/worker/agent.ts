@@ -46,7 +46,8 @@ class Agent {
 
   constructor(boot: BootInfo) {
     this.#boot = boot;
-    this.#metrics = boot.metrics === null ? null : new Metrics(this.#channel, this.#traffic, boot.metrics);
+    const { slot, id, generation, settings } = boot;
+    this.#metrics = boot.metrics === null ? null : new Metrics(this.#channel, this.#traffic, boot.metrics, boot.hooks);
     this.#heartbeat = new Heartbeat(this.#channel, this.#traffic, this.#metrics);
     this.#app = new App(
       boot,
@@ -54,12 +55,11 @@ class Agent {
       this.#failures,
       () => this.#ready(),
     );
-    this.#health = boot.health === null ? null : new HealthEndpoint(boot.health, this.#readiness);
+    this.#health = settings.health === null ? null : new HealthEndpoint(settings.health, this.#readiness);
     this.#traffic.health = this.#health;
-    this.#traffic.keepAlive = boot.keepAlive;
-    const { slot, id, generation, name } = boot;
-    registry().worker = { slot, id, generation, name };
-    const [bound] = boot.bind;
+    this.#traffic.keepAlive = settings.keepAlive;
+    registry().worker = { slot, id, generation, name: settings.name };
+    const [bound] = settings.bind;
     this.#listens = new Listens(this.#channel, {
       wantsBound: (server) => this.#app.wantsBound(server),
       yields: (server) => this.#app.yields(server),
@@ -145,7 +145,7 @@ class Agent {
   /** The master is gone. */
   #orphaned(): void {
     if (this.#drain.hasBegun) return;
-    const { gracefulTimeout, drainLinger } = this.#boot;
+    const { gracefulTimeout, drainLinger } = this.#boot.settings;
     // What comes after the drain is a part of the time that a worker may outlive its master.
     const within = Math.max(gracefulTimeout / 2, gracefulTimeout - 2 * lastWords);
     this.#drain.order({ within, linger: drainLinger, quick: false });
@@ -193,7 +193,8 @@ if (encoded !== undefined) {
   const boot = JSON.parse(encoded) as BootInfo;
   coverTracks();
   surviveBrokenPipes();
-  process.title = `prefork: worker ${boot.slot} [${boot.name}]`;
-  if (boot.app.exportName !== null) process.argv[1] = boot.app.path;
+  process.title = `prefork: worker ${boot.slot} [${boot.settings.name}]`;
+  const { app } = boot.settings;
+  if (app.exportName !== null) process.argv[1] = app.path;
   new Agent(boot).start();
 }

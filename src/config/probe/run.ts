@@ -6,9 +6,11 @@ import { fork } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ConfigError } from '../../errors.ts';
-import { type Identity, launchAs, withMask } from '../../system/identity.ts';
+import { ConfigError, messageOf } from '../../errors.ts';
+import { launchAs, withMask } from '../../system/identity.ts';
 import { withoutStrays } from '../../system/strays.ts';
+import type { ChildHookName, HookPayload } from '../hooks.ts';
+import type { Settings } from '../resolved.ts';
 import { shorten } from '../show.ts';
 import type { ProbeOrder, ProbeReport } from './messages.ts';
 
@@ -65,29 +67,26 @@ function isEverybodys(path: string): boolean {
   }
 }
 
-export interface HookPlace {
-  readonly configFile: string;
-  readonly cwd: string;
-  readonly env: NodeJS.ProcessEnv;
-  /** Who it runs as. */
-  readonly identity: Identity | null;
-  /** The workers' mask: what a hook writes is theirs. */
-  readonly umask: number;
-}
-
 /**
- * Calls a hook of the config file, in a child of its own.
+ * Calls a hook of the config file, if it has it, in a child of its own.
  *
- * @returns why it failed, `null` where it did not
+ * @param settings of the generation that the hook belongs to
+ * @returns why it failed; `null` if it did not, or if there is none
  */
-export async function callHook(place: HookPlace, name: string, argument: unknown): Promise<string | null> {
-  const { configFile: path, cwd, env, identity, umask } = place;
+export async function callHook<Name extends ChildHookName>(
+  settings: Pick<Settings, 'configFile' | 'chdir' | 'env' | 'hooks' | 'identity' | 'umask'>,
+  name: Name,
+  payload: HookPayload<Name>,
+): Promise<string | null> {
+  const { configFile: path, chdir, env, hooks, identity, umask } = settings;
+  if (path === null || !hooks.includes(name)) return null;
   try {
-    const order: ProbeOrder = { type: 'hook', path, parent: process.pid, name, argument };
-    const report = await probe(order, cwd, env, deadline, { identity, umask });
+    const order: ProbeOrder = { type: 'hook', path, parent: process.pid, name, argument: payload };
+    // What a hook writes is the workers': it has their user and their mask.
+    const report = await probe(order, chdir, env, deadline, { identity, umask });
     return report.type === 'failed' ? report.reason : null;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 
@@ -96,7 +95,7 @@ function probe(
   cwd: string,
   env: NodeJS.ProcessEnv,
   within: number,
-  { identity, umask }: Pick<HookPlace, 'identity' | 'umask'> = { identity: null, umask: process.umask() },
+  { identity, umask }: Pick<Settings, 'identity' | 'umask'> = { identity: null, umask: process.umask() },
 ): Promise<ProbeReport> {
   return new Promise((resolvePromise, reject) => {
     const execArgv = ['--no-warnings=ExperimentalWarning', ...probeLoader];
