@@ -38,11 +38,12 @@ export interface Hook<Call = unknown, In extends 'child' | 'worker' = 'child' | 
 type Facts = Omit<Hook, 'process' | 'call'>;
 
 /** A hook that runs in a child: its payload crosses as JSON, and only its end matters. */
-function inChild<Payload>(facts: Facts): Hook<(payload: Payload) => void | Promise<void>, 'child'> {
+export function inChild<Payload>(facts: Facts): Hook<(payload: Payload) => void | Promise<void>, 'child'> {
   return { process: 'child', ...facts };
 }
 
-function inWorker<Call extends (payload: never) => unknown>(facts: Facts): Hook<Call, 'worker'> {
+/** A hook that runs in each worker, whose result counts. */
+export function inWorker<Call extends (payload: never) => unknown>(facts: Facts): Hook<Call, 'worker'> {
   return { process: 'worker', ...facts };
 }
 
@@ -74,10 +75,15 @@ export const hooks = {
 
 type Hooks = typeof hooks;
 
+/** All hooks, by name. */
+export type HookTable = Readonly<Record<string, Hook>>;
+
 export type HookName = keyof Hooks;
 
 /** The function that a hook is. */
-export type HookCall<Name extends HookName> = Hooks[Name] extends Hook<infer Call> ? Call : never;
+export type HookCall<Name extends HookName> = CallOf<Hooks[Name]>;
+
+type CallOf<Each> = Each extends Hook<infer Call> ? Call : never;
 
 type HooksIn<In extends 'child' | 'worker'> = {
   [Name in HookName]: Hooks[Name]['process'] extends In ? Name : never;
@@ -90,19 +96,21 @@ export type WorkerHookName = HooksIn<'worker'>;
 export type HookPayload<Name extends HookName> =
   HookCall<Name> extends (payload: infer Payload) => unknown ? Payload : never;
 
-type HookSettings = {
-  readonly [Name in keyof Hooks]: Setting<HookCall<Name>, string, Computed, never>;
+type HookSettings<T extends HookTable> = {
+  readonly [Name in keyof T]: Setting<CallOf<T[Name]>, string, Computed, never>;
 };
 
-/** Each hook as a setting, which has no flag. */
-export const hookSettings = Object.fromEntries(
-  Object.entries<Hook>(hooks).map(([name, { byDefault, doc, group, elsewhere = [] }]) => [
+/** @returns each hook as a setting, which has no flag */
+export function settingsOfHooks<T extends HookTable>(table: T): HookSettings<T> {
+  const entries = Object.entries(table).map(([name, { byDefault, doc, group, elsewhere = [] }]) => [
     name,
     inGroup(group)({ kind: functionOf(), default: computed(byDefault), doc, elsewhere }),
-  ]),
-) as unknown as HookSettings;
+  ]);
+  // The kind of all hooks is one; the function as a config file writes it is only a type.
+  return Object.fromEntries(entries) as HookSettings<T>;
+}
 
 /** Whether the name is that of a hook that runs in the workers. */
-export function isWorkerHook(name: string): name is WorkerHookName {
-  return Object.hasOwn(hooks, name) && hooks[name as HookName].process === 'worker';
+export function isWorkerHook(name: string, table: HookTable = hooks): name is WorkerHookName {
+  return Object.hasOwn(table, name) && table[name]?.process === 'worker';
 }

@@ -46,8 +46,9 @@ export function merge(layers: readonly Layer[], cwd: string, table: Table = sett
         continue;
       }
       const earlier = values.get(name);
-      const isJoined = kind.join !== undefined && earlier !== undefined;
-      values.set(name, { source, value: isJoined ? kind.join?.(earlier.value, parsed.value) : parsed.value });
+      const value =
+        earlier === undefined || kind.join === undefined ? parsed.value : kind.join(earlier.value, parsed.value);
+      values.set(name, { source, value });
     }
   }
   return { values, problems };

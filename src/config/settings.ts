@@ -1,5 +1,5 @@
 /** The table of settings, and what is read off it. Flags, environment, types, checks, help and reference follow from it. */
-import { hookSettings } from './hooks.ts';
+import { hooks, settingsOfHooks } from './hooks.ts';
 import { controlAndHealth } from './settings/control-and-health.ts';
 import type { Kind } from './settings/kinds.ts';
 import { log } from './settings/log.ts';
@@ -11,6 +11,8 @@ import { service } from './settings/service.ts';
 import { Computed, type Setting, type Table, type Use } from './settings/setting.ts';
 import { stuckWorkers } from './settings/stuck-workers.ts';
 import { workers } from './settings/workers.ts';
+
+const hookSettings = settingsOfHooks(hooks);
 
 /** A type of its own parts: editors and `.d.ts` files show the comments on the keys, which a spread loses. */
 export type SettingsTable = typeof service &
@@ -105,6 +107,7 @@ export function defaultText({ kind, default: value, defaultAs, zero }: Setting):
   return value === 0 && zero !== undefined ? `${text} (${zero})` : text;
 }
 
+/** The line of the help and of the reference page. */
 export function docText({ doc, zero }: Setting): string {
   return zero === undefined ? doc : `${doc}; 0 is ${zero}`;
 }

@@ -36,7 +36,7 @@ export interface BootInfo {
   readonly hooks: Readonly<Partial<Record<WorkerHookName, string>>>;
 }
 
-/** What the master says of the whole service. */
+/** The state of the whole service, from the master. */
 export interface HealthReport {
   readonly status: 'healthy' | 'degraded' | 'not_ready' | 'draining';
   /** Workers that can serve, and that there should be. */

@@ -1,5 +1,5 @@
 /** Renders docs/settings.md from the tables of settings and hooks. */
-import { type Hook, hooks } from '../../src/config/hooks.ts';
+import { type Hook, type HookTable, hooks } from '../../src/config/hooks.ts';
 import type { Setting, Table } from '../../src/config/settings/setting.ts';
 import { defaultText, docText, flagOf, hasFlag, settings } from '../../src/config/settings.ts';
 
@@ -31,7 +31,7 @@ function hookRow([name, { process, payload, moment, onThrow }]: [string, Hook]):
   return row(`\`${name}\``, place, moment, payload, onThrow);
 }
 
-export function renderSettings(table: Table = settings): string {
+export function renderSettings(table: Table = settings, hookTable: HookTable = hooks): string {
   const entries = Object.entries(table);
   const groups = [...new Set(entries.map(([, { group }]) => group))];
   const sections = groups.map((group) => {
@@ -60,6 +60,6 @@ Functions of the config file that prefork calls.
 
 ${row('hook', 'runs in', 'when', 'gets', 'if it throws')}
 |---|---|---|---|---|
-${Object.entries<Hook>(hooks).map(hookRow).join('\n')}
+${Object.entries(hookTable).map(hookRow).join('\n')}
 `;
 }

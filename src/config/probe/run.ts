@@ -17,14 +17,14 @@ import type { ProbeOrder, ProbeReport } from './messages.ts';
 const names = ['ts', 'mts', 'js', 'mjs', 'cjs'].map((extension) => `supervisor.config.${extension}`);
 const deadline = 10_000;
 
-/** Beside this file; it is TypeScript where prefork is run from its sources, as its tests do. */
+/** Beside this file; it is TypeScript if prefork runs from its sources, as its tests do. */
 const isSource = import.meta.url.endsWith('.ts');
 const probeFile = fileURLToPath(new URL(isSource ? './child.ts' : './child.js', import.meta.url));
 const probeLoader = isSource ? ['--import', import.meta.resolve('tsx')] : [];
 
 /**
- * @returns the absolute path of the config file, or `null` where there is none and none was named
- * @throws ConfigError where the one that was named does not exist
+ * @returns the absolute path of the config file, or `null` if there is none and none is named
+ * @throws ConfigError if the one that is named does not exist
  */
 export function findConfigFile(given: string | null, cwd: string): string | null {
   if (given === null) return names.map((name) => join(cwd, name)).find(isFile) ?? null;
@@ -44,7 +44,7 @@ function isFile(path: string): boolean {
 /**
  * Loads it and gives its settings as plain data.
  *
- * @throws ConfigError where it cannot be loaded, whatever it does instead
+ * @throws ConfigError if it cannot be loaded, whatever it does instead
  */
 export function readConfigFile(path: string, cwd: string, env: NodeJS.ProcessEnv): Promise<Record<string, unknown>> {
   if (process.geteuid?.() === 0 && isEverybodys(path)) {
@@ -104,7 +104,7 @@ function probe(
       fork(probeFile, [], {
         ...ids,
         execPath: command,
-        // The working directory of an old release may be gone; its absence is told of the setting that names it.
+        // The working directory of an old release may be gone; the setting that names it is checked elsewhere.
         cwd: existsSync(cwd) ? cwd : dirname(order.path),
         env: { ...env, NODE_CHANNEL_FD: undefined },
         execArgv: [...args],

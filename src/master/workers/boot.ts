@@ -32,7 +32,10 @@ export function bootInfo(
     heartbeat,
     accessLog: accessLogOf(settings),
     metrics: settings.metrics ? { app: settings.admin !== null || settings.statsd !== null } : null,
-    hooks: configFile === null ? {} : Object.fromEntries(hooks.filter(isWorkerHook).map((name) => [name, configFile])),
+    hooks:
+      configFile === null
+        ? {}
+        : Object.fromEntries(hooks.filter((name) => isWorkerHook(name)).map((name) => [name, configFile])),
   };
 }
 

@@ -26,11 +26,11 @@ export interface SpawnOrder {
 export interface PoolListener {
   onEvent(event: Event): void;
   onMessage(id: number, message: WorkerMessage): void;
-  /** A line that a worker has printed; only where output is captured. */
+  /** A line that a worker has printed; only if output is captured. */
   onOutput(from: Printed, line: string): void;
 }
 
-/** Who printed something, and where to. */
+/** The worker that printed something, and the stream. */
 export interface Printed {
   readonly slot: number;
   readonly worker: number;
