@@ -1,4 +1,10 @@
-/** The table of settings, and what is read off it. Flags, environment, types, checks, help and reference follow from it. */
+/**
+ * The table of settings, and what is read off it: flags, environment, types, checks, help and reference follow from it.
+ *
+ * A new setting is an entry in the file of its group, in `settings/`. One that a worker reads is marked `for: ['worker']`
+ * and arrives there as `boot.settings`. One that depends on other settings has a `computed` default, and `resolve.ts`
+ * finds its value. `UPDATE_DOCS=1 npm run test:unit` renders docs/settings.md anew; the sample in config/ shows every setting.
+ */
 import { hooks, settingsOfHooks } from './hooks.ts';
 import { controlAndHealth } from './settings/control-and-health.ts';
 import type { Kind } from './settings/kinds.ts';
