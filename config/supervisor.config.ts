@@ -1,5 +1,5 @@
 /**
- * A sample with every setting. What is commented out shows the default, or an example where the default is none.
+ * A sample with every setting. What is commented out shows the default, or an example if the default is none.
  * Copy it beside your app, keep what you change, and hold it against `prefork check`.
  *
  * Times are seconds, or '500ms', '30s', '5m', '2h'. Sizes are bytes, or '512MB', '2GB' (of 1024). 0 turns a limit off.
@@ -13,12 +13,12 @@ export default defineConfig({
   // In process titles and logs. Default: the app's file name.
   name: 'shop',
   // host:port, :port, port, [::1]:port, unix:/path, fd://N; several in an array. Without it, sockets that systemd
-  // passes are served (docs/systemd.md); where there are none, an app that listens by itself gets the addresses it asks
+  // passes are served (docs/systemd.md); if there are none, an app that listens by itself gets the addresses it asks
   // for, and one that exports a handler gets 0.0.0.0:$PORT, or 127.0.0.1:8000.
   bind: ['127.0.0.1:8000', 'unix:/run/shop/http.sock'],
   // backlog: 2048,
-  // 'per-worker' needs Linux and Node 22.12 or newer.
-  // queues: 'auto',
+  // One accept queue for all workers, or one each: 'per-worker' needs Linux and Node 22.12 or newer.
+  // queues: 'shared',
   // Of unix sockets.
   // socketMode: '660',
   pidfile: '/run/shop/prefork.pid',
@@ -51,7 +51,7 @@ export default defineConfig({
   // progressDeadline: '10m',
   // A release that crash-loops this soon after its rollout is rolled back.
   // rollbackWindow: '30s',
-  // Run once per reload, before any new worker; where it fails, nothing is changed.
+  // Run once per reload, before any new worker; if it fails, nothing changes.
   // release: 'npm run migrate',
   // releaseTimeout: '10m',
 
@@ -69,9 +69,9 @@ export default defineConfig({
   // Runs in a process of its own.
   // onWorkerAbort: ({ slot, stack }) => console.error(`worker ${slot} was stuck`, stack),
 
-  // Unix socket for `prefork status`, `reload` and the like; it is beside the pidfile unless told, and 'none' is off.
+  // Unix socket for `prefork status`, `reload` and the like; by default beside the pidfile; 'none' is off.
   // controlSocket: '/run/shop.ctl',
-  // The page, /metrics and /health, served by the master. Off unless told.
+  // The page, /metrics and /health, served by the master. Off by default.
   // admin: '127.0.0.1:9090',
   // Names by which others may ask it: a container's service name, for example.
   // adminHosts: ['shop'],

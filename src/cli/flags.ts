@@ -1,8 +1,9 @@
-/** The flags, made from the table of settings, and what is read from them. Values stay text: they are checked later. */
+/** The flags, made from the table of settings, and what is read from them. Values stay strings: they are checked later. */
 import type { Argv, Options } from 'yargs';
-import { suggest } from '../config/merge.ts';
-import { flagOf, type SettingName, settingNames, settingOf } from '../config/settings.ts';
+import type { Setting, Table } from '../config/settings/setting.ts';
+import { defaultText, docText, flagOf, hasFlag, settings } from '../config/settings.ts';
 import { shorten } from '../config/show.ts';
+import { suggest } from '../config/suggest.ts';
 import type { Problem } from '../errors.ts';
 
 /** What was given on a command line, or in PREFORK_CMD_ARGS. */
@@ -18,53 +19,58 @@ export interface Flags {
   readonly problems: readonly Problem[];
 }
 
-/** Settings that have no flag: a hook is a function, the app and its arguments are positional. */
-const flagless: readonly SettingName[] = ['app', 'args', 'onWorkerAbort', 'routeLabel'];
-const withFlag = settingNames.filter((name) => !flagless.includes(name));
-
-const longFlags = new Map<string, string>([['c', 'config']]);
-for (const name of withFlag) {
-  const { short, kind } = settingOf(name);
-  // A switch takes no value that could stick to its letter.
-  if (short !== undefined && kind.type !== 'boolean') longFlags.set(short, flagOf(name));
+interface Flag {
+  readonly name: string;
+  readonly setting: Setting;
+  /** Without its dashes. */
+  readonly long: string;
 }
-const known = new Set<string>([
-  'config',
-  'c',
-  ...withFlag.flatMap((name) => [flagOf(name), settingOf(name).short ?? []].flat()),
-]);
+
+function flagsOf(table: Table): Flag[] {
+  return Object.entries(table)
+    .filter(([, setting]) => hasFlag(setting))
+    .map(([name, setting]) => ({ name, setting, long: flagOf(name, setting) }));
+}
+
+/** The flag that names the config file, which is not a setting. */
+const config = { long: 'config', short: 'c' };
 
 /** Of a start, with their dashes. */
-export const flagNames = withFlag.map((name) => `--${flagOf(name)}`);
+export const flagNames = flagsOf(settings).map(({ long }) => `--${long}`);
 
-export function declareFlags(yargs: Argv): Argv {
+export function declareFlags(yargs: Argv, table: Table): Argv {
   const options: Record<string, Options> = {
-    config: {
-      alias: 'c',
+    [config.long]: {
+      alias: config.short,
       type: 'string',
       requiresArg: true,
       group: 'Service:',
       describe: 'Config file [supervisor.config.{ts,mts,js,mjs,cjs}]',
     },
   };
-  for (const name of withFlag) {
-    const { short, doc, group, default: byDefault } = settingOf(name);
-    options[flagOf(name)] = {
+  for (const { long, setting } of flagsOf(table)) {
+    const { short, group, kind } = setting;
+    options[long] = {
       ...(short === undefined ? {} : { alias: short }),
-      // Text, so that errors are ours and say where a value came from.
-      ...(settingOf(name).kind.type === 'boolean' ? { type: 'boolean' } : { type: 'string', requiresArg: true }),
+      // A string, so that errors are ours and say where a value comes from.
+      ...(kind.flag === 'switch' ? { type: 'boolean' } : { type: 'string', requiresArg: true }),
       group: `${group}:`,
-      describe: `${doc} [${byDefault}]`,
+      describe: `${docText(setting)} [${defaultText(setting)}]`,
     };
   }
   return yargs.options(options) as Argv;
 }
 
-const switches = new Set(withFlag.filter((name) => settingOf(name).kind.type === 'boolean').map(flagOf));
-
 /** Writes `-w4` and `-w=4` as `--workers=4`: yargs would take `-wabc` for four options; and `--no-x` as `--x=false`. */
-export function spellOut(words: readonly string[]): string[] {
+export function spellOut(words: readonly string[], table: Table): string[] {
   const end = [...words, '--'].indexOf('--');
+  const longFlags = new Map([[config.short, config.long]]);
+  const switches = new Set<string>();
+  for (const { long, setting } of flagsOf(table)) {
+    // A switch takes no value that could stick to its letter.
+    if (setting.kind.flag === 'switch') switches.add(long);
+    else if (setting.short !== undefined) longFlags.set(setting.short, long);
+  }
   return words.map((word, index) => {
     const [, off = ''] = index < end ? (/^--no-([a-z-]+)$/.exec(word) ?? []) : [];
     if (switches.has(off)) return `--${off}=false`;
@@ -75,25 +81,28 @@ export function spellOut(words: readonly string[]): string[] {
 }
 
 /** @param parsed what yargs made of the words */
-export function readFlags(parsed: Readonly<Record<string, unknown>>, source: string): Flags {
+export function readFlags(parsed: Readonly<Record<string, unknown>>, source: string, table: Table): Flags {
+  const flags = flagsOf(table);
   const values: Record<string, unknown> = {};
-  for (const name of withFlag) {
-    const value = parsed[flagOf(name)];
+  for (const { name, long, setting } of flags) {
+    const value = parsed[long];
     if (value === undefined) continue;
-    const { type } = settingOf(name).kind;
-    const isList = type === 'addresses' || type === 'record' || type === 'texts';
     // Of a flag that is given twice, the last holds.
-    values[name] = isList ? [value].flat() : [value].flat().at(-1);
+    values[name] = setting.kind.flag === 'list' ? [value].flat() : [value].flat().at(-1);
   }
-  const { config } = parsed;
+  const configFile = parsed[config.long];
+  const known = new Set([
+    ...Object.values(config),
+    ...flags.flatMap(({ long, setting }) => [long, setting.short ?? []].flat()),
+  ]);
   return {
     values,
-    configFile: config === undefined ? null : String([config].flat().at(-1)),
+    configFile: configFile === undefined ? null : String([configFile].flat().at(-1)),
     positionals: ((parsed._ ?? []) as unknown[]).map(String),
     rest: ((parsed['--'] ?? []) as unknown[]).map(String),
     problems: Object.keys(parsed)
       .filter((key) => !known.has(key) && !['_', '--', '$0'].includes(key))
-      .map((key) => ({ setting: null, source, message: `unknown option ${asOption(key)}${hint(key)}` })),
+      .map((key) => ({ setting: null, source, message: `unknown option ${asOption(key)}${hint(key, table)}` })),
   };
 }
 
@@ -102,11 +111,12 @@ export function asOption(name: string): string {
   return name.length === 1 ? `-${name}` : `--${shorten(name)}`;
 }
 
-function hint(key: string): string {
-  const meant = suggest(key);
+function hint(key: string, table: Table): string {
+  const meant = suggest(key, table);
   if (meant !== null && typeof meant === 'object') return `: ${meant.note}`;
-  if (meant === 'app' || meant === 'args') return '; the app and its arguments are given without an option';
-  return meant === null || flagless.includes(meant)
+  const setting = meant === null ? undefined : table[meant];
+  if (setting?.positional !== undefined) return '; the app and its arguments are given without an option';
+  return meant === null || setting === undefined || !hasFlag(setting)
     ? '; prefork --help lists them all'
-    : `; did you mean --${flagOf(meant)}?`;
+    : `; did you mean --${flagOf(meant, setting)}?`;
 }

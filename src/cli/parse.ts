@@ -1,14 +1,16 @@
 /** The words of a command line, as yargs reads them; all of yargs is in here. */
 import yargs, { type Argv } from 'yargs';
+import type { Table } from '../config/settings/setting.ts';
+import { settings } from '../config/settings.ts';
 import { ConfigError } from '../errors.ts';
 import { asOption, declareFlags, type Flags, readFlags, spellOut } from './flags.ts';
 
 /**
  * @param source for messages: `command line` or `PREFORK_CMD_ARGS`
- * @throws ConfigError where an option lacks its value
+ * @throws ConfigError if an option lacks its value
  */
-export function parseWords(words: readonly string[], source: string): Flags {
-  const parser = declareFlags(newParser())
+export function parseWords(words: readonly string[], source: string, table: Table = settings): Flags {
+  const parser = declareFlags(newParser(), table)
     .parserConfiguration({
       'camel-case-expansion': false,
       'dot-notation': false,
@@ -24,10 +26,10 @@ export function parseWords(words: readonly string[], source: string): Flags {
     .fail((message, error) => {
       const [, name] = /^Not enough arguments following: (\S+)/.exec(message ?? '') ?? [];
       if (name === undefined) throw error ?? new Error(message);
-      const form = name.length === 1 ? '' : ` (${asOption(name)}=VALUE where it begins with a dash)`;
+      const form = name.length === 1 ? '' : ` (${asOption(name)}=VALUE if it begins with a dash)`;
       throw new ConfigError([{ setting: null, source, message: `option ${asOption(name)} needs a value${form}` }]);
     });
-  return readFlags(parser.parseSync(spellOut(words)) as Record<string, unknown>, source);
+  return readFlags(parser.parseSync(spellOut(words, table)) as Record<string, unknown>, source, table);
 }
 
 /** yargs would look for a package.json in the working directory, which may be gone. */
@@ -36,8 +38,8 @@ function newParser(): Argv {
 }
 
 /** What `--help` prints. @param usage how the commands are called, a line each */
-export async function helpText(columns: number, usage: string): Promise<string> {
-  const text = await declareFlags(newParser())
+export async function helpText(columns: number, usage: string, table: Table = settings): Promise<string> {
+  const text = await declareFlags(newParser(), table)
     .scriptName('prefork')
     .usage(usage)
     .help('help', 'Show this')
@@ -52,6 +54,6 @@ export async function helpText(columns: number, usage: string): Promise<string> 
     )
     .wrap(columns)
     .getHelp();
-  // That an option takes a text says nothing here.
+  // That an option takes a string says nothing here.
   return text.replace(/\s+\[(?:string|boolean)\]$/gm, '');
 }

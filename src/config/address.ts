@@ -9,20 +9,20 @@ export type Address =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'fd'; readonly fd: number };
 
-/** An address as it is given: a socket that a service manager passed may be meant by its name. */
+/** An address as it is given: a socket that a service manager passed may have a name. */
 export type GivenAddress = Address | { readonly kind: 'passed'; readonly name: string };
 
 /** For messages. */
 export const addressForms = 'host:port, :port, port, [::1]:port, unix:/path or fd://N';
 
-/** Longer texts are no address, and are not looked at. */
+/** A longer string is no address, and is not looked at. */
 const maxText = 4_096;
 
 /**
- * Reads an address. Host names are left as they are: whoever binds looks them up.
+ * Reads an address. Host names are left as they are: they are looked up when they are bound.
  *
- * @param cwd against which a relative socket path is meant
- * @returns the address; what is expected where it is nearly one; `null` where it is none
+ * @param cwd the folder that a relative socket path starts from
+ * @returns the address; what is expected, if it is nearly one; `null` if it is none
  */
 export function parseAddress(text: string, cwd: string): GivenAddress | string | null {
   if (text.length > maxText || text.includes('\0')) return null;
@@ -40,7 +40,7 @@ function parseUnix(text: string, cwd: string): Address | string | null {
 }
 
 function parseFd(text: string): GivenAddress | string | null {
-  // As LISTEN_FDNAMES has it; a name that is nobody's is found out where the sockets are known.
+  // As LISTEN_FDNAMES has it; an unknown name is found out later, with the sockets at hand.
   if (/^[A-Za-z_][\w.@-]{0,254}$/.test(text)) return { kind: 'passed', name: text };
   const fd = portOf(text);
   if (fd === null) return null;

@@ -11,12 +11,12 @@ const extensions = ['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts'];
 
 /**
  * @param given `./server.js`, `server`, a folder, or `./app.js:createApp`
- * @param folder against which it is meant
+ * @param folder that a relative path starts from
  */
 export function findApp(given: string, folder: string): Found {
   const whole = findFile(resolve(folder, given));
   if (whole !== null) return { app: { given, path: whole, exportName: null } };
-  // A path may have colons in it, so the last one counts, and only where what stands before it exists.
+  // A path may have colons in it, so the last one counts, and only if what stands before it exists.
   const [, file, exportName] = /^(.+):([\p{ID_Start}$_][\p{ID_Continue}$]*)$/u.exec(given) ?? [];
   const path = file === undefined ? null : findFile(resolve(folder, file));
   if (path !== null && exportName !== undefined) return { app: { given, path, exportName } };
@@ -27,7 +27,7 @@ export function findApp(given: string, folder: string): Found {
   return { problem: `expected the file of the app, got ${shorten(missing, 300)}, ${why}` };
 }
 
-/** Says how to give an app, with what the project calls its own entry where it does. */
+/** Says how to give an app, with the entry that the project's package.json names, if it does. */
 export function noApp(folder: string): string {
   const { main, scripts } = readPackage(folder);
   const started = typeof scripts?.start === 'string' ? /^node\s+([^\s;&|-][^\s;&|]*)/.exec(scripts.start)?.[1] : null;
@@ -73,7 +73,7 @@ function statOf(path: string): Stats | null {
   }
 }
 
-/** What of a package.json is of use here; nothing where there is none, or it is none. */
+/** What of a package.json is of use here; nothing if there is none, or it cannot be read. */
 function readPackage(folder: string): { main?: unknown; scripts?: { start?: unknown } } {
   try {
     const value: unknown = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));

@@ -4,12 +4,12 @@ import { parseEnv } from 'node:util';
 import { messageOf } from '../errors.ts';
 import { shorten } from './show.ts';
 
-/** Nobody's environment is this large; execve(2) would refuse it. */
+/** No environment is this large; execve(2) would refuse it. */
 const maxSize = 1024 * 1024;
 
 /**
- * @param complain is told what is wrong, in one line, where it cannot be used
- * @returns what it sets; of names and values as Node's own `--env-file` reads them
+ * @param complain gets what is wrong, in one line, if the file cannot be used
+ * @returns what it sets, with names and values as Node's own `--env-file` reads them
  */
 export function readEnvFile(path: string, complain: (message: string) => void): Record<string, string> {
   let text: string;
@@ -31,7 +31,7 @@ export function readEnvFile(path: string, complain: (message: string) => void): 
   const found = new Map<string, string>();
   for (let index = 0; index < lines.length; index += 1) {
     const match = assignment.exec(lines[index] ?? '');
-    // Node skips what it cannot read: a misspelled line would be missed by nobody but the app.
+    // Node skips what it cannot read: only the app would miss a misspelled line.
     if (match === null) {
       complain(`${shorten(path, 300)}:${index + 1}: expected NAME=value`);
       return {};

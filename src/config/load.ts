@@ -7,7 +7,8 @@ import { type Layer, merge } from './merge.ts';
 import { findConfigFile, readConfigFile } from './probe/run.ts';
 import { type Draft, resolveSettings } from './resolve.ts';
 import type { LoadRequest, Settings } from './resolved.ts';
-import { settingNames, settingOf } from './settings.ts';
+import type { Table } from './settings/setting.ts';
+import { settings } from './settings.ts';
 import { functionMarker } from './show.ts';
 
 /**
@@ -15,18 +16,18 @@ import { functionMarker } from './show.ts';
  *
  * @throws ConfigError with every problem found
  */
-export async function loadSettings(request: LoadRequest): Promise<Settings> {
+export async function loadSettings(request: LoadRequest, table: Table = settings): Promise<Settings> {
   const { env, cwd } = request;
   const configFile = findConfigFile(request.configFile, cwd);
   const fileValues =
     configFile === null ? {} : await readConfigFile(configFile, cwd, { ...withoutServiceManager(env) });
   const layers: Layer[] = [
-    ...environmentLayers(env),
+    ...environmentLayers(env, table),
     ...(configFile === null ? [] : [{ source: configFile, values: fileValues, isText: false }]),
     { source: 'PREFORK_CMD_ARGS', values: request.cmdArgs, isText: true },
     { source: 'command line', values: request.flags, isText: true },
   ];
-  const { values, problems } = merge(layers, cwd);
+  const { values, problems } = merge(layers, cwd, table);
   const cores = availableParallelism();
   const limits = containerLimits();
   const draft: Draft = {
@@ -41,14 +42,13 @@ export async function loadSettings(request: LoadRequest): Promise<Settings> {
     umask: request.umask ?? 0o022,
     passed: request.passed ?? [],
   };
-  const resolved = resolveSettings(draft);
+  const resolved = resolveSettings(draft, table);
   if (resolved.problems.length > 0) throw new ConfigError(resolved.problems);
   return resolved.settings;
 }
 
-function environmentLayers(env: LoadRequest['env']): Layer[] {
-  return settingNames.flatMap((name) => {
-    const variable = settingOf(name).env;
+function environmentLayers(env: LoadRequest['env'], table: Table): Layer[] {
+  return Object.entries(table).flatMap(([name, { env: variable }]) => {
     const value = variable === undefined ? undefined : env[variable];
     // An empty variable is how shells and platforms say "not set".
     if (variable === undefined || value === undefined || value === '') return [];

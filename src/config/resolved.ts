@@ -3,6 +3,7 @@
 import type { Identity, Owner } from '../system/identity.ts';
 import type { PassedSocket } from '../system/passed.ts';
 import type { Address } from './address.ts';
+import type { For, Plain, SettingsTable } from './settings.ts';
 
 export interface AppSpec {
   /** As it was given, for messages. */
@@ -23,17 +24,14 @@ export interface HealthPaths {
   readonly ready: string;
 }
 
-/** Times are milliseconds, sizes bytes. One of these belongs to each generation and never changes. */
-export interface Settings {
+/** What depends on other settings, on the machine or on what a service manager passed: `resolve.ts` finds it. */
+interface Derived {
   readonly app: AppSpec;
   readonly name: string;
-  /** Empty where none is configured: the app's own `listen()` addresses are then used. */
+  /** Empty if none is configured: the app's own `listen()` addresses are then used. */
   readonly bind: readonly Address[];
   /** Where an exported handler is served when `bind` is empty. */
   readonly defaultBind: Address;
-  readonly backlog: number;
-  readonly queues: 'auto' | 'shared' | 'per-worker';
-  readonly socketMode: number;
   readonly workers: number;
   readonly maxWorkers: number;
   /** Cores that may be used: the machine's, or the container's. */
@@ -42,73 +40,34 @@ export interface Settings {
   readonly chdir: string;
   /** The complete environment of workers, `PORT` included. */
   readonly env: Readonly<Record<string, string>>;
-  /** `process.argv.slice(2)` of the app. */
-  readonly args: readonly string[];
-  /** Options for the node binary of workers. */
-  readonly nodeArgs: readonly string[];
-  readonly typescript: 'auto' | 'native' | 'tsx';
-  readonly pidfile: string | null;
-  readonly timeout: number;
-  readonly gracefulTimeout: number;
   readonly drainLinger: number;
-  readonly bootTimeout: number;
-  readonly minReadySeconds: number;
-  readonly progressDeadline: number;
-  readonly rollbackWindow: number;
   /** Resolved to a whole number of workers, at least 1. */
   readonly maxSurge: number;
-  readonly maxRequests: number;
-  readonly maxRequestsJitter: number;
   readonly maxMemory: number;
-  readonly maxLifetime: number;
-  readonly maxLifetimeJitter: number;
-  readonly maxBootFailures: number;
-  readonly blockedWarning: number;
-  readonly release: string | null;
-  readonly releaseTimeout: number;
   readonly controlSocket: ControlSocket;
   /** Where the page, the metrics and the health checks are served by the master. */
   readonly admin: Address | null;
-  /** Lower case. */
-  readonly adminHosts: readonly string[];
   /** Paths answered on the app's own port, ahead of the app; `null` is none. */
   readonly health: HealthPaths | null;
-  readonly readyQuorum: number;
-  readonly drainDelay: number;
-  readonly rejectWhileDraining: boolean;
-  /** 0 leaves what Node and the app have. */
-  readonly keepAlive: number;
-  readonly metrics: boolean;
-  readonly statsd: { readonly host: string; readonly port: number } | null;
-  readonly statsdPrefix: string;
-  readonly statsdTags: Readonly<Record<string, string>>;
-  /** `-` or an absolute path. */
-  readonly accessLog: string | null;
-  /** Gunicorn's atoms, or `json`. */
-  readonly accessLogFormat: string;
-  /** An absolute path; `null` is stderr. */
-  readonly errorLog: string | null;
-  readonly captureOutput: boolean;
-  readonly user: string | null;
-  readonly group: string | null;
-  /** Who the workers, the release command and the hooks run as; `null` is whoever runs the master. */
+  /** What the workers, the release command and the hooks run as; `null` is the user that runs the master. */
   readonly identity: Identity | null;
   /** File mode mask of the workers. */
   readonly umask: number;
   readonly socketOwner: Owner | null;
-  readonly daemon: boolean;
-  /** Already in `env`; kept for what shows the configuration. */
-  readonly envFile: string | null;
-  /** Milliseconds. */
-  readonly upgradeTimeout: number;
-  readonly upgradeByHand: boolean;
-  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
-  readonly logFormat: 'auto' | 'pretty' | 'json';
   /** The config file in use, absolute, or `null`. */
   readonly configFile: string | null;
   /** Names of the hooks the config file defines. */
   readonly hooks: readonly string[];
 }
+
+/**
+ * The settings of one generation, which never change. Times are milliseconds, sizes bytes, paths of files absolute. Most
+ * are what the table of settings makes of them.
+ */
+export interface Settings extends Omit<Plain<SettingsTable>, keyof Derived>, Derived {}
+
+/** The settings that each worker gets with its birth. */
+export type WorkerSettings = For<'worker', Settings>;
 
 /** What a load starts from; kept by the master, so that every reload starts from the same. */
 export interface LoadRequest {

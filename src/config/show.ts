@@ -1,12 +1,12 @@
 /** Values and names in messages: short, on one line, whatever they are. */
 import { inspect } from 'node:util';
 
-/** What begins a text that stands for something JSON cannot carry; the rest says what it was. See `probe/child.ts`. */
+/** Begins a string that stands for something JSON cannot carry; the rest says what it was. See `probe/child.ts`. */
 export const markerPrefix = '\u0000';
 /** What stands for a function in a config that crossed from the child that loaded it. */
 export const functionMarker = `${markerPrefix}function`;
 
-/** Longest text that is shown whole. */
+/** The longest string that is shown whole, in characters. */
 const maxShown = 80;
 
 /** A value as it would be written in code. */
@@ -21,12 +21,12 @@ export function show(value: unknown): string {
   return shorten(text);
 }
 
-/** A name as it is, where it looks like one; else as a quoted text, so that it cannot pose as a line of its own. */
+/** A name as it is, if it looks like one; else as a quoted string, so that it cannot pose as a line of its own. */
 export function showName(name: string): string {
   return /^[\w$.-]{1,60}$/.test(name) ? name : show(name);
 }
 
-/** Cuts a long text, and lets no line break or control character through. */
+/** Cuts a long string, and lets no line break or control character through. */
 export function shorten(text: string, length: number = maxShown): string {
   const cut = text.length > length ? `${text.slice(0, length - 3)}...` : text;
   return cut.replace(/\p{Cc}+/gu, ' ');
@@ -37,7 +37,7 @@ function withArticle(name: string): string {
   return /^[aeiou]/i.test(name) ? `an ${name}` : `a ${name}`;
 }
 
-/** A command, or options, as others may see it: values that it sets, and what looks like a password, are not for them. */
+/** A command, or options, as others may see it: without the values that it sets, and without what looks like a password. */
 export function withoutSecrets(text: string): string {
   return text
     .replace(/([\w.-]+=)(?:"[^"]*"|'[^']*'|[^\s"';|&])+/g, '$1***')

@@ -3,6 +3,8 @@
  * own messages by their {@link mark}. A message speaks only about its sender; the master takes pids from the kernel.
  */
 import type { Address } from '../config/address.ts';
+import type { WorkerHookName } from '../config/hooks.ts';
+import type { WorkerSettings } from '../config/resolved.ts';
 import type { FailureKind } from '../core/model.ts';
 import type { ListenQuery } from '../system/node-internals.ts';
 import type { WorkerFigures } from './figures.ts';
@@ -18,43 +20,26 @@ export const bootVariable = 'PREFORK_WORKER';
 /** Under this symbol a worker leaves a function that lists its requests in flight as JSON. */
 export const inFlightKey = 'prefork.inFlight';
 
-/** What a worker is told at its birth. */
+/** What a worker gets with its birth. */
 export interface BootInfo {
   readonly id: number;
   readonly slot: number;
   readonly generation: number;
-  /** The service's name, for the process title. */
-  readonly name: string;
-  readonly app: {
-    /** Absolute path of the file whose export is served, or that listens by itself. */
-    readonly path: string;
-    /** A named export that is to be served: the file is then imported by the agent, and is not the main module. */
-    readonly exportName: string | null;
-  };
-  /** Addresses the first `listen()` is served on; empty where the app's own address is used. */
-  readonly bind: readonly Address[];
+  /** The settings that the table marks for workers. */
+  readonly settings: WorkerSettings;
   /** Where an exported handler is served when `bind` is empty. */
   readonly defaultBind: Address;
   /** Milliseconds. */
   readonly heartbeat: number;
-  readonly drainLinger: number;
-  readonly gracefulTimeout: number;
-  /** Idle time of keep-alive connections where the app has Node's default; 0 leaves it. */
-  readonly keepAlive: number;
-  /** Paths answered ahead of the app. */
-  readonly health: { readonly live: string; readonly ready: string } | null;
   /** `target` is a path or an open descriptor; `format` is Gunicorn's atoms, or `json`. */
   readonly accessLog: { readonly target: string | number; readonly format: string } | null;
-  /** What is counted; `null` is nothing. */
-  readonly metrics: {
-    /** The config file that names routes, where it does. */
-    readonly routeLabel: string | null;
-    /** Whether somebody wants to see the app's own metrics. */
-    readonly app: boolean;
-  } | null;
+  /** What is counted; `null` is nothing. `app` is whether the app's own metrics are wanted. */
+  readonly metrics: { readonly app: boolean } | null;
+  /** The hooks that run in workers, each with the config file that has it. */
+  readonly hooks: Readonly<Partial<Record<WorkerHookName, string>>>;
 }
 
-/** What the master says of the whole service. */
+/** The state of the whole service, from the master. */
 export interface HealthReport {
   readonly status: Health;
   /** Workers that can serve, and that there should be. */

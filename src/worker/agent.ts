@@ -44,12 +44,13 @@ class Agent {
   constructor(boot: BootInfo) {
     const channel = this.#channel;
     this.#boot = boot;
-    this.#health = boot.health === null ? null : new HealthEndpoint(boot.health, this.#readiness);
-    this.#traffic = new Traffic({ keepAlive: boot.keepAlive, health: this.#health });
-    this.#metrics = boot.metrics === null ? null : new Metrics(channel, this.#traffic, boot.metrics);
+    const { settings } = boot;
+    this.#health = settings.health === null ? null : new HealthEndpoint(settings.health, this.#readiness);
+    this.#traffic = new Traffic({ keepAlive: settings.keepAlive, health: this.#health });
+    this.#metrics = boot.metrics === null ? null : new Metrics(channel, this.#traffic, boot.metrics, boot.hooks);
     this.#heartbeat = new Heartbeat(channel, this.#traffic, this.#metrics);
     this.#drain = new Drain(channel, this.#traffic, (deadline) => this.#leave(deadline));
-    const [bound] = boot.bind;
+    const [bound] = settings.bind;
     this.#listens = new Listens(channel, {
       boundPath: bound?.kind === 'unix' ? bound.path : null,
       whenWell: (proceed) => this.#readiness.whenWell(proceed),
@@ -60,8 +61,8 @@ class Agent {
 
   /** Prepares the process for the app, whose main module runs next. */
   start(): void {
-    const { slot, id, generation, name, heartbeat } = this.#boot;
-    registry().worker = { slot, id, generation, name };
+    const { slot, id, generation, heartbeat, settings } = this.#boot;
+    registry().worker = { slot, id, generation, name: settings.name };
     const events = new EventFilter();
     holdSignals(events, () => this.#termed());
     this.#channel.open(events, {
@@ -128,7 +129,7 @@ class Agent {
 
   /** The master is gone, or the app has closed the channel to it. */
   #orphaned(): void {
-    if (!this.#drain.hasBegun) this.#drain.order(orphanOrder(this.#boot));
+    if (!this.#drain.hasBegun) this.#drain.order(orphanOrder(this.#boot.settings));
   }
 
   /** The drain is over: the last figures, the app's own SIGTERM handlers, the last lines of the access log, the exit. */

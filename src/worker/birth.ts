@@ -12,9 +12,10 @@ export function takeBootInfo(preload: string): BootInfo | null {
   if (encoded === undefined) return null;
   const boot = JSON.parse(encoded) as BootInfo;
   coverTracks(preload);
-  process.title = `prefork: worker ${boot.slot} [${boot.name}]`;
+  process.title = `prefork: worker ${boot.slot} [${boot.settings.name}]`;
   // A named export is imported by a main module of ours: the app finds itself as the script all the same.
-  if (boot.app.exportName !== null) process.argv[1] = boot.app.path;
+  const { app } = boot.settings;
+  if (app.exportName !== null) process.argv[1] = app.path;
   return boot;
 }
 

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { loadSettings } from '../../src/config/load.ts';
 import type { LoadRequest, Settings } from '../../src/config/resolved.ts';
+import type { Table } from '../../src/config/settings/setting.ts';
 import { ConfigError, type Problem } from '../../src/errors.ts';
 
 export type Files = Readonly<Record<string, string>>;
@@ -33,14 +34,18 @@ export function requestIn(cwd: string, given: Partial<LoadRequest> = {}): LoadRe
   return { flags, cmdArgs, configFile, env: { ...machine, ...env }, passed, cwd: given.cwd ?? cwd };
 }
 
-export function load(cwd: string, given: Partial<LoadRequest> = {}): Promise<Settings> {
-  return loadSettings(requestIn(cwd, given));
+export function load(cwd: string, given: Partial<LoadRequest> = {}, table?: Table): Promise<Settings> {
+  return loadSettings(requestIn(cwd, given), table);
 }
 
 /** Loads what must be refused. */
-export async function problemsOf(cwd: string, given: Partial<LoadRequest> = {}): Promise<readonly Problem[]> {
+export async function problemsOf(
+  cwd: string,
+  given: Partial<LoadRequest> = {},
+  table?: Table,
+): Promise<readonly Problem[]> {
   try {
-    await load(cwd, given);
+    await load(cwd, given, table);
   } catch (error) {
     if (error instanceof ConfigError) return error.problems;
     throw error;
@@ -48,9 +53,9 @@ export async function problemsOf(cwd: string, given: Partial<LoadRequest> = {}):
   throw new Error('the configuration was accepted');
 }
 
-/** The same, where exactly one problem is expected: as it is printed, without the folder. */
-export async function onlyProblem(cwd: string, given: Partial<LoadRequest> = {}): Promise<string> {
-  const problems = await problemsOf(cwd, given);
+/** The same, if exactly one problem is expected: as it is printed, without the folder. */
+export async function onlyProblem(cwd: string, given: Partial<LoadRequest> = {}, table?: Table): Promise<string> {
+  const problems = await problemsOf(cwd, given, table);
   const [first] = problems;
   if (first === undefined || problems.length > 1) throw new Error(`expected one problem: ${JSON.stringify(problems)}`);
   const text = new ConfigError(problems).message;

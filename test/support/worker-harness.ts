@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { afterEach } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Address } from '../../src/config/address.ts';
+import { plainSettings, settingsFor } from '../../src/config/settings.ts';
 import {
   type BootInfo,
   bootVariable,
@@ -69,17 +70,21 @@ export class WorkerUnderTest {
       id: 1,
       slot: 3,
       generation: 1,
-      name: 'test',
-      app: { path, exportName },
-      bind: options.bind ?? [],
+      settings: settingsFor('worker', {
+        ...plainSettings(new Map()),
+        name: 'test',
+        app: { given: app, path, exportName },
+        bind: options.bind ?? [],
+        drainLinger: options.linger ?? 400,
+        keepAlive: 0,
+        health: null,
+        gracefulTimeout: options.gracefulTimeout ?? 3_000,
+      }),
       defaultBind: options.defaultBind ?? loopback,
       heartbeat: 100,
-      drainLinger: options.linger ?? 400,
-      keepAlive: 0,
-      health: null,
       metrics: null,
       accessLog: null,
-      gracefulTimeout: options.gracefulTimeout ?? 3_000,
+      hooks: {},
     };
     cluster.setupPrimary({
       exec: exportName === null ? path : fromRoot('dist/worker/loading/host.js'),

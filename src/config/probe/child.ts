@@ -33,7 +33,7 @@ function report(message: ProbeReport): void {
 
 async function run(order: ProbeOrder): Promise<ProbeReport> {
   resolveOurselves();
-  // Only tsx needs it, and says nothing where it would have.
+  // Only tsx needs it, and does not say if it would have.
   if (isTypeScript(order.path)) process.setSourceMapsEnabled(true);
   const exported = await loadDefault(order.path);
   const config: unknown = typeof exported === 'function' ? await exported() : exported;
@@ -59,7 +59,7 @@ function nameOfClass(value: object): string {
   return typeof made === 'function' && made.name !== '' ? made.name : 'strange object';
 }
 
-/** Own enumerable properties as data. What is none of it becomes a text that says what it was. */
+/** Own enumerable properties as data. What is no data becomes a string that says what it was. */
 function plainObject(object: object): Record<string, unknown> {
   return Object.fromEntries(Object.keys(object).map((name) => [name, plain(Reflect.get(object, name), 0)]));
 }

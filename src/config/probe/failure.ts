@@ -1,4 +1,4 @@
-/** Why a config file could not be loaded, in one line: what was thrown, and where in the operator's files. */
+/** Why a config file cannot be loaded, in one line: what was thrown, and the place in the operator's files. */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
@@ -14,7 +14,7 @@ export function describeFailure(error: unknown, path: string): string {
   return `${error.name}: ${messageOf(error)}${place === null ? '' : ` (at ${place})`}`;
 }
 
-/** The first line; the next as well where the first announces it, as esbuild's does. */
+/** The first line; the next as well if the first announces it, as esbuild's does. */
 function messageOf(error: Error): string {
   const [first = '', second = ''] = String(error.message).split('\n', 2);
   return shorten(first.endsWith(':') ? `${first} ${second.trim()}` : first, maxMessage);
@@ -44,7 +44,7 @@ function asPath(place: string): string {
 }
 
 /**
- * The SyntaxError of an ES module does not say where it is; only what Node prints where nobody catches it does. It is
+ * The SyntaxError of an ES module does not name its place; only what Node prints if nothing catches it does. It is
  * found before any code runs, so a second import finds it again.
  */
 function placeOfSyntaxError(path: string): string | null {

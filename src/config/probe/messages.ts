@@ -1,7 +1,7 @@
-/** What is said between the master and the child that runs config code. */
+/** The messages between the master and the child that runs config code. */
 export type ProbeOrder = {
   readonly path: string;
-  /** Who waits for the report: a child that asked for its parent could be told of the one that inherited it. */
+  /** The process that waits for the report: `process.ppid` could already be the one that inherited the child. */
   readonly parent: number;
 } & ({ readonly type: 'settings' } | { readonly type: 'hook'; readonly name: string; readonly argument: unknown });
 

@@ -8,7 +8,7 @@ export function isTypeScript(path: string): boolean {
 
 /**
  * @param isSecond another try: Node remembers how the first one failed
- * @returns the default export of a module, by Node where it understands it, else by tsx
+ * @returns the default export of a module, by Node if it understands it, else by tsx
  */
 export async function loadDefault(path: string, isSecond = false): Promise<unknown> {
   const url = `${pathToFileURL(path).href}${isSecond ? '?again' : ''}`;

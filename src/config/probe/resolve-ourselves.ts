@@ -1,11 +1,11 @@
-/** `import 'prefork'` in a config file works where prefork is installed globally too: there it means us. */
+/** `import 'prefork'` in a config file works if prefork is installed globally too: there it means us. */
 import * as nodeModule from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 const { default: Module, register } = nodeModule;
 /** This module, for a process that is to import it by itself. */
 export const resolver = import.meta.url;
-/** TypeScript where prefork is run from its sources. */
+/** TypeScript if prefork runs from its sources. */
 const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 const ourselves = new URL(`../../index.${extension}`, import.meta.url).href;
 

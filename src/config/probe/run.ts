@@ -6,24 +6,26 @@ import { fork } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ConfigError } from '../../errors.ts';
-import { type Identity, launchAs, withMask } from '../../system/identity.ts';
+import { ConfigError, messageOf } from '../../errors.ts';
+import { launchAs, withMask } from '../../system/identity.ts';
 import { isReplaceableByOthers } from '../../system/paths.ts';
 import { withoutStrays } from '../../system/strays.ts';
+import type { ChildHookName, HookPayload } from '../hooks.ts';
+import type { Settings } from '../resolved.ts';
 import { shorten } from '../show.ts';
 import type { ProbeOrder, ProbeReport } from './messages.ts';
 
 const names = ['ts', 'mts', 'js', 'mjs', 'cjs'].map((extension) => `supervisor.config.${extension}`);
 const deadline = 10_000;
 
-/** Beside this file; it is TypeScript where prefork is run from its sources, as its tests do. */
+/** Beside this file; it is TypeScript if prefork runs from its sources, as its tests do. */
 const isSource = import.meta.url.endsWith('.ts');
 const probeFile = fileURLToPath(new URL(isSource ? './child.ts' : './child.js', import.meta.url));
 const probeLoader = isSource ? ['--import', import.meta.resolve('tsx')] : [];
 
 /**
- * @returns the absolute path of the config file, or `null` where there is none and none was named
- * @throws ConfigError where the one that was named does not exist
+ * @returns the absolute path of the config file, or `null` if there is none and none is named
+ * @throws ConfigError if the one that is named does not exist
  */
 export function findConfigFile(given: string | null, cwd: string): string | null {
   if (given === null) return names.map((name) => join(cwd, name)).find(isFile) ?? null;
@@ -43,7 +45,7 @@ function isFile(path: string): boolean {
 /**
  * Loads it and gives its settings as plain data.
  *
- * @throws ConfigError where it cannot be loaded, whatever it does instead
+ * @throws ConfigError if it cannot be loaded, whatever it does instead
  */
 export function readConfigFile(path: string, cwd: string, env: NodeJS.ProcessEnv): Promise<Record<string, unknown>> {
   if (process.geteuid?.() === 0 && isEverybodys(path)) {
@@ -64,29 +66,26 @@ function isEverybodys(path: string): boolean {
   }
 }
 
-export interface HookPlace {
-  readonly configFile: string;
-  readonly cwd: string;
-  readonly env: NodeJS.ProcessEnv;
-  /** Who it runs as. */
-  readonly identity: Identity | null;
-  /** The workers' mask: what a hook writes is theirs. */
-  readonly umask: number;
-}
-
 /**
- * Calls a hook of the config file, in a child of its own.
+ * Calls a hook of the config file, if it has it, in a child of its own.
  *
- * @returns why it failed, `null` where it did not
+ * @param settings of the generation that the hook belongs to
+ * @returns why it failed; `null` if it did not, or if there is none
  */
-export async function callHook(place: HookPlace, name: string, argument: unknown): Promise<string | null> {
-  const { configFile: path, cwd, env, identity, umask } = place;
+export async function callHook<Name extends ChildHookName>(
+  settings: Pick<Settings, 'configFile' | 'chdir' | 'env' | 'hooks' | 'identity' | 'umask'>,
+  name: Name,
+  payload: HookPayload<Name>,
+): Promise<string | null> {
+  const { configFile: path, chdir, env, hooks, identity, umask } = settings;
+  if (path === null || !hooks.includes(name)) return null;
   try {
-    const order: ProbeOrder = { type: 'hook', path, parent: process.pid, name, argument };
-    const report = await probe(order, cwd, env, deadline, { identity, umask });
+    const order: ProbeOrder = { type: 'hook', path, parent: process.pid, name, argument: payload };
+    // What a hook writes is the workers': it has their user and their mask.
+    const report = await probe(order, chdir, env, deadline, { identity, umask });
     return report.type === 'failed' ? report.reason : null;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 
@@ -95,7 +94,7 @@ function probe(
   cwd: string,
   env: NodeJS.ProcessEnv,
   within: number,
-  { identity, umask }: Pick<HookPlace, 'identity' | 'umask'> = { identity: null, umask: process.umask() },
+  { identity, umask }: Pick<Settings, 'identity' | 'umask'> = { identity: null, umask: process.umask() },
 ): Promise<ProbeReport> {
   return new Promise((resolvePromise, reject) => {
     const execArgv = ['--no-warnings=ExperimentalWarning', ...probeLoader];
@@ -104,7 +103,7 @@ function probe(
       fork(probeFile, [], {
         ...ids,
         execPath: command,
-        // The working directory of an old release may be gone; its absence is told of the setting that names it.
+        // The working directory of an old release may be gone; the setting that names it is checked elsewhere.
         cwd: existsSync(cwd) ? cwd : dirname(order.path),
         env: { ...env, NODE_CHANNEL_FD: undefined },
         execArgv: [...args],

@@ -1,8 +1,8 @@
 /** Explains workers whose event loop is blocked: where they are, and which requests they keep waiting. */
 import { readFileSync } from 'node:fs';
+import type { WorkerAbort } from '../../config/hooks.ts';
 import { callHook } from '../../config/probe/run.ts';
 import type { Settings } from '../../config/resolved.ts';
-import type { WorkerAbort } from '../../config/user-config.ts';
 import { findWorker } from '../../core/fleet.ts';
 import type { Fleet, Worker } from '../../core/model.ts';
 import { workerFields } from '../log/line.ts';
@@ -63,10 +63,7 @@ export class Stuck {
     await this.#taking.get(id);
     const found = this.#found.get(id) ?? withoutStack(worker);
     this.#found.delete(id);
-    const settings = this.#options.settingsOf(found.generation);
-    const { configFile, chdir: cwd, env, hooks, identity, umask } = settings;
-    if (configFile === null || !hooks.includes('onWorkerAbort')) return;
-    const failure = await callHook({ configFile, cwd, env: { ...env }, identity, umask }, 'onWorkerAbort', found);
+    const failure = await callHook(this.#options.settingsOf(found.generation), 'onWorkerAbort', found);
     if (failure !== null)
       this.#options.logger().error({ hook: 'onWorkerAbort' }, `the hook onWorkerAbort failed: ${failure}`);
   }

@@ -6,11 +6,12 @@ import type { Event } from '../../core/events.ts';
 import type { Limits } from '../../core/model.ts';
 import { messageOf } from '../../errors.ts';
 import { type Checked, checkWorkerMessage } from '../../protocol/check.ts';
-import { type BootInfo, bootVariable, type MasterMessage, type WorkerMessage, wrap } from '../../protocol/messages.ts';
+import { bootVariable, type MasterMessage, type WorkerMessage, wrap } from '../../protocol/messages.ts';
 import { launchAs } from '../../system/identity.ts';
 import { filterClusterMessages, guardChannel, type Handle } from '../../system/node-internals.ts';
 import { type StdioPart, withoutStrays } from '../../system/strays.ts';
 import { mayBindPort } from '../service/rights.ts';
+import { bootInfo } from './boot.ts';
 import { readLines } from './output.ts';
 import { wantsTsx } from './typescript.ts';
 
@@ -25,11 +26,11 @@ export interface SpawnOrder {
 export interface PoolListener {
   onEvent(event: Event): void;
   onMessage(id: number, message: WorkerMessage): void;
-  /** A line that a worker has printed; only where output is captured. */
+  /** A line that a worker has printed; only if output is captured. */
   onOutput(from: Printed, line: string): void;
 }
 
-/** Who printed something, and where to. */
+/** The worker that printed something, and the stream. */
 export interface Printed {
   readonly slot: number;
   readonly worker: number;
@@ -222,46 +223,18 @@ function clusterSettings(settings: Settings): ClusterSettings {
   };
 }
 
-/** The worker's copy of the master's stdout, where its own goes elsewhere. */
-const spareStdout = 4;
-
 function stdioOf({ captureOutput, accessLog }: Settings): StdioPart[] {
   if (!captureOutput) return ['ignore', 'inherit', 'inherit', 'ipc'];
   return ['ignore', 'pipe', 'pipe', 'ipc', ...(accessLog === '-' ? [1] : [])];
 }
 
-function accessLogOf({ accessLog, accessLogFormat: format, captureOutput }: Settings): BootInfo['accessLog'] {
-  if (accessLog === null) return null;
-  return { target: accessLog !== '-' ? accessLog : captureOutput ? spareStdout : 1, format };
-}
-
 /** cluster.fork() adds the master's environment to what it is given: what a worker must not have is set to undefined. */
-function environment({ id, slot, generation, settings }: SpawnOrder): NodeJS.ProcessEnv {
-  const boot: BootInfo = {
-    id,
-    slot,
-    generation,
-    name: settings.name,
-    app: { path: settings.app.path, exportName: settings.app.exportName },
-    bind: settings.bind,
-    defaultBind: settings.defaultBind,
-    heartbeat,
-    drainLinger: settings.drainLinger,
-    gracefulTimeout: settings.gracefulTimeout,
-    keepAlive: settings.keepAlive,
-    health: settings.health,
-    accessLog: accessLogOf(settings),
-    metrics: settings.metrics
-      ? {
-          routeLabel: settings.hooks.includes('routeLabel') ? settings.configFile : null,
-          app: settings.admin !== null || settings.statsd !== null,
-        }
-      : null,
-  };
+function environment(order: SpawnOrder): NodeJS.ProcessEnv {
+  const { settings } = order;
   const removed = Object.keys(process.env).filter((name) => !Object.hasOwn(settings.env, name));
   return {
     ...Object.fromEntries(removed.map((name) => [name, undefined])),
     ...settings.env,
-    [bootVariable]: JSON.stringify(boot),
+    [bootVariable]: JSON.stringify(bootInfo(order, heartbeat)),
   };
 }

@@ -22,7 +22,8 @@ export class AccessLog implements Observer {
 
   constructor(wanted: NonNullable<BootInfo['accessLog']>, boot: BootInfo, channel: Channel) {
     this.#destination = new Destination(wanted.target);
-    const { name, slot, id: worker, generation } = boot;
+    const { slot, id: worker, generation } = boot;
+    const { name } = boot.settings;
     const parts = wanted.format === 'json' ? null : parseAccessFormat(wanted.format);
     this.#format = Array.isArray(parts) ? textFormatter(parts) : jsonFormatter({ name, slot, worker, generation });
     countBodies();

@@ -35,7 +35,7 @@ export class App implements BindPolicy {
   }
 
   start(): void {
-    const { exportName, path } = this.#boot.app;
+    const { exportName, path } = this.#boot.settings.app;
     const work =
       exportName === null
         ? mainExports(path).then(
@@ -52,8 +52,8 @@ export class App implements BindPolicy {
 
   /** Whether a `listen()` made now is served on the configured addresses, if there are any. */
   wantsBound(server: Server): boolean {
-    if (this.#boot.bind.length === 0) return false;
-    if (this.#boot.app.exportName === null) return true;
+    if (this.#boot.settings.bind.length === 0) return false;
+    if (this.#boot.settings.app.exportName === null) return true;
     return this.#isServing && (this.#standIn === null || this.#standIn === server);
   }
 
@@ -65,7 +65,7 @@ export class App implements BindPolicy {
   onSettled(server: Server): void {
     if (this.#listens.isListening) this.#isServing = false;
     const standIn = this.#standIn;
-    if (standIn !== null && server !== standIn && server.listening && this.#boot.app.exportName === null) {
+    if (standIn !== null && server !== standIn && server.listening && this.#boot.settings.app.exportName === null) {
       this.#standIn = null;
       // Not http's close(), which cuts idle connections.
       net.Server.prototype.close.call(standIn);
@@ -79,11 +79,11 @@ export class App implements BindPolicy {
     const servable = pickExport(exports);
     if (servable === null || this.#hasListened()) return;
     await this.#whileBusy(servable.kind === 'factory' ? patience.factory : patience.handler);
-    if (!this.#hasListened()) await this.#serve(servable, this.#boot.app.path, exports);
+    if (!this.#hasListened()) await this.#serve(servable, this.#boot.settings.app.path, exports);
   }
 
   async #serveNamed(exports: unknown, name: string): Promise<void> {
-    const { path } = this.#boot.app;
+    const { path } = this.#boot.settings.app;
     const value = namedExport(exports, name, path);
     const servable = classify(value);
     this.#isEvaluated = true;
@@ -98,13 +98,13 @@ export class App implements BindPolicy {
   async #serve(servable: Servable, what: string, exports: unknown): Promise<void> {
     const made = servable.kind === 'factory' ? await classifyProduct(servable) : servable;
     // A factory may well listen by itself.
-    if (this.#boot.app.exportName === null && this.#hasListened()) return;
+    if (this.#boot.settings.app.exportName === null && this.#hasListened()) return;
     if (made === null || made.kind === 'factory') {
       throw new ExportError(`${what} is a function that returns nothing that can be served. ${listExports(exports)}`);
     }
     // Until it listens, which is later than this call: a host is looked up first.
     this.#isServing = true;
-    this.#standIn = await serve(made, this.#boot.bind[0] ?? this.#boot.defaultBind);
+    this.#standIn = await serve(made, this.#boot.settings.bind[0] ?? this.#boot.defaultBind);
   }
 
   /** Waits until the app has nothing under way, has listened, or has had time enough. */

@@ -3,6 +3,7 @@ import { registry } from '../../app/registry.ts';
 import type { BootInfo } from '../../protocol/messages.ts';
 import { within } from '../../system/within.ts';
 import type { Channel } from '../channel.ts';
+import { loadHook } from '../hooks.ts';
 import type { Traffic } from '../traffic/traffic.ts';
 import { AppRegistries } from './app-registries.ts';
 import type { Latency } from './latency.ts';
@@ -20,12 +21,12 @@ export class Metrics {
   readonly #app: AppRegistries | null;
   readonly #labelFile: string | null;
 
-  constructor(channel: Channel, traffic: Traffic, wanted: NonNullable<BootInfo['metrics']>) {
+  constructor(channel: Channel, traffic: Traffic, wanted: NonNullable<BootInfo['metrics']>, hooks: BootInfo['hooks']) {
     this.#channel = channel;
     this.#traffic = traffic;
     this.#meter = new TrafficMeter(traffic, this.#routes);
     this.#app = wanted.app ? new AppRegistries(channel) : null;
-    this.#labelFile = wanted.routeLabel;
+    this.#labelFile = hooks.routeLabel ?? null;
   }
 
   get latency(): Latency {
@@ -66,28 +67,6 @@ export class Metrics {
   }
 
   async #loadLabel(file: string): Promise<void> {
-    try {
-      const exported = await loadConfig(file);
-      const config: unknown = typeof exported === 'function' ? await exported() : exported;
-      const label = (config as { routeLabel?: unknown } | null | undefined)?.routeLabel;
-      if (typeof label === 'function') this.#routes.label = (request) => label.call(config, request) as unknown;
-    } catch (error) {
-      console.error(`prefork: routeLabel cannot be loaded from ${file}: ${String(error)}`);
-    }
-  }
-}
-
-/** Loads it as the master does, but changes nothing in this process unless it must. */
-async function loadConfig(file: string): Promise<unknown> {
-  // Loaded here: most workers need none of it.
-  const { loadDefault } = await import('../../config/probe/module.ts');
-  try {
-    return await loadDefault(file);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException | null)?.code;
-    if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') throw error;
-    const { resolveOurselves } = await import('../../config/probe/resolve-ourselves.ts');
-    resolveOurselves();
-    return await loadDefault(file, true);
+    this.#routes.label = await loadHook('routeLabel', file);
   }
 }

@@ -4,7 +4,8 @@ import { spawn } from 'node:child_process';
 import { readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { flagOf, settingNames } from '../../../src/config/settings.ts';
+import type { Setting } from '../../../src/config/settings/setting.ts';
+import { flagOf, hasFlag, settings } from '../../../src/config/settings.ts';
 import { project } from '../../support/config-harness.ts';
 import { bin, root } from '../../support/paths.ts';
 import { childrenOf, isAlive } from '../../support/proc.ts';
@@ -55,9 +56,9 @@ describe('prefork --help', () => {
   it('names every flag, in groups, and that 0 turns timeouts off', async (t) => {
     const { code, stdout, stderr } = await run({ cwd: project(t), args: ['--help'] });
     assert.deepEqual([code, stderr], [0, '']);
-    for (const name of settingNames) {
-      if (name === 'app' || name === 'args' || name === 'onWorkerAbort' || name === 'routeLabel') continue;
-      assert.match(stdout, new RegExp(`^ +(-\\w, +)?--${flagOf(name)} `, 'm'), name);
+    for (const [name, setting] of Object.entries<Setting>(settings)) {
+      if (!hasFlag(setting)) continue;
+      assert.match(stdout, new RegExp(`^ +(-\\w, +)?--${flagOf(name, setting)} `, 'm'), name);
     }
     for (const heading of ['Service:', 'Workers:', 'Reload and stop:', 'Examples:'])
       assert.ok(stdout.includes(heading));

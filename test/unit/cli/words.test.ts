@@ -68,7 +68,7 @@ describe('flags', () => {
       [['app.js', '--workers'], /^command line: option --workers needs a value/],
       [
         ['--node-arg', '--max-old-space-size=9'],
-        /--node-arg needs a value \(--node-arg=VALUE where it begins with a dash\)$/,
+        /--node-arg needs a value \(--node-arg=VALUE if it begins with a dash\)$/,
       ],
       [['-w', '--', 'x'], /^command line: option -w needs a value$/],
     ];

@@ -49,7 +49,7 @@ describe('the order of the sources', () => {
     const cwd = project(t);
     assert.match(await onlyProblem(cwd, { flags: { app: 'app.cjs', workers: 'x', maxWorkers: '1' } }), /: workers: /);
     assert.match(await onlyProblem(cwd, { flags: { app: 'app.cjs', chdir: 'nowhere' } }), /: chdir: /);
-    assert.match(await onlyProblem(cwd, { flags: { app: '' } }), /: app: expected a text that is not empty/);
+    assert.match(await onlyProblem(cwd, { flags: { app: '' } }), /: app: expected a string that is not empty/);
   });
 
   it('has no worker count that cannot be scaled, nor a ceiling below it', async (t) => {

@@ -4,17 +4,13 @@ import { channel } from 'node:diagnostics_channel';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { parseValue } from '../../../src/config/parse.ts';
-import {
-  flagOf,
-  foreignNames,
-  isSettingName,
-  type SettingName,
-  settingNames,
-  settingOf,
-} from '../../../src/config/settings.ts';
+import { Computed, type Setting } from '../../../src/config/settings/setting.ts';
+import { defaultText, flagOf, foreignNotes, type SettingName, settings } from '../../../src/config/settings.ts';
 import { defineConfig, type UserConfig } from '../../../src/index.ts';
 import { load, project } from '../../support/config-harness.ts';
+
+const all = Object.entries<Setting>(settings);
+const settingNames = all.map(([name]) => name);
 
 /** `never` unless both are the same; then any name of one that the other lacks is a type error below. */
 type Missing = Exclude<SettingName, keyof UserConfig> | Exclude<keyof UserConfig, SettingName>;
@@ -26,8 +22,8 @@ describe('the table of settings', () => {
   });
 
   it('has a result for each setting', async (t) => {
-    const settings = await load(project(t));
-    const results = [...Object.keys(settings), 'onWorkerAbort', 'routeLabel', 'healthLive', 'healthReady'];
+    const resolved = await load(project(t));
+    const results = [...Object.keys(resolved), 'onWorkerAbort', 'routeLabel'];
     assert.deepEqual(
       settingNames.filter((name) => !results.includes(name)),
       [],
@@ -35,49 +31,58 @@ describe('the table of settings', () => {
   });
 
   it('has flags that are told apart, and are spelled as options are', () => {
-    const longs = settingNames.map(flagOf);
+    const longs = all.map(([name, setting]) => flagOf(name, setting));
     assert.equal(new Set(longs).size, longs.length);
     for (const long of longs) assert.match(long, /^[a-z]+(-[a-z]+)*$/);
-    const shorts = settingNames.flatMap((name) => settingOf(name).short ?? []);
+    const shorts = all.flatMap(([, { short }]) => short ?? []);
     assert.equal(new Set([...shorts, 'c', 'h', 'v']).size, shorts.length + 3);
   });
 
   it("has Gunicorn's short flags", () => {
-    const shorts = Object.fromEntries(settingNames.map((name) => [name, settingOf(name).short]));
-    const { bind, workers, pidfile, name, timeout, env } = shorts;
-    assert.deepEqual([bind, workers, pidfile, name, timeout, env], ['b', 'w', 'p', 'n', 't', 'e']);
-    assert.equal(flagOf('pidfile'), 'pid');
+    const { bind, workers, pidfile, name, timeout, env } = settings;
+    const shorts = [bind, workers, pidfile, name, timeout, env].map(({ short }) => short);
+    assert.deepEqual(shorts, ['b', 'w', 'p', 'n', 't', 'e']);
+    assert.equal(flagOf('pidfile', pidfile), 'pid');
   });
 
   it('explains each setting in a line', () => {
-    for (const name of settingNames) {
-      const { doc } = settingOf(name);
+    for (const [name, { doc }] of all) {
       assert.match(doc, /^\S[^\n]{8,110}[^.\s]$/, name);
     }
   });
 
   it('says the defaults that hold', async (t) => {
-    const settings = await load(project(t));
+    const resolved = await load(project(t));
     const checked: string[] = [];
-    for (const name of settingNames) {
-      const { kind, default: byDefault } = settingOf(name);
-      if (!['count', 'time', 'size', 'choice', 'mode', 'surge'].includes(kind.type)) continue;
-      // "0 (off)", and "2s, at most half of gracefulTimeout", begin with the value.
-      const parsed = parseValue(kind, /^[\w-]+/.exec(byDefault)?.[0], { isText: true, cwd: '/' });
-      if (byDefault.includes(' x cores') || byDefault.includes('container') || byDefault.includes('caller')) continue;
-      assert.ok(parsed.ok, `${name}: ${byDefault}`);
-      assert.equal(settings[name as keyof typeof settings], parsed.value, name);
+    for (const [name, setting] of all) {
+      if (setting.default instanceof Computed || setting.defaultAs !== undefined || setting.default === null) continue;
+      const text = defaultText(setting);
+      // "0 (off)" begins with the value.
+      const parsed = setting.kind.parse(/^\S+/.exec(text)?.[0], { isText: true, cwd: '/' });
+      if (text === 'none') continue;
+      assert.ok(parsed.ok, `${name}: ${text}`);
+      assert.deepEqual(resolved[name as keyof typeof resolved], parsed.value, name);
       checked.push(name);
     }
-    assert.ok(checked.length >= 22, `only ${checked.join(', ')}`);
+    assert.ok(checked.length >= 30, `only ${checked.join(', ')}`);
   });
 
-  it('has foreign names that are none of ours, and mean one of ours or nothing', () => {
-    for (const [foreign, meant] of foreignNames) {
-      assert.equal(isSettingName(foreign), false, foreign);
-      if (typeof meant === 'string') assert.ok(isSettingName(meant), meant);
-      else assert.match(meant.note, /\S/);
-    }
+  it('says the defaults that depend on others by words that begin with the value, if they can', async (t) => {
+    const resolved = await load(project(t));
+    assert.equal(resolved.drainLinger, 2_000);
+    assert.equal(defaultText(settings.drainLinger), '2s, at most half of gracefulTimeout');
+    assert.equal(resolved.health, null);
+    assert.match(defaultText(settings.health), /^false/);
+  });
+
+  it('has foreign names that are none of ours, and belong to one setting or to none', () => {
+    const foreign = [...all.flatMap(([, { elsewhere }]) => elsewhere), ...Object.keys(foreignNotes)];
+    assert.equal(new Set(foreign).size, foreign.length);
+    assert.deepEqual(
+      foreign.filter((name) => settingNames.includes(name)),
+      [],
+    );
+    for (const note of Object.values(foreignNotes)) assert.match(note, /\S/);
   });
 });
 
@@ -87,26 +92,23 @@ describe('the sample in config/', () => {
   it('shows every setting', () => {
     const text = readFileSync(sample, 'utf8');
     const shown = [...text.matchAll(/^ {2}(?:\/\/ )?(\w+): /gm)].map(([, name]) => name ?? '');
-    assert.deepEqual(shown.filter(isSettingName).sort(), [...settingNames].sort());
+    assert.deepEqual(shown.filter((name) => settingNames.includes(name)).sort(), [...settingNames].sort());
   });
 
   it('is valid, and so is all that it shows in comments', async (t) => {
     const text = readFileSync(sample, 'utf8');
     const whole = text.replace(/^ {2}\/\/ (\w+: .*,)$/gm, (line, code: string) =>
       // Whether there is such a user, and whether we may have it, is this machine's business.
-      isSettingName(code.split(':')[0] ?? '') && !/^(user|group|socketOwner):/.test(code) ? `  ${code}` : line,
+      settingNames.includes(code.split(':')[0] ?? '') && !/^(user|group|socketOwner):/.test(code) ? `  ${code}` : line,
     );
-    assert.ok(whole.includes("\n  queues: 'auto',"));
+    assert.ok(whole.includes("\n  queues: 'shared',"));
     const cwd = project(t, {
       'server.js': '',
       '.env': 'A=1',
       'supervisor.config.ts': whole.replace('/srv/shop/current', '.'),
     });
-    const settings = await load(cwd, { flags: {} });
-    assert.deepEqual(
-      [settings.maxSurge, settings.maxMemory, settings.hooks],
-      [2, 2 ** 30, ['onWorkerAbort', 'routeLabel']],
-    );
+    const { maxSurge, maxMemory, hooks } = await load(cwd, { flags: {} });
+    assert.deepEqual([maxSurge, maxMemory, hooks], [2, 2 ** 30, ['onWorkerAbort', 'routeLabel']]);
   });
 });
 

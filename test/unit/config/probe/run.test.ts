@@ -1,6 +1,8 @@
 /** Config files that misbehave: one clear line each, and nothing happens to the process that asked. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Setting } from '../../../../src/config/settings/setting.ts';
+import { settings } from '../../../../src/config/settings.ts';
 import { load, onlyProblem, project, write } from '../../../support/config-harness.ts';
 import { childrenOf } from '../../../support/proc.ts';
 import { until } from '../../../support/until.ts';
@@ -121,12 +123,12 @@ const misbehaviours: readonly Misbehaviour[] = [
   {
     what: 'a circle',
     text: 'const env = { a: "b" }; env.env = env; export default { env }',
-    says: /: env: expected an object of texts/,
+    says: /: env: expected an object of strings/,
   },
   {
     what: 'settings deeper than any',
     text: 'export default { args: [[[[[[1]]]]]] }',
-    says: /: args: expected a list of texts/,
+    says: /: args: expected a list of strings/,
   },
 ];
 
@@ -260,20 +262,49 @@ describe('CFG-03 a reload really reads anew', () => {
   });
 });
 
+/** Values that are no defaults, and agree with each other. */
+const chosen = {
+  bind: ':1',
+  queues: 'per-worker',
+  chdir: 'sub',
+  typescript: 'tsx',
+  workers: 3,
+  drainLinger: 1,
+  maxRequests: 9,
+  healthReady: '/b',
+  readyQuorum: 2,
+  logLevel: 'debug',
+  logFormat: 'json',
+  accessLogFormat: 'json',
+  user: 'nobody',
+  group: 'nogroup',
+  umask: '027',
+  socketOwner: 'nobody',
+  envFile: 'a.env',
+};
+
+/** For the rest of the table, the first of some values that is valid and differs from the default. */
+function others(): Record<string, unknown> {
+  const samples = [true, false, 9, '027', ['a'], { A: '1' }, '/a'];
+  const rest = Object.entries<Setting>(settings).filter(
+    ([name, { kind }]) => !(name in chosen) && name !== 'app' && kind.flag !== 'none',
+  );
+  return Object.fromEntries(
+    rest.map(([name, { kind, default: byDefault }]) => {
+      const sample = samples.find((each) => {
+        const parsed = kind.parse(each, { isText: false, cwd: '/' });
+        return parsed.ok && JSON.stringify(parsed.value) !== JSON.stringify(byDefault);
+      });
+      assert.ok(sample !== undefined, `${name} takes none of the samples: choose a value for it`);
+      return [name, sample];
+    }),
+  );
+}
+
 describe('CFG-04 a setting that is taken out of the file', () => {
   it('has its default again, every one of them', async (t) => {
     const everything = `export default {
-      name: 'n', bind: ':1', backlog: 9, queues: 'shared', socketMode: 0o600, pidfile: 'a.pid', chdir: 'sub',
-      env: { A: '1' }, args: ['a'], nodeArgs: ['--no-warnings'], typescript: 'tsx', workers: 3, maxWorkers: 9,
-      bootTimeout: 9, maxBootFailures: 9, gracefulTimeout: 9, drainLinger: 1, maxSurge: 2, minReadySeconds: 1,
-      progressDeadline: 9, rollbackWindow: 9, release: 'true', releaseTimeout: 9, maxRequests: 9,
-      maxRequestsJitter: 9, maxMemory: '9MB', maxLifetime: 9, maxLifetimeJitter: 9, timeout: 9, blockedWarning: 9,
-      onWorkerAbort() {}, logLevel: 'debug', logFormat: 'json', controlSocket: 'a.ctl', admin: 9, adminHosts: ['a'], health: true,
-      readyQuorum: 2, drainDelay: 1, rejectWhileDraining: true, keepAlive: 9, metrics: false, routeLabel() {},
-      statsd: 'localhost', statsdPrefix: 'p', statsdTags: { a: 1 }, accessLog: '-', accessLogFormat: 'json',
-      errorLog: 'a.log', captureOutput: true, user: 'nobody', group: 'nogroup', umask: '027', socketOwner: 'nobody',
-      daemon: true, envFile: 'a.env', upgradeTimeout: 9,
-      upgradeByHand: true };`;
+      onWorkerAbort() {}, routeLabel() {}, ...${JSON.stringify({ ...others(), ...chosen })} };`;
     const cwd = project(t, { [file]: 'export default {}', 'sub/app.cjs': '', 'a.env': 'B=2' });
     const bare = await load(cwd);
     write(cwd, { [file]: everything });

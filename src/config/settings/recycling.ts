@@ -1,0 +1,32 @@
+/** When a worker is spent and replaced. */
+import { count, size, time } from './kinds.ts';
+import { computed, inGroup } from './setting.ts';
+
+const setting = inGroup('Recycling');
+
+export const recycling = {
+  /** 0 is off. */
+  maxRequests: setting({
+    kind: count(0),
+    default: 0,
+    zero: 'off',
+    doc: 'Replace a worker after this many requests',
+  }),
+  maxRequestsJitter: setting({
+    kind: count(0),
+    default: 0,
+    doc: 'Spread maxRequests: up to this many more, drawn per worker',
+  }),
+  /** 0 is off. */
+  maxMemory: setting({
+    kind: size,
+    default: computed("off; in a container, a worker's share of its memory"),
+    zero: 'off',
+    for: ['core'],
+    doc: 'Replace a worker whose resident memory exceeds this',
+    elsewhere: ['max_memory_restart'],
+  }),
+  /** 0 is off. */
+  maxLifetime: setting({ kind: time, default: 0, zero: 'off', doc: 'Replace a worker at this age' }),
+  maxLifetimeJitter: setting({ kind: time, default: 0, doc: 'Spread maxLifetime: up to this much more' }),
+};

@@ -1,0 +1,54 @@
+/** How workers are replaced and stopped. */
+import { positiveTime, string, surge, time } from './kinds.ts';
+import { computed, inGroup } from './setting.ts';
+
+const setting = inGroup('Reload and stop');
+
+export const reloadAndStop = {
+  gracefulTimeout: setting({
+    kind: positiveTime,
+    default: 30_000,
+    for: ['worker', 'core'],
+    doc: 'Time for requests in flight to finish',
+    elsewhere: ['kill_timeout', 'worker_shutdown_timeout'],
+  }),
+  drainLinger: setting({
+    kind: time,
+    default: computed('2s, at most half of gracefulTimeout'),
+    for: ['worker'],
+    doc: 'How long a retiring worker keeps idle connections open for their next request',
+  }),
+  /** Extra workers while replacing: a number, or a share such as `'25%'`. */
+  maxSurge: setting({
+    kind: surge,
+    default: 1,
+    for: ['core'],
+    doc: "Extra workers while replacing: a number, or a share such as '25%'",
+  }),
+  minReadySeconds: setting({
+    kind: time,
+    default: 0,
+    doc: 'How long a new worker must stay up before it replaces an old one',
+  }),
+  progressDeadline: setting({
+    kind: positiveTime,
+    default: 600_000,
+    for: ['core'],
+    doc: 'A rollout that takes longer stops where it is',
+  }),
+  /** 0 is never. */
+  rollbackWindow: setting({
+    kind: time,
+    default: 30_000,
+    zero: 'never',
+    for: ['core'],
+    doc: 'A release that crash-loops this soon after its rollout is rolled back',
+  }),
+  /** A shell command that is run once per reload, before any new worker. */
+  release: setting({
+    kind: string,
+    default: null,
+    doc: 'Command run once per reload, before any new worker',
+  }),
+  releaseTimeout: setting({ kind: positiveTime, default: 600_000, doc: 'Time the release command may take' }),
+};

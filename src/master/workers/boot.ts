@@ -1,0 +1,45 @@
+/** What a worker gets with its birth. */
+import { isWorkerHook } from '../../config/hooks.ts';
+import type { Settings } from '../../config/resolved.ts';
+import type { Table } from '../../config/settings/setting.ts';
+import { settings as everySetting, settingsFor } from '../../config/settings.ts';
+import type { BootInfo } from '../../protocol/messages.ts';
+
+/** The worker's copy of the master's stdout, if its own goes elsewhere: the place it has in the pool's `stdio`. */
+const spareStdout = 4;
+
+/** Who is born, and with which settings. */
+export interface Birth {
+  readonly id: number;
+  readonly slot: number;
+  readonly generation: number;
+  readonly settings: Settings;
+}
+
+/** @param heartbeat milliseconds between two */
+export function bootInfo(
+  { id, slot, generation, settings }: Birth,
+  heartbeat: number,
+  table: Table = everySetting,
+): BootInfo {
+  const { configFile, hooks } = settings;
+  return {
+    id,
+    slot,
+    generation,
+    settings: settingsFor('worker', settings, table),
+    defaultBind: settings.defaultBind,
+    heartbeat,
+    accessLog: accessLogOf(settings),
+    metrics: settings.metrics ? { app: settings.admin !== null || settings.statsd !== null } : null,
+    hooks:
+      configFile === null
+        ? {}
+        : Object.fromEntries(hooks.filter((name) => isWorkerHook(name)).map((name) => [name, configFile])),
+  };
+}
+
+function accessLogOf({ accessLog, accessLogFormat: format, captureOutput }: Settings): BootInfo['accessLog'] {
+  if (accessLog === null) return null;
+  return { target: accessLog !== '-' ? accessLog : captureOutput ? spareStdout : 1, format };
+}
