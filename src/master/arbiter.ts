@@ -21,13 +21,17 @@ export interface Witness {
   line?(line: Line): void;
 }
 
-export interface ArbiterOptions {
-  readonly fleet: Fleet;
-  readonly logger: () => Logger;
+/** What the arbiter moves: connected once all parts of the master are there. */
+export interface Connection {
   /** Carries out an action. Must not wait for anything; what comes of it is posted as an event. */
   readonly act: (action: Action, fleet: Fleet) => void;
   /** Is shown the outcome of each turn. */
-  readonly onTurn?: (fleet: Fleet) => void;
+  readonly onTurn: (fleet: Fleet) => void;
+}
+
+export interface ArbiterOptions {
+  readonly fleet: Fleet;
+  readonly logger: () => Logger;
   readonly witnesses?: readonly Witness[];
   readonly clock?: RunningClock;
 }
@@ -38,6 +42,7 @@ export class Arbiter {
   readonly #witnesses: readonly Witness[];
   readonly #queue: Event[] = [];
   #fleet: Fleet;
+  #connection: Connection | null = null;
   #timer: NodeJS.Timeout | null = null;
   #scheduled = false;
   #ended = false;
@@ -57,11 +62,16 @@ export class Arbiter {
     return this.#clock.now();
   }
 
+  /** To be called once, before the first fact is reported. */
+  connect(connection: Connection): void {
+    this.#connection = connection;
+  }
+
   /** Reports a fact. It is taken in at the next turn, which is soon. */
-  post(event: Event): void {
+  readonly post = (event: Event): void => {
     this.#queue.push(event);
     this.#schedule();
-  }
+  };
 
   /** No more turns. */
   end(): void {
@@ -99,9 +109,9 @@ export class Arbiter {
     for (const action of decision.actions) {
       this.#log(narrateAction(action, this.#fleet));
       for (const witness of this.#witnesses) witness.action?.(action, this.#fleet, now);
-      this.#options.act(action, this.#fleet);
+      this.#connection?.act(action, this.#fleet);
     }
-    this.#options.onTurn?.(this.#fleet);
+    this.#connection?.onTurn(this.#fleet);
     this.#sleepUntil(decision.wakeAt);
   }
 

@@ -4,7 +4,7 @@ import { loadSettings } from '../config/load.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
 import { ReleaseError } from '../errors.ts';
 import { openLogFile } from '../system/log-file.ts';
-import { Pidfile } from './claims/pidfile.ts';
+import { checkPidfile } from './claims/pidfile.ts';
 import type { Logger } from './log/logger.ts';
 import { runRelease } from './release.ts';
 import { prepareAccessLog } from './service/access-log-file.ts';
@@ -62,7 +62,7 @@ export class Generations {
     const settings = isRollback ? this.#previousOnDisk() : await loadSettings(request);
     this.#checkLogs(settings);
     const { pidfile } = settings;
-    if (pidfile !== null && pidfile !== this.#current.pidfile) new Pidfile(pidfile).check();
+    if (pidfile !== null && pidfile !== this.#current.pidfile) checkPidfile(pidfile);
     const { added } = await listeners.openAll(settings.bind, settings.backlog, settings);
     try {
       signal.throwIfAborted();

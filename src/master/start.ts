@@ -5,7 +5,7 @@ import { exitStatus, PreforkError } from '../errors.ts';
 import { supportsReusePort } from '../system/node-internals.ts';
 import { passedSockets } from '../system/passed.ts';
 import { socketInode } from '../system/socket-inode.ts';
-import { Pidfile } from './claims/pidfile.ts';
+import { checkPidfile, masterTitle } from './claims/pidfile.ts';
 import { openFirst } from './generations.ts';
 import { openLog } from './log/logger.ts';
 import { Master } from './master.ts';
@@ -14,7 +14,6 @@ import { prepareAccessLog } from './service/access-log-file.ts';
 import { type Caller, daemonise } from './service/daemon.ts';
 import { inheritedSockets } from './service/rights.ts';
 import { listenToSignals } from './service/signals.ts';
-import { masterTitle } from './service/title.ts';
 import { Listeners } from './sockets/listeners.ts';
 import { ownCommand } from './upgrade/own-command.ts';
 import type { Predecessor } from './upgrade/predecessor.ts';
@@ -61,17 +60,17 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   });
   const { logger } = log;
   try {
-    if (settings.pidfile !== null) new Pidfile(settings.pidfile, predecessor?.bequest.pid).check();
+    if (settings.pidfile !== null) checkPidfile(settings.pidfile, predecessor?.bequest.pid);
     prepareAccessLog(settings);
     for (const notice of noticesFor(settings, request.passed)) logger.warn(notice);
     if (process.geteuid?.() === 0 && settings.user === null)
       logger.warn('started as root without user: the workers have all rights of root; set user (-u)');
-    const handed = predecessor?.bequest.listeners ?? [];
+    const bequeathed = predecessor?.bequest.listeners ?? [];
     const queues = queueCountFor(settings);
     // What waits in any queue is served, also where there were more of them.
-    const queueCount = Math.max(queues, ...handed.map(({ fds }) => fds.length));
+    const queueCount = Math.max(queues, ...bequeathed.map(({ fds }) => fds.length));
     const { socketMode, socketOwner } = settings;
-    listeners = new Listeners({ queues, socketMode, socketOwner }, handed);
+    listeners = new Listeners({ queues, socketMode, socketOwner }, bequeathed);
     await openFirst(listeners, settings, logger);
     logger.info(
       { pid: process.pid, node: process.version, workers: settings.workers, app: settings.app.path },

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Settings } from '../../config/resolved.ts';
 import { removeQuietly } from '../../system/paths.ts';
+import { isAlive } from '../../system/processes.ts';
 
 /** A service's socket in the runtime directory tells its name and its master's pid. */
 export interface Place {
@@ -113,13 +114,4 @@ export function listPlaces(folder: string): Place[] {
 /** Removes what masters left that are no more. */
 export function sweep(folder: string): void {
   for (const { path, pid } of listPlaces(folder)) if (!isAlive(pid)) removeQuietly(path);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -2,45 +2,11 @@
  * A small HTTP server for operators: a fixed table of routes, JSON in and out, tight limits. Serves the control socket,
  * and read-only the admin address. Nothing that is sent to it can block or end the master.
  */
-import { randomBytes } from 'node:crypto';
-import { linkSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type ListenOptions, Server as NetServer, type Socket } from 'node:net';
-import { dirname, join } from 'node:path';
-import { maxUnixPath } from '../../system/paths.ts';
 import { EventSink } from './event-sink.ts';
 import { refusalOf } from './guard.ts';
-
-/** What a route is given. */
-export interface Call {
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  /** The parsed JSON of a POST; `{}` where there was none. */
-  readonly body: Readonly<Record<string, unknown>>;
-  readonly headers: IncomingMessage['headers'];
-}
-
-export interface Reply {
-  readonly status: number;
-  /** Sent as JSON, unless `type` says what text it is. */
-  readonly body: unknown;
-  readonly type?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** Server-sent events, for as long as the client stays. */
-export interface Streaming {
-  /** Is given the stream once it is open. Must not wait for anything. */
-  readonly stream: (sink: EventSink) => void;
-}
-
-export type Answer = Reply | Streaming;
-
-export interface Route {
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  readonly handle: (call: Call) => Answer | Promise<Answer>;
-}
+import { type Answer, type Reply, type Route, refuse, type Streaming } from './route.ts';
 
 export interface ControlHttpOptions {
   readonly routes: readonly Route[];
@@ -50,8 +16,6 @@ export interface ControlHttpOptions {
   readonly names?: () => readonly string[];
   /** A route threw: a bug of ours. */
   readonly onError: (error: unknown) => void;
-  /** A unix socket takes the place of the one that is there. */
-  readonly replaces?: boolean;
 }
 
 const maxBody = 64 * 1024;
@@ -69,20 +33,13 @@ const standing = {
   'cross-origin-resource-policy': 'same-origin',
 } as const;
 
-/** A refusal, as the client sees it. */
-export function refuse(status: number, code: string, message: string): Reply {
-  return { status, body: { error: { code, message } } };
-}
-
 export class ControlHttp {
   readonly #options: ControlHttpOptions;
-  readonly #replaces: boolean;
   readonly #streams = new Set<ServerResponse>();
   readonly server: Server;
 
   constructor(options: ControlHttpOptions) {
     this.#options = options;
-    this.#replaces = options.replaces ?? false;
     this.server = createServer(
       {
         maxHeaderSize: 8 * 1024,
@@ -116,40 +73,11 @@ export class ControlHttp {
   }
 
   /**
-   * A unix socket is its owner's alone from its first moment on. It gets its name last: libuv unlinks the name it has
-   * bound when it closes, whoever has that name by then; and one that takes another's place does so at once.
+   * Listens. A unix socket belongs to its owner alone from its first moment on.
    *
    * @throws what node:net says of an address that cannot be used
    */
-  async listen(where: ListenOptions): Promise<void> {
-    const { path } = where;
-    const temporary = path === undefined ? null : join(dirname(path), `.${randomBytes(4).toString('hex')}`);
-    if (path === undefined || temporary === null || Buffer.byteLength(temporary) > maxUnixPath)
-      return await this.#listen(where);
-    try {
-      await this.#listen({ path: temporary });
-      this.#name(temporary, path);
-    } catch (error) {
-      if (error instanceof Error) error.message = error.message.replaceAll(temporary, path);
-      throw error;
-    } finally {
-      rmSync(temporary, { force: true });
-    }
-  }
-
-  /** A link fails where the name is taken, so of two masters that start together one is refused. */
-  #name(temporary: string, path: string): void {
-    try {
-      if (!this.#replaces) linkSync(temporary, path);
-      else renameSync(temporary, path);
-    } catch (error) {
-      if (this.#replaces || (error as NodeJS.ErrnoException).code === 'EEXIST') throw error;
-      // There are file systems without hard links.
-      renameSync(temporary, path);
-    }
-  }
-
-  async #listen(where: ListenOptions): Promise<void> {
+  async listen(where: ListenOptions & { readonly fd?: number }): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.server.once('error', reject);
       this.server.once('listening', resolve);
@@ -162,7 +90,7 @@ export class ControlHttp {
     });
   }
 
-  /** Nobody new; who is there already is served to the end. */
+  /** Accepts no more; clients that are connected are served to the end. */
   retire(): void {
     NetServer.prototype.close.call(this.server);
   }

@@ -7,9 +7,8 @@ import type { Address } from '../../config/address.ts';
 import { BindError, messageOf } from '../../errors.ts';
 import type { ListenQuery } from '../../protocol/messages.ts';
 import { type Handle, handleAddress, supportsReusePort } from '../../system/node-internals.ts';
-import type { HandedListener } from '../upgrade/channel.ts';
 import { type BindOptions, bindFurther, bindTarget, resolveTarget, type Target, tcpLabel } from './bind.ts';
-import { HandedListeners } from './handed-listeners.ts';
+import { type InheritedListener, InheritedListeners } from './inherited-listeners.ts';
 import { changeRights, type SocketRights } from './unix-socket.ts';
 
 export interface Listener {
@@ -30,19 +29,19 @@ export class Listeners {
   readonly #opening = new Map<string, Promise<Listener>>();
 
   /** What the master before us had open. */
-  readonly #handed: HandedListeners;
+  readonly #inherited: InheritedListeners;
   /** Another master has these sockets as well. */
   #isShared = false;
   /** Unix sockets that are of no use any more, but share their paths with another master's. */
   readonly #kept: Listener[] = [];
 
-  constructor(options: BindOptions, handed: readonly HandedListener[] = []) {
+  constructor(options: BindOptions, inherited: readonly InheritedListener[] = []) {
     this.#options = options;
-    this.#handed = new HandedListeners(handed);
+    this.#inherited = new InheritedListeners(inherited);
   }
 
   /** Everything, for another master; but for what was passed to us, which it finds under its number. */
-  handOver(): HandedListener[] {
+  bequest(): InheritedListener[] {
     return this.all()
       .filter(({ key }) => !isPassed(key))
       .map(({ key, queues }) => ({ key, path: pathOf(key), fds: queues.map(({ fd }) => fd) }));
@@ -56,19 +55,19 @@ export class Listeners {
 
   /** The master before us has left everything to us. @throws Error where what it has bound keeps the rights it had */
   takeCharge(): void {
-    this.#handed.takeCharge();
+    this.#inherited.takeCharge();
     const problems = this.#applyRights();
     if (problems.length > 0) throw new Error(problems.join('; '));
   }
 
   /** The master before us is gone: paths are ours to remove. */
   own(): void {
-    this.#handed.own();
+    this.#inherited.own();
   }
 
   /** Our workers have what they want: once we are in charge, what nobody wanted of the master's before us is closed. */
   settle(): void {
-    this.#handed.settle();
+    this.#inherited.settle();
   }
 
   /** All that are open, in the order in which they were bound. */
@@ -129,7 +128,7 @@ export class Listeners {
       this.#parked.set(key, listener);
       return;
     }
-    if (listener === undefined || this.#handed.takeBack(listener)) return;
+    if (listener === undefined || this.#inherited.takeBack(listener)) return;
     // libuv would unlink the path.
     if (this.#isShared && pathOf(key) !== null) {
       this.#kept.push(listener);
@@ -140,7 +139,7 @@ export class Listeners {
 
   #closeQueues({ key, queues }: Listener): void {
     for (const queue of queues) queue.close();
-    this.#handed.unlink(key);
+    this.#inherited.unlink(key);
   }
 
   closeAll(): void {
@@ -188,9 +187,9 @@ export class Listeners {
   async #bind(key: string, target: Target, backlog: number, rights: SocketRights): Promise<Listener> {
     const parked = this.#parked.get(key);
     this.#parked.delete(key);
-    const handed = this.#handed.take(key);
-    if (handed !== null) this.#topUp(target, handed);
-    const queues = parked?.queues ?? handed ?? (await bindTarget(target, { ...this.#options, ...rightsOf(rights) }));
+    const inherited = this.#inherited.take(key);
+    if (inherited !== null) this.#topUp(target, inherited);
+    const queues = parked?.queues ?? inherited ?? (await bindTarget(target, { ...this.#options, ...rightsOf(rights) }));
     const listener = { key, label: labelOf(target, queues), backlog, queues };
     this.#open.set(key, listener);
     return listener;

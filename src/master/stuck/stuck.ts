@@ -1,10 +1,10 @@
 /** Explains workers whose event loop is blocked: where they are, and which requests they keep waiting. */
-import { readFileSync } from 'node:fs';
 import { callHook } from '../../config/probe/run.ts';
 import type { Settings } from '../../config/resolved.ts';
 import type { WorkerAbort } from '../../config/user-config.ts';
 import { findWorker } from '../../core/fleet.ts';
 import type { Fleet, Worker } from '../../core/model.ts';
+import { statFieldsOf } from '../../system/processes.ts';
 import type { Logger } from '../log/logger.ts';
 import { workerFields } from '../log/narrate.ts';
 import type { Timeline } from '../log/timeline.ts';
@@ -109,12 +109,7 @@ function withoutStack({ slot, id, generation, pid, phase, beatAt }: Worker): Wor
   return { slot, worker: id, generation, pid: pid ?? 0, blockedMs, stack: [], requests: [] };
 }
 
-/** A stopped process answers nobody; asking would only cost time. */
+/** A stopped process answers nothing; asking it would only cost time. */
 function isStopped(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return /^[Tt]/.test(stat.slice(stat.lastIndexOf(')') + 2));
-  } catch {
-    return false;
-  }
+  return /^[Tt]/.test(statFieldsOf(pid)?.[0] ?? '');
 }

@@ -1,5 +1,4 @@
 /** The old master, as the new one sees it. */
-import { closeSync } from 'node:fs';
 import { messageOf, UpgradeError } from '../../errors.ts';
 import { type Bequest, protocolVersion, UpgradeChannel, type UpgradeMessage, upgradeVariable } from './channel.ts';
 
@@ -40,10 +39,6 @@ export class Predecessor {
     );
   }
 
-  get isGone(): boolean {
-    return this.#channel.ended;
-  }
-
   listen(onMessage: (message: UpgradeMessage) => void, onGone: () => void): void {
     this.#channel.listen(onMessage, onGone);
   }
@@ -55,14 +50,5 @@ export class Predecessor {
   /** Why this one cannot take over. */
   tell(message: string): void {
     this.send({ type: 'error', message });
-  }
-}
-
-/** Closes a descriptor that nobody has a use for. */
-export function closeUnclaimed(fd: number): void {
-  try {
-    closeSync(fd);
-  } catch {
-    // It is closed already.
   }
 }

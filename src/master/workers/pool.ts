@@ -22,7 +22,8 @@ export interface SpawnOrder {
   readonly limits: Limits;
 }
 
-export interface PoolListener {
+/** What is told of the processes. */
+export interface PoolObserver {
   onEvent(event: Event): void;
   onMessage(id: number, message: WorkerMessage): void;
   /** A line that a worker has printed; only where output is captured. */
@@ -58,15 +59,12 @@ const agent = fileURLToPath(new URL('../../worker/agent.js', import.meta.url));
 const host = fileURLToPath(new URL('../../worker/loading/host.js', import.meta.url));
 
 export class Pool {
-  readonly #listener: PoolListener;
+  #observer: PoolObserver | null = null;
   readonly #processes = new Map<number, Process>();
 
-  constructor(listener: PoolListener) {
-    this.#listener = listener;
-  }
-
-  pids(): number[] {
-    return [...this.#processes.values()].flatMap(({ worker }) => worker.process.pid ?? []);
+  /** To be called once, before the first worker is spawned. */
+  connect(observer: PoolObserver): void {
+    this.#observer = observer;
   }
 
   pidOf(id: number): number | null {
@@ -79,7 +77,7 @@ export class Pool {
     try {
       worker = fork(settings, environment(order));
     } catch (error) {
-      this.#listener.onEvent({ type: 'workerSpawnFailed', id, reason: messageOf(error), jitter: Math.random() });
+      this.#observer?.onEvent({ type: 'workerSpawnFailed', id, reason: messageOf(error), jitter: Math.random() });
       return;
     }
     const entry: Process = {
@@ -94,7 +92,7 @@ export class Pool {
     guardChannel(worker, (reason) => this.#condemn(id, entry, reason));
     this.#watch(id, entry, settings.captureOutput ? this.#capture(order, worker) : Promise.resolve());
     const { pid } = worker.process;
-    if (pid !== undefined) this.#listener.onEvent({ type: 'workerSpawned', id, pid, limits: order.limits });
+    if (pid !== undefined) this.#observer?.onEvent({ type: 'workerSpawned', id, pid, limits: order.limits });
   }
 
   /** Sends a message, beside a handle where one is given. A worker that is gone is not an error: its exit is an event. */
@@ -119,7 +117,7 @@ export class Pool {
       const source = child[stream];
       if (source === null) return Promise.resolve();
       const printed = { slot, worker: id, generation, pid, stream };
-      return readLines(source, (line) => this.#listener.onOutput(printed, line));
+      return readLines(source, (line) => this.#observer?.onOutput(printed, line));
     };
     await Promise.all([from('stdout'), from('stderr')]);
   }
@@ -153,7 +151,7 @@ export class Pool {
     if (entry.gone) return;
     entry.gone = true;
     this.#processes.delete(id);
-    this.#listener.onEvent(event);
+    this.#observer?.onEvent(event);
   }
 
   #receive(id: number, entry: Process, raw: unknown): void {
@@ -161,14 +159,14 @@ export class Pool {
     const checked: Checked = this.#isTooFast(entry)
       ? { kind: 'malformed', reason: 'too many messages' }
       : checkWorkerMessage(raw);
-    if (checked.kind === 'message') this.#listener.onMessage(id, checked.message);
+    if (checked.kind === 'message') this.#observer?.onMessage(id, checked.message);
     else if (checked.kind === 'malformed') this.#condemn(id, entry, checked.reason);
   }
 
   #condemn(id: number, entry: Process, reason: string): void {
     if (entry.gone || entry.condemned) return;
     entry.condemned = true;
-    this.#listener.onEvent({ type: 'workerMisbehaved', id, reason });
+    this.#observer?.onEvent({ type: 'workerMisbehaved', id, reason });
   }
 
   /** A token bucket: bursts are fine, a flood is not. */

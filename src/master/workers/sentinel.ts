@@ -6,8 +6,9 @@
  * each worker would cost megabytes apiece and does not run in a stopped process; one shell beside the master sees both.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { Writable } from 'node:stream';
+import { statFieldsOf } from '../../system/processes.ts';
 import { socketInode } from '../../system/socket-inode.ts';
 import { withoutStrays } from '../../system/strays.ts';
 import { sentinelScript } from './sentinel-script.ts';
@@ -73,11 +74,7 @@ export class Sentinel {
   }
 }
 
+/** In clock ticks since the machine has started; it tells a process from a later one with the same pid. */
 function startTimeOf(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '0';
-  } catch {
-    return '0';
-  }
+  return statFieldsOf(pid)?.[19] ?? '0';
 }

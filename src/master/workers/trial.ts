@@ -23,7 +23,8 @@ export async function tryApp(settings: Settings): Promise<string[]> {
         () => reject(new AppError('boot', `the app did not listen within ${seconds} s (bootTimeout)`)),
         settings.bootTimeout,
       );
-      pool = new Pool({
+      pool = new Pool();
+      pool.connect({
         onMessage: (_, message) => settle(message, resolve, reject),
         onEvent: (event) => {
           if (event.type === 'workerSpawnFailed')

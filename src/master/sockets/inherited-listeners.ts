@@ -1,30 +1,38 @@
-/** The listening sockets that the master before us has handed over, until they are claimed or nobody wants them. */
+/** The listening sockets inherited from the master before this one, until they are claimed or turn out to be unwanted. */
+import { closeQuietly } from '../../system/descriptors.ts';
 import { bindHandle, type Handle } from '../../system/node-internals.ts';
 import { inodeOf, removeIfOurs } from '../../system/paths.ts';
-import type { HandedListener } from '../upgrade/channel.ts';
-import { closeUnclaimed } from '../upgrade/predecessor.ts';
 
-interface Handed {
+/** A listener as one master bequeaths it to the next. */
+export interface InheritedListener {
+  readonly key: string;
+  /** Path of a unix socket. */
+  readonly path: string | null;
+  /** One for each queue. */
+  readonly fds: readonly number[];
+}
+
+interface Inherited {
   readonly queues: readonly Handle[];
   readonly path: string | null;
   readonly inode: bigint | null;
 }
 
-export class HandedListeners {
-  readonly #unclaimed = new Map<string, Handed>();
-  readonly #claimed = new Map<string, Handed>();
+export class InheritedListeners {
+  readonly #unclaimed = new Map<string, Inherited>();
+  readonly #claimed = new Map<string, Inherited>();
   #isInCharge = false;
   #isSettled = false;
   /** The master before us is gone. While it is there it may serve again: its paths stay. */
   #isAlone = false;
-  readonly #toUnlink: Handed[] = [];
+  readonly #toUnlink: Inherited[] = [];
 
-  constructor(given: readonly HandedListener[]) {
+  constructor(given: readonly InheritedListener[]) {
     for (const { key, path, fds } of given) {
       const queues = fds.flatMap((fd) => {
         const handle = bindHandle(null, -1, -1, fd, 0);
         if (typeof handle !== 'number') return [handle];
-        closeUnclaimed(fd);
+        closeQuietly(fd);
         return [];
       });
       if (queues.length > 0) this.#unclaimed.set(key, { queues, path, inode: path === null ? null : inodeOf(path) });
@@ -33,11 +41,11 @@ export class HandedListeners {
 
   /** @returns the queues, a list of the caller's own */
   take(key: string): Handle[] | null {
-    const handed = this.#unclaimed.get(key);
-    if (handed === undefined) return null;
+    const inherited = this.#unclaimed.get(key);
+    if (inherited === undefined) return null;
     this.#unclaimed.delete(key);
-    this.#claimed.set(key, handed);
-    return [...handed.queues];
+    this.#claimed.set(key, inherited);
+    return [...inherited.queues];
   }
 
   /**
@@ -46,19 +54,19 @@ export class HandedListeners {
    * @returns whether it was one of them
    */
   takeBack({ key, queues }: { readonly key: string; readonly queues: readonly Handle[] }): boolean {
-    const handed = this.#claimed.get(key);
-    if (handed === undefined || this.#isInCharge) return false;
+    const inherited = this.#claimed.get(key);
+    if (inherited === undefined || this.#isInCharge) return false;
     this.#claimed.delete(key);
-    this.#unclaimed.set(key, handed);
-    for (const queue of queues) if (!handed.queues.includes(queue)) queue.close();
+    this.#unclaimed.set(key, inherited);
+    for (const queue of queues) if (!inherited.queues.includes(queue)) queue.close();
     return true;
   }
 
   /** libuv unlinks only what it has bound itself. */
   unlink(key: string): void {
-    const handed = this.#claimed.get(key);
+    const inherited = this.#claimed.get(key);
     this.#claimed.delete(key);
-    if (handed !== undefined) this.#unlink(handed);
+    if (inherited !== undefined) this.#unlink(inherited);
   }
 
   takeCharge(): void {
@@ -69,12 +77,12 @@ export class HandedListeners {
   /** The master before us is gone. */
   own(): void {
     this.#isAlone = true;
-    for (const handed of this.#toUnlink.splice(0)) unlinkOwn(handed);
+    for (const inherited of this.#toUnlink.splice(0)) unlinkOwn(inherited);
   }
 
-  #unlink(handed: Handed): void {
-    if (this.#isAlone) unlinkOwn(handed);
-    else this.#toUnlink.push(handed);
+  #unlink(inherited: Inherited): void {
+    if (this.#isAlone) unlinkOwn(inherited);
+    else this.#toUnlink.push(inherited);
   }
 
   /** All workers are ready: whatever they listen on is claimed. */
@@ -85,15 +93,15 @@ export class HandedListeners {
 
   #closeUnclaimed(): void {
     if (!this.#isInCharge || !this.#isSettled) return;
-    for (const handed of this.#unclaimed.values()) {
-      for (const queue of handed.queues) queue.close();
-      this.#unlink(handed);
+    for (const inherited of this.#unclaimed.values()) {
+      for (const queue of inherited.queues) queue.close();
+      this.#unlink(inherited);
     }
     this.#unclaimed.clear();
   }
 }
 
 /** Not where another one has taken its place. */
-function unlinkOwn({ path, inode }: Handed): void {
+function unlinkOwn({ path, inode }: Inherited): void {
   removeIfOurs(path, inode);
 }
