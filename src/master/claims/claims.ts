@@ -52,8 +52,9 @@ export class Claims {
 
   /** What the next master is given. */
   bequest(): ClaimsBequest {
-    const nothing: ClaimsBequest = { admin: null, adminAddress: null, control: null };
-    return this.#claims.reduce<ClaimsBequest>((all, claim) => ({ ...all, ...claim.bequest() }), nothing);
+    let all: ClaimsBequest = { admin: null, adminAddress: null, control: null };
+    for (const claim of this.#claims) all = { ...all, ...claim.bequest() };
+    return all;
   }
 
   async #attempt(run: (claim: Claim) => void | Promise<void>): Promise<void> {
