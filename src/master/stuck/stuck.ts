@@ -61,7 +61,7 @@ export class Stuck {
     if (worker === undefined) return;
     // The core does not wait for ever: the kill can come before the stack.
     await this.#taking.get(id);
-    const found = this.#found.get(id) ?? withoutStack(worker);
+    const found = this.#found.get(id) ?? abortWithoutStack(worker);
     this.#found.delete(id);
     const settings = this.#options.settingsOf(found.generation);
     const { configFile, chdir: cwd, env, hooks, identity, umask } = settings;
@@ -78,20 +78,20 @@ export class Stuck {
   }
 
   async #begin(id: number, pid: number): Promise<Capture> {
-    if (isStopped(pid)) return { frames: [], requests: [], problem: 'the process is stopped (SIGSTOP)' };
-    // Only needed when something is wrong: it costs nobody else memory.
-    const { captureStack } = await import('./capture.ts');
+    // Only needed when something is wrong: most masters never spend memory on it.
+    const { captureStack, withoutStack } = await import('./capture.ts');
+    if (isStopped(pid)) return withoutStack('the process is stopped (SIGSTOP)');
     return captureStack(pid, () => this.#options.pool.signal(id, 'SIGUSR1'), within);
   }
 
-  #log({ frames, requests, problem }: Capture, fatal: boolean, silentMs: number, worker: Worker): void {
+  #log({ frames, requests, isOwnWork, problem }: Capture, fatal: boolean, silentMs: number, worker: Worker): void {
     const [oldest] = [...requests].sort((a, b) => b.age - a.age);
     const serving = (url: (full: string) => string) =>
       oldest === undefined
         ? ''
         : `, serving ${oldest.method} ${url(oldest.url)} for ${(oldest.age / 1000).toFixed(1)} s`;
-    // It ran again when it was asked: what it runs now is our own heartbeat.
-    if (!fatal && (frames[0]?.includes('/worker/heartbeat.') || frames[0]?.includes('/worker/evidence.'))) return;
+    // It ran again when it was looked at.
+    if (!fatal && isOwnWork) return;
     const place = frames[0] === undefined ? `where is not known: ${problem ?? 'it runs no JavaScript'}` : frames[0];
     const message = `worker's event loop is blocked for ${(silentMs / 1000).toFixed(1)} s ${place}`;
     const level = fatal ? 'error' : 'warn';
@@ -104,7 +104,7 @@ export class Stuck {
   }
 }
 
-function withoutStack({ slot, id, generation, pid, phase, beatAt }: Worker): WorkerAbort {
+function abortWithoutStack({ slot, id, generation, pid, phase, beatAt }: Worker): WorkerAbort {
   const blockedMs = Math.round(phase.since - beatAt);
   return { slot, worker: id, generation, pid: pid ?? 0, blockedMs, stack: [], requests: [] };
 }
