@@ -53,7 +53,7 @@ export class Generations {
    * Reads the configuration and the app's path anew, binds what is new and runs the release command; or, for a rollback,
    * takes the settings before the ones in force.
    *
-   * @throws PreforkError where any of it fails; nothing is left behind then
+   * @throws PreforkError if any of it fails; nothing is left behind then
    */
   async prepare(generation: number, isRollback: boolean): Promise<Settings> {
     this.#abort = new AbortController();
@@ -77,7 +77,7 @@ export class Generations {
     return settings;
   }
 
-  /** @throws FileError where a log of it cannot be written: better no reload than no log */
+  /** @throws FileError if a log of it cannot be written: better no reload than no log */
   #checkLogs(settings: Settings): void {
     prepareAccessLog(settings);
     const { errorLog } = settings;

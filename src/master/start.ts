@@ -24,7 +24,7 @@ const errorLevel = 50;
 /**
  * Runs the service until it is stopped; the process then exits.
  *
- * @throws PreforkError where it cannot be started: nothing is left behind then
+ * @throws PreforkError if it cannot be started: nothing is left behind then
  */
 export async function start(given: LoadRequest, caller: Caller, predecessor: Predecessor | null = null): Promise<void> {
   const request = { ...given, passed: predecessor?.bequest.passed ?? passedSockets(given.env, process.pid) };
@@ -33,7 +33,7 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   const inherited = new Map(
     [...(predecessor?.bequest.inherited ?? inheritedSockets())].map((fd) => [fd, socketInode(fd)]),
   );
-  // The master's own files do not depend on who starts it; its workers get the caller's mask.
+  // The master's own files do not depend on the caller's mask; its workers get that one.
   process.umask(0o022);
   let master: Master | null = null;
   let listeners: Listeners | null = null;
@@ -67,7 +67,7 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
       logger.warn('started as root without user: the workers have all rights of root; set user (-u)');
     const bequeathed = predecessor?.bequest.listeners ?? [];
     const queues = queueCountFor(settings);
-    // What waits in any queue is served, also where there were more of them.
+    // What waits in any queue is served, also if there were more of them.
     const queueCount = Math.max(queues, ...bequeathed.map(({ fds }) => fds.length));
     const { socketMode, socketOwner } = settings;
     listeners = new Listeners({ queues, socketMode, socketOwner }, bequeathed);
@@ -97,7 +97,7 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   }
 }
 
-/** The errors of a start are told to who waits for it; the log has them too, but may be nowhere. */
+/** Tells the errors of a start to the process that waits for it; the log has them too, but may lead nowhere. */
 function tellErrors(listeners: readonly (Pick<Caller, 'tell'> | null)[], line: string): void {
   const { level, msg, err } = JSON.parse(line) as { level: number; msg?: string; err?: { stack?: string } };
   if (level < errorLevel) return;

@@ -11,7 +11,7 @@ export class Claims {
   #last: Promise<void> = Promise.resolve();
   #isReleased = false;
 
-  /** @param claims who is the service's main process comes last: it is said once everything else is there */
+  /** @param claims being the main process is the last: it is said once everything else is there */
   constructor(claims: readonly Claim[], logger: () => Logger) {
     this.#claims = claims;
     this.#logger = logger;

@@ -113,7 +113,7 @@ export function masterTitle(name: string): string {
   return name === '' ? 'prefork: master' : `prefork: master [${name}]`;
 }
 
-/** A directory that is missing is found before anything runs. If everybody can move files in it, root's can be replaced. */
+/** A directory that is missing is found before anything runs. If every user can move files in it, root's can be replaced. */
 function checkFolder(path: string): void {
   const folder = dirname(path);
   try {

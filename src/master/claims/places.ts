@@ -20,7 +20,7 @@ export function runtimeFolder(env: Readonly<Record<string, string | undefined>>)
 }
 
 /**
- * Makes the directory, or finds that it is there and ours alone: in a shared one such as /tmp anybody could have made it.
+ * Makes the directory, or finds that it is there and ours alone: in a shared one such as /tmp any user could have made it.
  *
  * @returns why it cannot be used, or `null`
  */
@@ -36,7 +36,7 @@ export function claimFolder(path: string): string | null {
   return (stat.mode & 0o077) === 0 ? null : `${path} is open to others`;
 }
 
-/** @returns the path of a service's socket, `null` where it has none */
+/** @returns the path of a service's socket, `null` if it has none */
 export function socketPath(
   { controlSocket, name }: Pick<Settings, 'controlSocket' | 'name'>,
   env: Readonly<Record<string, string | undefined>>,

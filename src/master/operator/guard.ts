@@ -26,13 +26,13 @@ export function refusalOf(
   return null;
 }
 
-/** A browser says so where another site's page asks, as by an image, which sends no Origin. A link to us is fine. */
+/** A browser says so if another site's page asks, as by an image, which sends no Origin. A link to us is fine. */
 function isEmbedded(headers: IncomingMessage['headers']): boolean {
   const site = headers['sec-fetch-site'];
   return (site === 'cross-site' || site === 'same-site') && headers['sec-fetch-mode'] !== 'navigate';
 }
 
-/** A name can be made to point anywhere by whoever owns it; an address cannot. */
+/** A name can be made to point anywhere by its owner; an address cannot. */
 function isOurName(host: string, names: readonly string[]): boolean {
   const name = host.replace(/:\d{1,5}$/, '').toLowerCase();
   if (names.includes(name)) return true;

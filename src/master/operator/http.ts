@@ -10,7 +10,7 @@ import { type Answer, type Reply, type Route, refuse, type Streaming } from './r
 
 export interface ControlHttpOptions {
   readonly routes: readonly Route[];
-  /** `local` is a unix socket, whose permissions say who may call; `network` is read-only, and looks at Host and Origin. */
+  /** `local` is a unix socket, whose permissions say which users may call; `network` is read-only, and looks at Host and Origin. */
   readonly reach: 'local' | 'network';
   /** Names by which it may be asked from the network, besides `localhost`; lower case. */
   readonly names?: () => readonly string[];
@@ -19,14 +19,14 @@ export interface ControlHttpOptions {
 }
 
 const maxBody = 64 * 1024;
-/** Enough for those who only connect, and say nothing until `headersTimeout`, to keep nobody else out. */
+/** Enough for clients that only connect, and say nothing until `headersTimeout`, not to keep others out. */
 const maxConnections = 256;
-/** Requests of one connection: whoever sends thousands at once, and reads no answer, would have them all kept for it. */
+/** Requests of one connection: for a client that sends thousands at once, and reads no answer, all would be kept. */
 const maxRequests = 100;
-/** Connections that may be streams: the others are for those who only ask something. */
+/** Connections that may be streams: the others are for single requests. */
 const maxStreams = 32;
 
-/** Of every answer: nobody keeps it, nobody guesses what it is, no other site embeds it. */
+/** Of every answer: no cache keeps it, no browser guesses its type, no other site embeds it. */
 const standing = {
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
@@ -62,12 +62,12 @@ export class ControlHttp {
       const socket = duplex as Socket;
       // Said already: each further piece of what is wrong is an error again.
       if (socket.writableEnded) return;
-      // In words, where there is somebody to read them; and nothing more is read from it, whatever came with it.
+      // In words, if the client can still read them; and nothing more is read from it.
       if (socket.writable && error.code !== 'ECONNRESET' && socket.bytesWritten === 0)
         socket.write(`HTTP/1.1 ${statusOf(error)}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
       socket.destroySoon();
     });
-    // Whoever asks to switch protocols stays with this one.
+    // There is no other protocol to switch to.
     this.server.on('upgrade', (_request, socket) => socket.destroy());
     this.server.on('checkExpectation', (_request, response: ServerResponse) => response.writeHead(417).end());
   }
@@ -97,7 +97,7 @@ export class ControlHttp {
 
   close(): void {
     this.server.close();
-    // Who was told the end of a stream reads it to its end.
+    // A client of a stream that was ended reads it to its end.
     const isEnding = [...this.#streams].some(({ writableEnded }) => writableEnded);
     if (isEnding) this.server.closeIdleConnections();
     else this.server.closeAllConnections();

@@ -85,7 +85,7 @@ export class InheritedListeners {
     else this.#toUnlink.push(inherited);
   }
 
-  /** All workers are ready: whatever they listen on is claimed. */
+  /** All workers are ready: everything that they listen on is claimed. */
   settle(): void {
     this.#isSettled = true;
     this.#closeUnclaimed();
@@ -101,7 +101,7 @@ export class InheritedListeners {
   }
 }
 
-/** Not where another one has taken its place. */
+/** A path that leads to another socket by now is left alone. */
 function unlinkOwn({ path, inode }: Inherited): void {
   removeIfOurs(path, inode);
 }

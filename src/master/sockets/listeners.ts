@@ -1,6 +1,6 @@
 /**
  * The listening sockets. The master owns them from bind to exit: a socket that closes while connections wait in its
- * queue resets them, so none is closed while somebody may still want it.
+ * queue resets them, so none is closed while a client may still wait in it.
  */
 import { constants } from 'node:os';
 import type { Address } from '../../config/address.ts';
@@ -53,7 +53,7 @@ export class Listeners {
     if (!isShared) for (const listener of this.#kept.splice(0)) this.#closeQueues(listener);
   }
 
-  /** The master before us has left everything to us. @throws Error where what it has bound keeps the rights it had */
+  /** This master has taken over. @throws Error if what the one before has bound keeps the rights it had */
   takeCharge(): void {
     this.#inherited.takeCharge();
     const problems = this.#applyRights();
@@ -65,7 +65,7 @@ export class Listeners {
     this.#inherited.own();
   }
 
-  /** Our workers have what they want: once we are in charge, what nobody wanted of the master's before us is closed. */
+  /** The workers have what they want: once this master has taken over, what is left of the inherited sockets is closed. */
   settle(): void {
     this.#inherited.settle();
   }
@@ -149,7 +149,7 @@ export class Listeners {
   }
 
   /**
-   * Gives the unix sockets that are open other rights, where these are others than before.
+   * Gives the unix sockets that are open other rights, if these are others than before.
    *
    * @returns what could not be done, a line each
    */
@@ -209,12 +209,12 @@ function rightsOf({ socketMode, socketOwner }: SocketRights): SocketRights {
   return { socketMode, socketOwner };
 }
 
-/** Where a key names a unix socket. */
+/** The path of a unix socket that a key names; `null` if it names none. */
 function pathOf(key: string): string | null {
   return key.startsWith('unix ') ? key.slice('unix '.length) : null;
 }
 
-/** A port 0 is another socket each time it is asked for; anything else is the same for everybody. */
+/** A port 0 is another socket each time it is asked for; anything else is the same for all. */
 function keyOf(target: Target, distinct: number | string): string {
   if (target.fd !== null) return `fd ${target.fd}`;
   if (target.addressType === -1) return `unix ${target.host}`;

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { socketInode } from '../../system/socket-inode.ts';
 
-/** @returns the sum over the sockets, `null` where the system does not say */
+/** @returns the sum over the sockets, `null` if the system does not say */
 export function waitingOf(fds: readonly number[]): number | null {
   if (process.platform !== 'linux') return null;
   const inodes = new Set(fds.flatMap((fd) => socketInode(fd) ?? []));

@@ -23,7 +23,7 @@ export interface Session {
 /**
  * @param pid a child of ours
  * @param open makes the worker open its inspector
- * @throws Error where it does not answer before `signal` aborts
+ * @throws Error if it does not answer before `signal` aborts
  */
 export async function connectInspector(pid: number, open: () => void, signal: AbortSignal): Promise<Session> {
   const before = listeningPorts(pid);
@@ -96,7 +96,7 @@ async function findNewPort(pid: number, before: ReadonlySet<number>, signal: Abo
   }
 }
 
-/** TCP ports on 127.0.0.1 that the process listens on, from /proc: the port is the kernel's choice, and nobody is told. */
+/** TCP ports on 127.0.0.1 that the process listens on, from /proc: the port is the kernel's choice, and told to no one. */
 function listeningPorts(pid: number): Set<number> {
   const inodes = new Set<string>();
   for (const fd of readdirSync(`/proc/${pid}/fd`)) {

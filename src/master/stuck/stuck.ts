@@ -28,7 +28,7 @@ export class Stuck {
   readonly #options: StuckOptions;
   /** What was found at those that are killed next. */
   readonly #found = new Map<number, WorkerAbort>();
-  /** Two sessions at one inspector would resume each other's pause: who comes second shares what the first finds. */
+  /** Two sessions at one inspector would resume each other's pause: the second one shares what the first finds. */
   readonly #taking = new Map<number, Promise<Capture>>();
 
   constructor(options: StuckOptions) {

@@ -1,6 +1,6 @@
 /**
  * What two masters say to each other at an upgrade: the sockets by inheritance and a description of them in the new
- * one's environment, then lines of JSON over a socket pair. Whoever dies is seen by its end of file, never by its pid.
+ * one's environment, then lines of JSON over a socket pair. The death of either is seen by its end of file, never by its pid.
  */
 import { Socket } from 'node:net';
 import type { PassedSocket } from '../../system/passed.ts';
@@ -31,9 +31,9 @@ export type UpgradeMessage =
   | { readonly type: 'ready' }
   /** It has taken over the claims. */
   | { readonly type: 'taken' }
-  /** It was told to stop the service, by somebody else than the old one. */
+  /** It was told to stop the service, and not by the old one. */
   | { readonly type: 'stopping' }
-  /** It does as it was told, and ends. */
+  /** It was told to end, and does. */
   | { readonly type: 'ending' }
   /** What went wrong; the last one is the reason. */
   | { readonly type: 'error'; readonly message: string }
@@ -56,7 +56,7 @@ const types: ReadonlySet<string> = new Set([
   'end',
   'counted',
 ]);
-/** Characters: nobody has as much to say, not even an app of its metrics. */
+/** Characters: no message is as long, not even an app's metrics. */
 const maxLine = 8 * 1024 * 1024;
 
 export class UpgradeChannel {

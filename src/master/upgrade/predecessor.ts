@@ -12,10 +12,10 @@ export class Predecessor {
   }
 
   /**
-   * Takes what was handed over out of the environment: nobody else is to see it.
+   * Takes the bequest out of the environment: no other process is to see it.
    *
-   * @returns `null` where this is a start like any other
-   * @throws UpgradeError where the one that hands over speaks another version
+   * @returns `null` if this is a start like any other
+   * @throws UpgradeError if the old master speaks another version
    */
   static take(env: NodeJS.ProcessEnv): Predecessor | null {
     const text = env[upgradeVariable];

@@ -26,11 +26,11 @@ export interface SpawnOrder {
 export interface PoolObserver {
   onEvent(event: Event): void;
   onMessage(id: number, message: WorkerMessage): void;
-  /** A line that a worker has printed; only where output is captured. */
+  /** A line that a worker has printed; only if output is captured. */
   onOutput(from: Printed, line: string): void;
 }
 
-/** Who printed something, and where to. */
+/** The worker that printed something, and the stream. */
 export interface Printed {
   readonly slot: number;
   readonly worker: number;
@@ -95,7 +95,7 @@ export class Pool {
     if (pid !== undefined) this.#observer?.onEvent({ type: 'workerSpawned', id, pid, limits: order.limits });
   }
 
-  /** Sends a message, beside a handle where one is given. A worker that is gone is not an error: its exit is an event. */
+  /** Sends a message, beside a handle if one is given. A worker that is gone is not an error: its exit is an event. */
   send(id: number, message: MasterMessage, handle?: Handle): void {
     const worker = this.#processes.get(id)?.worker;
     if (worker === undefined || !worker.isConnected()) return;
@@ -179,8 +179,8 @@ export class Pool {
 }
 
 /**
- * cluster.fork() starts process.execPath, and asks nobody: where another program has to come first, it is named there for
- * the moment. The worker's mask is set for the same moment, and inherited.
+ * cluster.fork() starts process.execPath, and there is no option for it: if another program has to come first, it is named
+ * there for the moment. The worker's mask is set for the same moment, and inherited.
  */
 function fork(settings: Settings, env: NodeJS.ProcessEnv): ClusterWorker {
   const { execPath } = process;
@@ -203,7 +203,7 @@ function clusterSettings(settings: Settings): ClusterSettings {
     // The app's own file is the main module, so that argv, require.main and import.meta.main are what they are without us.
     exec: settings.app.exportName === null ? settings.app.path : host,
     args: [...settings.args],
-    // A signal can open a worker's inspector: never on the port that everybody knows.
+    // A signal can open a worker's inspector: never on the well-known port.
     execArgv: [
       ...settings.nodeArgs,
       '--inspect-port=127.0.0.1:0',
@@ -214,7 +214,7 @@ function clusterSettings(settings: Settings): ClusterSettings {
     ],
     cwd: settings.chdir,
     stdio: withoutStrays(stdioOf(settings)),
-    // Without it node:cluster counts up from the port that everybody knows.
+    // Without it node:cluster counts up from the well-known port.
     inspectPort: 0,
     serialization: 'json',
   };

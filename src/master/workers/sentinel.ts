@@ -17,7 +17,7 @@ export class Sentinel {
   #pipe: Writable | null = null;
   #sockets = '';
 
-  /** Starts it, where it is needed and can be: as PID 1 the kernel ends everybody with us. */
+  /** Starts it if it is needed and can be: when PID 1 ends, the kernel ends all other processes too. */
   start(): void {
     if (process.pid === 1 || process.platform === 'win32' || !existsSync('/bin/sh')) return;
     // The program goes in by stdin, so that `ps` shows a name and not sixty lines.
@@ -43,7 +43,7 @@ export class Sentinel {
     this.#say(`grace ${Math.ceil(grace / 1000)}`);
   }
 
-  /** Says which sockets nobody may go on holding. */
+  /** Says which sockets no worker may go on holding. */
   setSockets(fds: readonly number[]): void {
     const inodes = fds.flatMap((fd) => socketInode(fd) ?? []).join(' ');
     if (inodes !== this.#sockets) this.#say(`sockets ${inodes}`);
