@@ -33,7 +33,9 @@ export class Master {
     }
     succession.start();
     setInterval(() => {
-      if (arbiter.fleet.stopping === null) void claims.keep();
+      // What the new master of an upgrade takes has not been removed by accident.
+      const { stopping, upgrade } = arbiter.fleet;
+      if (stopping === null && upgrade.state !== 'ready') void claims.keep();
     }, keepEvery).unref();
     process.on('uncaughtException', (error) => crash(error, this.#parts));
     sentinel.start();
