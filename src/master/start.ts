@@ -98,10 +98,10 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
 }
 
 /** Tells the errors of a start to the process that waits for it; the log has them too, but may lead nowhere. */
-function tellErrors(listeners: readonly (Pick<Caller, 'tell'> | null)[], line: string): void {
+function tellErrors(observers: readonly (Pick<Caller, 'tell'> | null)[], line: string): void {
   const { level, msg, err } = JSON.parse(line) as { level: number; msg?: string; err?: { stack?: string } };
   if (level < errorLevel) return;
-  for (const each of listeners) each?.tell([msg, err?.stack].filter((text) => text !== undefined).join('\n'));
+  for (const each of observers) each?.tell([msg, err?.stack].filter((text) => text !== undefined).join('\n'));
 }
 
 function queueCountFor(settings: Settings): number {

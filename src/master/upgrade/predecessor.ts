@@ -35,7 +35,7 @@ export class Predecessor {
       );
     }
     throw new UpgradeError(
-      `this prefork cannot take over from the one that runs (it hands over in version ${String(version)}, understood is ${protocolVersion}); stop that one and start this one`,
+      `this prefork cannot take over from the one that runs (its bequest has version ${String(version)}, understood is ${protocolVersion}); stop that one and start this one`,
     );
   }
 
