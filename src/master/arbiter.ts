@@ -11,29 +11,32 @@ import type { Observer } from './log/observer.ts';
 /** Longest sleep, milliseconds: how coarsely time in which the master was stopped can be told from time that passed. */
 const longestSleep = 1_000;
 
-export interface ArbiterOptions {
-  readonly fleet: Fleet;
+/** What the arbiter moves: connected once all parts of the master are there. */
+export interface Connection {
   /** Carries out an action. It must not wait for anything: what comes of the action is posted as an event. */
   readonly act: (action: Action, fleet: Fleet) => void;
   /** Called with the fleet after each turn. */
-  readonly onTurn?: (fleet: Fleet) => void;
+  readonly onTurn: (fleet: Fleet) => void;
+}
+
+export interface ArbiterOptions {
+  readonly fleet: Fleet;
   /** Called in this order for each event and action. */
   readonly observers?: readonly Observer[];
   readonly clock?: RunningClock;
 }
 
 export class Arbiter {
-  readonly #options: ArbiterOptions;
   readonly #clock: RunningClock;
   readonly #observers: readonly Observer[];
   readonly #queue: Event[] = [];
   #fleet: Fleet;
+  #connection: Connection | null = null;
   #timer: NodeJS.Timeout | null = null;
   #scheduled = false;
   #ended = false;
 
   constructor(options: ArbiterOptions) {
-    this.#options = options;
     this.#observers = options.observers ?? [];
     this.#fleet = options.fleet;
     this.#clock = options.clock ?? new RunningClock();
@@ -47,11 +50,16 @@ export class Arbiter {
     return this.#clock.now();
   }
 
+  /** To be called once, before the first fact is reported. */
+  connect(connection: Connection): void {
+    this.#connection = connection;
+  }
+
   /** Reports a fact. It is taken in at the next turn, which is soon. */
-  post(event: Event): void {
+  readonly post = (event: Event): void => {
     this.#queue.push(event);
     this.#schedule();
-  }
+  };
 
   /** No more turns. */
   end(): void {
@@ -89,9 +97,9 @@ export class Arbiter {
     for (const action of decision.actions) {
       const told = { fleet: this.#fleet, now, line: narrateAction(action, this.#fleet) };
       for (const observer of this.#observers) observer.action?.(action, told);
-      this.#options.act(action, this.#fleet);
+      this.#connection?.act(action, this.#fleet);
     }
-    this.#options.onTurn?.(this.#fleet);
+    this.#connection?.onTurn(this.#fleet);
     this.#sleepUntil(decision.wakeAt);
   }
 

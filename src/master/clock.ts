@@ -1,6 +1,6 @@
 /**
  * The running clock: monotonic milliseconds that stand still while the master itself was stopped (SIGSTOP, a suspended
- * machine), so that nobody is condemned for the time in which nobody listened.
+ * machine), so that no worker is condemned for a time in which its heartbeats were not read.
  */
 export class RunningClock {
   readonly #read: () => number;

@@ -4,7 +4,7 @@ import { loadSettings } from '../config/load.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
 import { ReleaseError } from '../errors.ts';
 import { openLogFile } from '../system/log-file.ts';
-import { Pidfile } from './claims/pidfile.ts';
+import { checkPidfile } from './claims/pidfile.ts';
 import type { Logger } from './log/logger.ts';
 import { runRelease } from './release.ts';
 import { prepareAccessLog } from './service/access-log-file.ts';
@@ -53,7 +53,7 @@ export class Generations {
    * Reads the configuration and the app's path anew, binds what is new and runs the release command; or, for a rollback,
    * takes the settings before the ones in force.
    *
-   * @throws PreforkError where any of it fails; nothing is left behind then
+   * @throws PreforkError if any of it fails; nothing is left behind then
    */
   async prepare(generation: number, isRollback: boolean): Promise<Settings> {
     this.#abort = new AbortController();
@@ -62,7 +62,7 @@ export class Generations {
     const settings = isRollback ? this.#previousOnDisk() : await loadSettings(request);
     this.#checkLogs(settings);
     const { pidfile } = settings;
-    if (pidfile !== null && pidfile !== this.#current.pidfile) new Pidfile(pidfile).check();
+    if (pidfile !== null && pidfile !== this.#current.pidfile) checkPidfile(pidfile);
     const { added } = await listeners.openAll(settings.bind, settings.backlog, settings);
     try {
       signal.throwIfAborted();
@@ -77,7 +77,7 @@ export class Generations {
     return settings;
   }
 
-  /** @throws FileError where a log of it cannot be written: better no reload than no log */
+  /** @throws FileError if a log of it cannot be written: better no reload than no log */
   #checkLogs(settings: Settings): void {
     prepareAccessLog(settings);
     const { errorLog } = settings;

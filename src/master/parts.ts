@@ -1,34 +1,36 @@
-/** Everything the master consists of, tied together. What it does with them is in the files beside this one. */
+/**
+ * Everything the master consists of, built in order. What it does with the parts is in `effects.ts` and `reports.ts`, which
+ * are connected to the arbiter and to the pool once all parts are there.
+ */
 import type { LoadRequest, Settings } from '../config/resolved.ts';
-import type { Action } from '../core/actions.ts';
-import type { Event } from '../core/events.ts';
-import { type Fleet, initialFleet, type ReloadOutcome, type UpgradeOutcome } from '../core/model.ts';
-import type { BindError } from '../errors.ts';
-import type { WorkerMessage } from '../protocol/messages.ts';
+import { type Fleet, initialFleet } from '../core/model.ts';
 import type { Status } from '../protocol/status.ts';
 import { Arbiter } from './arbiter.ts';
-import { Admin } from './claims/admin-address.ts';
-import { Control } from './claims/control-socket.ts';
-import { ServiceManager } from './claims/main-process.ts';
-import type { Pidfile } from './claims/pidfile.ts';
+import { AdminAddress } from './claims/admin-address.ts';
+import { Claims } from './claims/claims.ts';
+import { ControlSocket } from './claims/control-socket.ts';
+import { MainProcess } from './claims/main-process.ts';
+import { Pidfile } from './claims/pidfile.ts';
 import { Generations } from './generations.ts';
 import type { Log } from './log/logger.ts';
 import { logObserver } from './log/observer.ts';
 import { Timeline } from './log/timeline.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { Statsd } from './metrics/statsd.ts';
+import { adminRoutes } from './operator/admin-routes.ts';
 import { Events } from './operator/events.ts';
+import { controlRoutes } from './operator/routes.ts';
 import { statusOf } from './operator/status.ts';
 import { Outcomes, UpgradeOutcomes } from './outcomes.ts';
 import { policyFrom } from './policy.ts';
-import { Handover } from './sockets/grants.ts';
+import { Grants } from './sockets/grants.ts';
 import type { Listeners } from './sockets/listeners.ts';
 import { Stuck } from './stuck/stuck.ts';
-import type { Counted } from './upgrade/channel.ts';
+import { Counts } from './upgrade/counts.ts';
 import type { Command } from './upgrade/own-command.ts';
 import type { Predecessor } from './upgrade/predecessor.ts';
 import { Succession } from './upgrade/succession.ts';
-import { Failures } from './workers/complaints.ts';
+import { Complaints } from './workers/complaints.ts';
 import { ServiceHealth } from './workers/health.ts';
 import { Pool } from './workers/pool.ts';
 import { Rates } from './workers/rates.ts';
@@ -49,182 +51,162 @@ export interface MasterOptions {
   readonly onReady: () => void;
 }
 
-/** What the master does itself. */
-export interface PartsHooks {
-  readonly act: (action: Action, fleet: Fleet) => void;
-  readonly onPoolEvent: (event: Event) => void;
-  readonly onMessage: (id: number, message: WorkerMessage) => void;
-  readonly onBindError: (error: BindError) => void;
-  readonly pidfile: () => Pidfile | null;
-  /** A new master had the pidfile, and is gone. */
-  readonly restorePidfile: () => void;
-}
-
-export class Parts {
+/** What the master consists of. */
+export interface Parts {
   readonly log: Log;
   readonly listeners: Listeners;
   readonly generations: Generations;
-  readonly pool: Pool;
-  readonly handover: Handover;
   readonly arbiter: Arbiter;
-  readonly failures: Failures;
-  readonly stuck: Stuck;
+  readonly pool: Pool;
+  readonly sentinel: Sentinel;
+  readonly grants: Grants;
+  readonly complaints: Complaints;
   readonly health: ServiceHealth;
-  readonly control: Control;
-  readonly admin: Admin;
-  readonly outcomes = new Outcomes();
-  readonly upgradeOutcomes = new UpgradeOutcomes();
-  readonly succession: Succession;
-  readonly timeline = new Timeline();
-  readonly events = new Events({ status: () => this.status(), timeline: this.timeline });
-  readonly rates = new Rates();
+  readonly rates: Rates;
+  readonly stuck: Stuck;
   readonly metrics: Metrics;
   readonly statsd: Statsd;
-  readonly serviceManager: ServiceManager;
-  readonly sentinel = new Sentinel();
+  readonly events: Events;
+  readonly claims: Claims;
+  readonly succession: Succession;
+  readonly onReady: () => void;
+  /** Are shown the outcome of each turn. */
+  readonly observers: readonly { onTurn(fleet: Fleet): void }[];
+}
 
-  constructor(options: MasterOptions, hooks: PartsHooks) {
-    const { request, settings, log, listeners, queueCount, inherited, predecessor } = options;
-    const logger = () => log.logger;
-    this.log = log;
-    this.listeners = listeners;
-    this.generations = new Generations({ request, listeners, logger, first: settings });
-    this.failures = new Failures(logger, this.timeline);
-    this.metrics = new Metrics({
-      status: () => this.status(),
-      lostLines: () => ({ log: log.lost(), access: this.failures.lostLines }),
-      isCounting: () => this.generations.current.metrics,
+/** Builds the parts; nothing is started yet. */
+export function makeParts(options: MasterOptions): Parts {
+  const { request, settings: first, log, listeners, queueCount, inherited, predecessor, command, onReady } = options;
+  const bequest = predecessor?.bequest ?? null;
+  const logger = () => log.logger;
+  const timeline = new Timeline();
+  const rates = new Rates();
+  const sentinel = new Sentinel();
+  const generations = new Generations({ request, listeners, logger, first });
+  const settings = () => generations.current;
+  const complaints = new Complaints(logger, timeline);
+
+  const status = (): Status =>
+    statusOf({
+      fleet: fleet(),
+      now: arbiter.now(),
+      settings: settings(),
+      listeners: listeners.all(),
+      health: health.report(fleet()),
+      rates,
     });
-    this.statsd = new Statsd(
-      () => this.metrics.families(),
-      () => this.generations.current,
-    );
-    this.arbiter = new Arbiter({
-      fleet: {
-        ...initialFleet(policyFrom(settings), queueCount),
-        predecessor: predecessor === null ? 'none' : 'serves',
-      },
-      act: hooks.act,
-      onTurn: (fleet) => {
-        this.health.spread(fleet);
-        this.outcomes.onTurn(fleet);
-        this.upgradeOutcomes.onTurn(fleet);
-        this.succession.onTurn(fleet);
-        this.serviceManager.onTurn(fleet);
-        this.metrics.onTurn(fleet);
-      },
-      observers: [
-        logObserver(({ level, fields, message }) => log.logger[level](fields, message)),
-        this.timeline,
-        this.metrics,
-      ],
-    });
-    this.pool = new Pool({
-      onEvent: hooks.onPoolEvent,
-      onMessage: hooks.onMessage,
-      onOutput: ({ stream, ...from }, line) =>
-        log.logger[stream === 'stderr' ? 'warn' : 'info']({ ...from, stream }, line),
-    });
-    this.health = new ServiceHealth({ pool: this.pool, settings: () => this.generations.current });
-    this.admin = new Admin({
-      status: () => this.status(),
-      events: this.events,
-      metrics: (accept) => this.metrics.page(accept),
-      names: () => this.generations.current.adminHosts,
-      health: () => ({ report: this.health.report(this.fleet), components: this.health.components() }),
-      logger,
-    });
-    this.control = new Control(
-      {
-        status: () => this.status(),
-        events: this.events,
-        settings: () => this.generations.current,
-        metrics: (accept) => this.metrics.page(accept),
-        post: (event) => this.post(event),
-        reload: () => this.#reload(),
-        fleet: () => this.fleet,
-        upgrade: () => this.#upgrade(),
+  const metrics = new Metrics({
+    status,
+    lostLines: () => ({ log: log.lost(), access: complaints.lostLines }),
+    isCounting: () => settings().metrics,
+  });
+  const statsd = new Statsd(() => metrics.families(), settings);
+
+  const arbiter = new Arbiter({
+    fleet: { ...initialFleet(policyFrom(first), queueCount), predecessor: predecessor === null ? 'none' : 'serves' },
+    observers: [logObserver(({ level, fields, message }) => log.logger[level](fields, message)), timeline, metrics],
+  });
+  const { post } = arbiter;
+  const fleet = () => arbiter.fleet;
+
+  const pool = new Pool();
+  const health = new ServiceHealth({ pool, settings });
+  const grants = new Grants({
+    listeners,
+    pool,
+    inherited: new Set(inherited.keys()),
+    logger,
+    isStarting: () => fleet().start === 'starting',
+    post,
+  });
+  const stuck = new Stuck({
+    pool,
+    logger,
+    timeline,
+    settingsOf: (generation) => generations.of(generation),
+    onCaptured: (id) => post({ type: 'stackCaptured', id }),
+  });
+
+  const events = new Events({ status, timeline });
+  const outcomes = new Outcomes();
+  const upgradeOutcomes = new UpgradeOutcomes();
+  const shown = { status, events, metrics: (accept: string | undefined) => metrics.page(accept) };
+  const steering = {
+    ...shown,
+    settings,
+    fleet,
+    post,
+    reload: () => {
+      const outcome = outcomes.ofNext(fleet());
+      post({ type: 'reloadRequested' });
+      return outcome;
+    },
+    upgrade: () => {
+      const outcome = upgradeOutcomes.ofNext(fleet());
+      post({ type: 'upgradeRequested' });
+      return outcome;
+    },
+  };
+  const readiness = () => ({ report: health.report(fleet()), components: health.components() });
+
+  const mainProcess = new MainProcess({ env: request.env, logger, fleet, hasPredecessor: predecessor !== null });
+  const claims = new Claims(
+    [
+      new ControlSocket({
+        routes: controlRoutes(steering),
+        settings,
+        env: request.env,
+        predecessor: bequest,
         logger,
-      },
-      request.env,
-    );
-    this.serviceManager = new ServiceManager({ env: request.env, logger, isMain: predecessor === null });
-    this.stuck = new Stuck({
-      pool: this.pool,
-      logger,
-      timeline: this.timeline,
-      settingsOf: (generation) => this.generations.of(generation),
-      onCaptured: (id) => this.post({ type: 'stackCaptured', id }),
-    });
-    this.handover = new Handover({
-      listeners,
-      pool: this.pool,
-      inherited: new Set(inherited.keys()),
-      logger,
-      isStarting: () => this.arbiter.fleet.start === 'starting',
-      onGiven: (id) => this.post({ type: 'workerListened', id }),
-      onBindError: hooks.onBindError,
-    });
-    this.succession = new Succession({
-      request,
-      command: options.command,
-      inherited,
-      predecessor,
-      listeners,
-      control: this.control,
-      admin: this.admin,
-      serviceManager: this.serviceManager,
-      settings: () => this.generations.current,
-      pidfile: hooks.pidfile,
-      announce: hooks.restorePidfile,
-      bequeath: (heir) => {
-        if (heir !== null) void this.statsd.report();
-        this.statsd.silence(heir !== null);
-        this.metrics.bequeath(heir);
-      },
-      inherit: (counted) => this.#inherit(counted),
-      post: (event) => this.post(event),
-      logger,
-    });
-  }
+      }),
+      new AdminAddress({
+        routes: adminRoutes({ ...shown, health: readiness }),
+        address: () => settings().admin,
+        names: () => settings().adminHosts,
+        predecessor: bequest,
+        logger,
+      }),
+      new Pidfile({
+        path: () => settings().pidfile,
+        // As Gunicorn: what waits for `<pidfile>.2` sees that an upgrade is under way.
+        isDue: () => predecessor !== null || fleet().start !== 'starting',
+        predecessor: bequest?.pid ?? null,
+      }),
+      mainProcess,
+    ],
+    logger,
+  );
+  const succession = new Succession({
+    request,
+    command,
+    inherited,
+    predecessor,
+    listeners,
+    claims,
+    counts: new Counts(metrics, statsd),
+    settings,
+    post,
+    logger,
+  });
 
-  status(): Status {
-    const { fleet } = this;
-    return statusOf({
-      fleet,
-      now: this.arbiter.now(),
-      settings: this.generations.current,
-      listeners: this.listeners.all(),
-      health: this.health.report(fleet),
-      rates: this.rates,
-    });
-  }
-
-  get fleet(): Fleet {
-    return this.arbiter.fleet;
-  }
-
-  post(event: Event): void {
-    this.arbiter.post(event);
-  }
-
-  #reload(): Promise<ReloadOutcome | null> {
-    const outcome = this.outcomes.ofNext(this.fleet);
-    this.post({ type: 'reloadRequested' });
-    return outcome;
-  }
-
-  #upgrade(): Promise<UpgradeOutcome | null> {
-    const outcome = this.upgradeOutcomes.ofNext(this.fleet);
-    this.post({ type: 'upgradeRequested' });
-    return outcome;
-  }
-
-  /** What the old master has counted it has also told statsd; what its workers add now is ours to tell. */
-  #inherit(counted: Counted | null): void {
-    const isTotal = counted?.kind === 'traffic' && counted.total;
-    if (isTotal) void this.statsd.report();
-    this.metrics.inherit(counted);
-    if (isTotal) this.statsd.rebase();
-  }
+  return {
+    log,
+    listeners,
+    generations,
+    arbiter,
+    pool,
+    sentinel,
+    grants,
+    complaints,
+    health,
+    rates,
+    stuck,
+    metrics,
+    statsd,
+    events,
+    claims,
+    succession,
+    onReady,
+    observers: [{ onTurn: (now) => health.spread(now) }, outcomes, upgradeOutcomes, succession, mainProcess, metrics],
+  };
 }

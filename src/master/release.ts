@@ -11,7 +11,7 @@ import type { Logger } from './log/logger.ts';
 /**
  * Runs it, its output into the log line by line.
  *
- * @throws ReleaseError where it fails, or does not end within `releaseTimeout`
+ * @throws ReleaseError if it fails, or does not end within `releaseTimeout`
  */
 export function runRelease(settings: Settings, logger: Logger, signal: AbortSignal): Promise<void> {
   const { release } = settings;

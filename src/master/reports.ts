@@ -1,79 +1,106 @@
-/** What is heard of workers: from their processes, and from themselves. */
+/** What is heard of workers, from their processes and from themselves: a table of what comes of each. */
 import type { Event } from '../core/events.ts';
 import { findWorker } from '../core/fleet.ts';
-import type { WorkerMessage } from '../protocol/messages.ts';
+import type { Worker } from '../core/model.ts';
+import type { ErrorReport, WorkerMessage } from '../protocol/messages.ts';
 import type { Parts } from './parts.ts';
 
-/** Something became of a process. */
-export function hearPool(parts: Parts, event: Event): void {
-  if (event.type === 'workerSpawned') parts.sentinel.add(event.pid);
-  if (event.type === 'workerExited' || event.type === 'workerSpawnFailed') {
-    const pid = findWorker(parts.fleet, event.id)?.pid;
-    if (pid !== undefined && pid !== null) parts.sentinel.delete(pid);
-    parts.handover.forget(event.id);
-    parts.health.forget(event.id);
-    parts.rates.forget(event.id);
-    parts.metrics.forget(event.id);
-  }
-  parts.post(event);
+type Message<T extends WorkerMessage['type']> = Extract<WorkerMessage, { type: T }>;
+
+/** From a message of a worker to the event that it is for the arbiter; `null` if it is none. */
+type Reports = {
+  readonly [T in WorkerMessage['type']]: (message: Message<T>, worker: Worker, parts: Parts) => Event | null;
+};
+
+const reports: Reports = {
+  listen: (message, { id, generation }, { grants, generations, listeners, sentinel }) => {
+    const answered = grants.answer(id, message, generations.of(generation));
+    void answered.finally(() => sentinel.setSockets(listeners.fds()));
+    return null;
+  },
+  unlisten: ({ listener }, { id }, { grants }) => {
+    grants.unlisten(id, listener);
+    return grants.accepts(id) ? null : { type: 'workerClosed', id };
+  },
+  ready: (_, { id }) => ({ type: 'workerReadied', id }),
+  beat: ({ figures }, { id }, { rates }) => {
+    rates.onBeat(id, figures.requests, performance.now());
+    return { type: 'workerBeat', id, figures };
+  },
+  traffic: ({ delta }, _, { metrics }) => {
+    metrics.onTraffic(delta);
+    return null;
+  },
+  'app-metrics': (message, { id }, { metrics }) => {
+    metrics.onAppMetrics(id, message.metrics);
+    return null;
+  },
+  failed: ({ kind, error }, worker, { complaints }) => {
+    complaints.report(worker, error);
+    return { type: 'workerFailed', id: worker.id, kind, reason: firstLine(error) };
+  },
+  health: ({ checks }, { id, hindrance }, { arbiter, health }) => {
+    const reason = health.onChecks(id, checks);
+    if (reason !== hindrance) return { type: 'workerHindered', id, reason };
+    health.spread(arbiter.fleet);
+    return null;
+  },
+  'log-trouble': (message, worker, { complaints }) => {
+    complaints.reportLogTrouble(worker, message);
+    return null;
+  },
+  short: (message, worker, { complaints }) => {
+    complaints.reportShortage(worker, message);
+    return null;
+  },
+  termed: (_, { id }) => ({ type: 'workerTermed', id }),
+  draining: (message, worker, { complaints }) => {
+    complaints.reportDraining(worker, message);
+    return null;
+  },
+  drained: (message, worker, { complaints }) => {
+    complaints.reportDrained(worker, message);
+    return { type: 'workerClosed', id: worker.id };
+  },
+};
+
+/** From an event of the pool to what is done before the arbiter hears of it. */
+const processes: {
+  readonly [T in Event['type']]?: (event: Extract<Event, { type: T }>, parts: Parts) => void;
+} = {
+  workerSpawned: ({ pid }, { sentinel }) => sentinel.add(pid),
+  workerSpawnFailed: ({ id }, parts) => forget(id, parts),
+  workerExited: ({ id }, parts) => forget(id, parts),
+};
+
+/** Connects the pool: what it hears is reported from now on. */
+export function connectReports(parts: Parts): void {
+  const { arbiter, log, pool } = parts;
+  pool.connect({
+    onEvent: (event) => {
+      const before: ((event: never, parts: Parts) => void) | undefined = processes[event.type];
+      before?.(event as never, parts);
+      arbiter.post(event);
+    },
+    onMessage: (id, message) => {
+      const worker = findWorker(arbiter.fleet, id);
+      if (worker === undefined) return;
+      const report: (message: never, worker: Worker, parts: Parts) => Event | null = reports[message.type];
+      const event = report(message as never, worker, parts);
+      if (event !== null) arbiter.post(event);
+    },
+    onOutput: ({ stream, ...from }, line) =>
+      log.logger[stream === 'stderr' ? 'warn' : 'info']({ ...from, stream }, line),
+  });
 }
 
-/** A worker says something of itself. */
-export function hearWorker(parts: Parts, id: number, message: WorkerMessage): void {
-  const worker = findWorker(parts.fleet, id);
-  if (worker === undefined) return;
-  switch (message.type) {
-    case 'listen':
-      void parts.handover
-        .answer(id, message, parts.generations.of(worker.generation))
-        .finally(() => parts.sentinel.setSockets(parts.listeners.fds()));
-      return;
-    case 'unlisten':
-      parts.handover.unlisten(id, message.listener);
-      if (!parts.handover.accepts(id)) parts.post({ type: 'workerClosed', id });
-      return;
-    case 'ready':
-      parts.post({ type: 'workerReadied', id });
-      return;
-    case 'beat':
-      parts.rates.onBeat(id, message.figures.requests, performance.now());
-      parts.post({ type: 'workerBeat', id, figures: message.figures });
-      return;
-    case 'traffic':
-      parts.metrics.onTraffic(message.delta);
-      return;
-    case 'app-metrics':
-      parts.metrics.onAppMetrics(id, message.metrics);
-      return;
-    case 'failed':
-      parts.failures.report(worker, message.error);
-      parts.post({ type: 'workerFailed', id, kind: message.kind, reason: firstLine(message.error) });
-      return;
-    case 'health': {
-      const reason = parts.health.onChecks(id, message.checks);
-      if (reason !== worker.hindrance) parts.post({ type: 'workerHindered', id, reason });
-      else parts.health.spread(parts.fleet);
-      return;
-    }
-    case 'log-trouble':
-      parts.failures.reportLogTrouble(worker, message);
-      return;
-    case 'short':
-      parts.failures.reportShortage(worker, message);
-      return;
-    case 'termed':
-      parts.post({ type: 'workerTermed', id });
-      return;
-    case 'draining':
-      parts.failures.reportDraining(worker, message);
-      return;
-    case 'drained':
-      parts.failures.reportDrained(worker, message);
-      parts.post({ type: 'workerClosed', id });
-      return;
-  }
+/** The process is gone, or never was. */
+function forget(id: number, { arbiter, sentinel, grants, health, rates, metrics }: Parts): void {
+  const pid = findWorker(arbiter.fleet, id)?.pid;
+  if (pid !== undefined && pid !== null) sentinel.delete(pid);
+  for (const part of [grants, health, rates, metrics]) part.forget(id);
 }
 
-function firstLine(error: { readonly name: string; readonly message: string }): string {
-  return `${error.name}: ${error.message.split('\n', 1)[0] ?? ''}`;
+function firstLine({ name, message }: ErrorReport): string {
+  return `${name}: ${message.split('\n', 1)[0] ?? ''}`;
 }

@@ -5,7 +5,7 @@ import { exitStatus, PreforkError } from '../errors.ts';
 import { supportsReusePort } from '../system/node-internals.ts';
 import { passedSockets } from '../system/passed.ts';
 import { socketInode } from '../system/socket-inode.ts';
-import { Pidfile } from './claims/pidfile.ts';
+import { checkPidfile, masterTitle } from './claims/pidfile.ts';
 import { openFirst } from './generations.ts';
 import { openLog } from './log/logger.ts';
 import { Master } from './master.ts';
@@ -14,7 +14,6 @@ import { prepareAccessLog } from './service/access-log-file.ts';
 import { type Caller, daemonise } from './service/daemon.ts';
 import { inheritedSockets } from './service/rights.ts';
 import { listenToSignals } from './service/signals.ts';
-import { masterTitle } from './service/title.ts';
 import { Listeners } from './sockets/listeners.ts';
 import { ownCommand } from './upgrade/own-command.ts';
 import type { Predecessor } from './upgrade/predecessor.ts';
@@ -25,7 +24,7 @@ const errorLevel = 50;
 /**
  * Runs the service until it is stopped; the process then exits.
  *
- * @throws PreforkError where it cannot be started: nothing is left behind then
+ * @throws PreforkError if it cannot be started: nothing is left behind then
  */
 export async function start(given: LoadRequest, caller: Caller, predecessor: Predecessor | null = null): Promise<void> {
   const request = { ...given, passed: predecessor?.bequest.passed ?? passedSockets(given.env, process.pid) };
@@ -34,7 +33,7 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   const inherited = new Map(
     [...(predecessor?.bequest.inherited ?? inheritedSockets())].map((fd) => [fd, socketInode(fd)]),
   );
-  // The master's own files do not depend on who starts it; its workers get the caller's mask.
+  // The master's own files do not depend on the caller's mask; its workers get that one.
   process.umask(0o022);
   let master: Master | null = null;
   let listeners: Listeners | null = null;
@@ -61,17 +60,17 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   });
   const { logger } = log;
   try {
-    if (settings.pidfile !== null) new Pidfile(settings.pidfile, predecessor?.bequest.pid).check();
+    if (settings.pidfile !== null) checkPidfile(settings.pidfile, predecessor?.bequest.pid);
     prepareAccessLog(settings);
     for (const notice of noticesFor(settings, request.passed)) logger.warn(notice);
     if (process.geteuid?.() === 0 && settings.user === null)
       logger.warn('started as root without user: the workers have all rights of root; set user (-u)');
-    const handed = predecessor?.bequest.listeners ?? [];
+    const bequeathed = predecessor?.bequest.listeners ?? [];
     const queues = queueCountFor(settings);
-    // What waits in any queue is served, also where there were more of them.
-    const queueCount = Math.max(queues, ...handed.map(({ fds }) => fds.length));
+    // What waits in any queue is served, also if there were more of them.
+    const queueCount = Math.max(queues, ...bequeathed.map(({ fds }) => fds.length));
     const { socketMode, socketOwner } = settings;
-    listeners = new Listeners({ queues, socketMode, socketOwner }, handed);
+    listeners = new Listeners({ queues, socketMode, socketOwner }, bequeathed);
     await openFirst(listeners, settings, logger);
     logger.info(
       { pid: process.pid, node: process.version, workers: settings.workers, app: settings.app.path },
@@ -98,11 +97,11 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   }
 }
 
-/** The errors of a start are told to who waits for it; the log has them too, but may be nowhere. */
-function tellErrors(listeners: readonly (Pick<Caller, 'tell'> | null)[], line: string): void {
+/** Tells the errors of a start to the process that waits for it; the log has them too, but may lead nowhere. */
+function tellErrors(observers: readonly (Pick<Caller, 'tell'> | null)[], line: string): void {
   const { level, msg, err } = JSON.parse(line) as { level: number; msg?: string; err?: { stack?: string } };
   if (level < errorLevel) return;
-  for (const each of listeners) each?.tell([msg, err?.stack].filter((text) => text !== undefined).join('\n'));
+  for (const each of observers) each?.tell([msg, err?.stack].filter((text) => text !== undefined).join('\n'));
 }
 
 function queueCountFor(settings: Settings): number {

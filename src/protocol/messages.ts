@@ -20,6 +20,9 @@ export const bootVariable = 'PREFORK_WORKER';
 /** Under this symbol a worker leaves a function that lists its requests in flight as JSON. */
 export const inFlightKey = 'prefork.inFlight';
 
+/** The name of the worker's functions whose presence in a stack means that prefork's own code ran, not the app's. */
+export const ownWork = 'prefork.ownWork';
+
 /** What a worker gets with its birth. */
 export interface BootInfo {
   readonly id: number;

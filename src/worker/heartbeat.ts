@@ -3,7 +3,7 @@ import { type EventLoopUtilization, type IntervalHistogram, monitorEventLoopDela
 import type { WorkerFigures } from '../protocol/figures.ts';
 import type { Channel } from './channel.ts';
 import { shortage } from './descriptors.ts';
-import { inspectorCloser } from './evidence.ts';
+import { inspectorCloser, marked } from './evidence.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import type { Traffic } from './traffic/traffic.ts';
 
@@ -31,10 +31,11 @@ export class Heartbeat {
   start(interval: number): void {
     this.#delay.enable();
     setInterval(() => this.#lookForShortage(), shortageEvery).unref();
-    setInterval(() => {
+    const beat = marked(() => {
       this.#closeInspector();
       this.beat();
-    }, interval).unref();
+    });
+    setInterval(beat, interval).unref();
   }
 
   /** Beats now. A beat is left out while the one before is still on its way: nothing may pile up in this process. */

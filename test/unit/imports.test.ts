@@ -29,6 +29,27 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   index: ['errors', 'config', 'app'],
 };
 
+/** The master's floors, from the top: each may import from those below it. A floor's rooms do not know each other. */
+const floors: readonly (readonly string[])[] = [
+  ['start'],
+  ['master'],
+  ['effects', 'reports'],
+  ['end'],
+  ['parts'],
+  ['upgrade', 'generations'],
+  ['claims', 'release'],
+  ['operator', 'stuck', 'metrics', 'policy', 'outcomes'],
+  ['sockets', 'arbiter'],
+  ['workers', 'stop-now'],
+  ['log', 'service', 'notices', 'clock'],
+];
+
+/** Circles of files that are known, and are to go. */
+const knownCircles: readonly (readonly string[])[] = [
+  ['master/log/narrate-upgrade.ts', 'master/log/narrate.ts'],
+  ['worker/drain/drain.ts', 'worker/drain/http1.ts', 'worker/drain/http2.ts'],
+];
+
 const internals = /_createServerHandle|_getServer\b|_httpMessage|_listeningId|internalMessage|_pipeName/;
 
 function sources(): Source[] {
@@ -77,6 +98,74 @@ test('imports go one way', () => {
   for (const source of all)
     assert.ok(Object.hasOwn(allowed, folderOf(source.path)), `${source.path} is in no known folder`);
   assert.deepEqual(all.flatMap(wrongEdges), []);
+});
+
+/** @returns the floor of a file of the master; -1 if it has none */
+function floorOf(path: string): number {
+  const room = folderOf(relative('master', path));
+  return floors.findIndex((rooms) => rooms.includes(room));
+}
+
+/** @returns what is wrong with a file's imports inside `master/`, in words */
+function wrongFloors(source: Source): string[] {
+  const from = floorOf(source.path);
+  if (from < 0) return [`${source.path} is on no known floor of the master`];
+  return filesImportedBy(source)
+    .filter((path) => folderOf(path) === 'master' && roomOf(path) !== roomOf(source.path) && floorOf(path) <= from)
+    .map((path) => `${source.path} imports ${path}, which is not below it`);
+}
+
+function roomOf(path: string): string {
+  return folderOf(relative('master', path));
+}
+
+/** Relative to src. */
+function filesImportedBy(source: Source): string[] {
+  return importsOf(source)
+    .filter((specifier) => specifier.startsWith('.'))
+    .map((specifier) => join(dirname(source.path), specifier));
+}
+
+/** @returns the groups of files that import each other, directly or by way of others; each sorted */
+function circlesIn(all: readonly Source[]): string[][] {
+  const edges = new Map(all.map((source) => [source.path, filesImportedBy(source)]));
+  const reached = new Map([...edges.keys()].map((path) => [path, reachableFrom(path, edges)]));
+  const circles = [...reached].flatMap(([path, others]) =>
+    others.has(path)
+      ? [
+          [...others]
+            .filter((other) => reached.get(other)?.has(path) === true)
+            .sort()
+            .join(' '),
+        ]
+      : [],
+  );
+  return [...new Set(circles)].sort().map((circle) => circle.split(' '));
+}
+
+function reachableFrom(path: string, edges: ReadonlyMap<string, readonly string[]>): Set<string> {
+  const found = new Set<string>();
+  const ahead = [...(edges.get(path) ?? [])];
+  for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
+    if (found.has(next)) continue;
+    found.add(next);
+    ahead.push(...(edges.get(next) ?? []));
+  }
+  return found;
+}
+
+test('inside the master, too', () => {
+  const master = sources().filter(({ path }) => path.startsWith('master/'));
+  assert.ok(master.length > 40);
+  assert.deepEqual(master.flatMap(wrongFloors), []);
+});
+
+test('no files import each other in a circle, not even for types', () => {
+  const known = new Set(knownCircles.map((circle) => circle.join(' ')));
+  assert.deepEqual(
+    circlesIn(sources()).filter((circle) => !known.has(circle.join(' '))),
+    [],
+  );
 });
 
 test('core needs nothing of Node', () => {
@@ -147,6 +236,28 @@ test('the check itself sees a wrong edge', () => {
   assert.equal(wrongEdges({ path: 'worker/x.ts', text: "const yargs = require('yargs');" }).length, 1);
   assert.equal(wrongEdges({ path: 'errors.ts', text: "import { a } from './core/fleet.ts';" }).length, 1);
   assert.equal(wrongEdges({ path: 'config/x.ts', text: "import { a } from '../worker/agent.ts';" }).length, 1);
+});
+
+test('the check itself sees a way up inside the master, and a circle', () => {
+  const wrong: [string, string][] = [
+    ['master/parts.ts', './master.ts'],
+    ['master/effects.ts', './reports.ts'],
+    ['master/claims/x.ts', '../upgrade/channel.ts'],
+    ['master/operator/x.ts', '../claims/claim.ts'],
+    ['master/log/x.ts', '../service/signals.ts'],
+    ['master/somewhere/x.ts', '../log/logger.ts'],
+  ];
+  for (const [path, specifier] of wrong)
+    assert.equal(wrongFloors({ path, text: `import type { A } from '${specifier}';` }).length, 1, path);
+  for (const specifier of ['../sockets/bind.ts', './y.ts', '../../core/fleet.ts'])
+    assert.deepEqual(wrongFloors({ path: 'master/claims/x.ts', text: `import { a } from '${specifier}';` }), []);
+  const circle = [
+    { path: 'a/1.ts', text: "import type { A } from '../b/2.ts';" },
+    { path: 'b/2.ts', text: "export { a } from './3.ts';" },
+    { path: 'b/3.ts', text: "const a = await import('../a/1.ts');" },
+    { path: 'b/4.ts', text: "import { a } from './3.ts';" },
+  ];
+  assert.deepEqual(circlesIn(circle), [['a/1.ts', 'b/2.ts', 'b/3.ts']]);
 });
 
 test('the check itself lets right edges pass, and comments', () => {

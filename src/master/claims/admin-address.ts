@@ -1,144 +1,91 @@
-/** The admin address: read-only, for monitors and people. Changes are made through the control socket. */
-import type { ListenOptions } from 'node:net';
+/** The claim of the admin address: read-only, for monitors and people. Changes are made through the control socket. */
 import type { Address } from '../../config/address.ts';
-import { BindError, messageOf } from '../../errors.ts';
-import type { HealthReport } from '../../protocol/messages.ts';
-import type { Status } from '../../protocol/status.ts';
-import { descriptorOf } from '../../system/node-internals.ts';
-import { inodeOf, removeIfOurs } from '../../system/paths.ts';
+import { BindError } from '../../errors.ts';
+import { closeQuietly } from '../../system/descriptors.ts';
 import type { Logger } from '../log/logger.ts';
-import type { Events } from '../operator/events.ts';
-import { ControlHttp, type Reply, type Route } from '../operator/http.ts';
-import { pageRoutes } from '../operator/page.ts';
-import { type MetricsPage, viewsOf } from '../operator/views.ts';
-import { tcpLabel } from '../sockets/bind.ts';
-import { clearStaleSocket } from '../sockets/unix-socket.ts';
+import type { Route } from '../operator/route.ts';
+import type { Claim, ClaimsBequest } from './claim.ts';
+import { UnixHttp } from './unix-http.ts';
 
-export interface AdminSources {
-  readonly status: () => Status;
-  readonly events: Events;
-  readonly metrics: MetricsPage;
-  readonly health: () => { readonly report: HealthReport; readonly components: Readonly<Record<string, unknown>> };
+export interface AdminAddressOptions {
+  readonly routes: readonly Route[];
+  /** The address that the settings in force name; `null` if they name none. */
+  readonly address: () => Address | null;
   /** Names by which it may be asked; see `adminHosts`. */
   readonly names: () => readonly string[];
+  /** What the master before this one has; `null` if there is none. */
+  readonly predecessor: ClaimsBequest | null;
   readonly logger: () => Logger;
 }
 
-export class Admin {
-  readonly #sources: AdminSources;
-  #http: ControlHttp | null = null;
-  #address: string | null = null;
-  #path: string | null = null;
-  #inode: bigint | null = null;
+export class AdminAddress implements Claim {
+  readonly #options: AdminAddressOptions;
+  readonly #server: UnixHttp;
+  /** What is served, as JSON. */
+  #served: string | null = null;
+  /** What the other master serves. */
+  #theirs: string | null;
+  /** The socket of the master before this one, until it is taken over. */
+  #inherited: ClaimsBequest['admin'];
 
-  constructor(sources: AdminSources) {
-    this.#sources = sources;
+  constructor(options: AdminAddressOptions) {
+    const { logger, names, predecessor, routes } = options;
+    this.#options = options;
+    this.#theirs = predecessor?.adminAddress ?? null;
+    this.#inherited = predecessor?.admin ?? null;
+    this.#server = new UnixHttp({
+      setting: 'admin',
+      routes,
+      names,
+      onError: (error) => logger().error({ err: error }, 'admin: a request failed, this is a bug'),
+    });
   }
 
-  /** As JSON. */
-  get address(): string | null {
-    return this.#address;
+  async ensure(): Promise<void> {
+    if (this.#theirs === null || this.#theirs !== this.#wanted()) await this.#open(null, false);
   }
 
-  /** Its socket, for the master after us; `null` where there is none, or where it has a path to be found by. */
-  handOver(): { readonly address: string; readonly fd: number } | null {
-    const fd = this.#http === null || this.#path !== null ? null : descriptorOf(this.#http.server);
-    return fd === null || this.#address === null ? null : { address: this.#address, fd };
+  async takeOver(): Promise<void> {
+    const inherited = this.#inherited;
+    const isSame = inherited !== null && inherited.address === this.#wanted();
+    this.#inherited = null;
+    this.#theirs = null;
+    if (inherited !== null && !isSame) closeQuietly(inherited.fd);
+    // The other master's is in the place of ours.
+    if (!this.#server.isThere) this.#server.retire();
+    await this.#open(isSame ? inherited.fd : null, true);
   }
 
-  /** The new master serves it: whoever is connected is served to the end. @returns what it was */
-  retire(): void {
-    this.#http?.retire();
-    this.#forget();
+  yield(): void {
+    this.#theirs = this.#wanted();
+    this.#served = null;
+    this.#server.retire();
   }
 
-  /**
-   * Listens there, or goes on to.
-   *
-   * @param handed the socket of the master before us
-   * @param replaces takes the place of that one's path
-   * @throws BindError
-   */
-  async ensure(address: Address | null, handed: number | null = null, replaces = false): Promise<void> {
-    const wanted = address === null ? null : JSON.stringify(address);
-    if (wanted === this.#address) return;
-    const http = address === null ? null : await this.#open(address, handed, replaces);
-    this.close();
-    this.#http = http;
-    this.#address = wanted;
-    this.#path = address?.kind === 'unix' ? address.path : null;
-    this.#inode = this.#path === null ? null : inodeOf(this.#path);
+  release(): void {
+    this.#served = null;
+    this.#server.close();
   }
 
-  close(): void {
-    this.#http?.close();
-    removeIfOurs(this.#path, this.#inode);
-    this.#forget();
+  bequest(): Partial<ClaimsBequest> {
+    const { descriptor: fd } = this.#server;
+    const address = this.#served;
+    return { adminAddress: address, admin: fd === null || address === null ? null : { address, fd } };
   }
 
-  #forget(): void {
-    this.#http = null;
-    this.#address = null;
-    this.#path = null;
-    this.#inode = null;
+  #wanted(): string | null {
+    const address = this.#options.address();
+    return address === null ? null : JSON.stringify(address);
   }
 
-  async #open(address: Address, handed: number | null, replaces: boolean): Promise<ControlHttp> {
-    const label =
-      address.kind === 'tcp'
-        ? tcpLabel(address.host, address.port)
-        : address.kind === 'unix'
-          ? `unix:${address.path}`
-          : 'fd';
+  /** @throws BindError if it cannot be served: the one before goes on */
+  async #open(fd: number | null, replaces: boolean): Promise<void> {
+    const address = this.#options.address();
+    const wanted = this.#wanted();
+    if (address === null) return this.release();
+    if (wanted === this.#served && this.#server.isThere) return;
     if (address.kind === 'fd')
       throw new BindError(`fd://${address.fd}`, 'EINVAL', 'admin: expected host:port or unix:/path');
-    if (address.kind === 'unix' && !replaces) await clearStaleSocket(address.path);
-    const http = new ControlHttp({
-      routes: routesFor(this.#sources),
-      reach: address.kind === 'unix' ? 'local' : 'network',
-      replaces,
-      names: this.#sources.names,
-      onError: (error) => this.#sources.logger().error({ err: error }, 'admin: a request failed, this is a bug'),
-    });
-    await http.listen(whereOf(address, handed)).catch((error: unknown) => {
-      http.close();
-      const { code = 'EIO' } = error as NodeJS.ErrnoException;
-      throw new BindError(label, code, `admin: cannot listen on ${label}: ${messageOf(error)}`);
-    });
-    return http;
+    if (await this.#server.open(address, { replaces, fd })) this.#served = wanted;
   }
-}
-
-function whereOf(address: Exclude<Address, { kind: 'fd' }>, handed: number | null): ListenOptions & { fd?: number } {
-  if (handed !== null) return { fd: handed };
-  return address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port, exclusive: true };
-}
-
-function routesFor({ status, events, metrics, health }: AdminSources): Route[] {
-  const ok = (body: unknown): Reply => ({ status: 200, body });
-  return [
-    ...pageRoutes(),
-    ...viewsOf(status, events, metrics),
-    {
-      method: 'GET',
-      path: '/health/live',
-      handle: () => ok({ status: 'alive', version: health().report.version, uptime: Math.round(process.uptime()) }),
-    },
-    {
-      method: 'GET',
-      path: '/health/ready',
-      handle: () => {
-        const { report, components } = health();
-        const { status: state, ready, wanted, version } = report;
-        const body = {
-          status: state,
-          components,
-          workers: { ready, wanted },
-          version,
-          uptime: Math.round(process.uptime()),
-        };
-        return { status: state === 'healthy' || state === 'degraded' ? 200 : 503, body };
-      },
-    },
-  ];
 }

@@ -1,85 +1,79 @@
-/** What of the settings in force shows outside: pidfile, control socket, admin address, logs, title. */
-import type { Settings } from '../../config/resolved.ts';
-import { exitStatus, messageOf } from '../../errors.ts';
-import type { Parts } from '../parts.ts';
-import { prepareAccessLog } from '../service/access-log-file.ts';
-import { masterTitle } from '../service/title.ts';
-import { Pidfile } from './pidfile.ts';
+/** All claims of this master, in the order in which they are taken. */
+import { messageOf } from '../../errors.ts';
+import type { Logger } from '../log/logger.ts';
+import type { Claim, ClaimsBequest } from './claim.ts';
 
-export class Presence {
-  readonly #parts: Parts;
-  /** Of the master before this one. */
-  readonly #predecessorPid: number | null;
-  #pidfile: Pidfile | null = null;
-  #errorLog: string | null;
+export class Claims {
+  readonly #claims: readonly Claim[];
+  readonly #logger: () => Logger;
+  /** Problems that were logged and last. */
+  readonly #problems = new Map<Claim, string>();
+  #last: Promise<void> = Promise.resolve();
+  #isReleased = false;
 
-  constructor(parts: Parts, predecessorPid: number | null) {
-    this.#parts = parts;
-    this.#predecessorPid = predecessorPid;
-    this.#errorLog = parts.generations.current.errorLog;
+  /** @param claims being the main process is the last: it is said once everything else is there */
+  constructor(claims: readonly Claim[], logger: () => Logger) {
+    this.#claims = claims;
+    this.#logger = logger;
   }
 
-  get pidfile(): Pidfile | null {
-    return this.#pidfile;
+  /**
+   * Has all of them as the settings say.
+   *
+   * @throws PreforkError of the first one that cannot be had
+   */
+  ensure(): Promise<void> {
+    return this.#inTurn(async () => {
+      for (const claim of this.#claims) await claim.ensure();
+    });
   }
 
-  async ensureControl(): Promise<void> {
-    if (this.#parts.fleet.stopping !== null) return;
-    await this.#parts.control.ensure().catch((error: unknown) => this.#parts.log.logger.error(messageOf(error)));
+  /** Does the same while the service runs: a problem is logged, once as long as it lasts, and the service goes on. */
+  keep(): Promise<void> {
+    return this.#inTurn(() => this.#attempt((claim) => claim.ensure()));
   }
 
-  /** Takes a new generation's settings for the master itself into force. */
-  apply(settings: Settings): void {
-    this.#parts.log.logger.level = settings.logLevel;
-    if (settings.errorLog !== this.#errorLog) this.#parts.log.reopen(settings.errorLog);
-    this.#errorLog = settings.errorLog;
-    process.title = masterTitle(settings.name);
-    this.#parts.sentinel.setGrace(settings.gracefulTimeout);
-    for (const problem of this.#parts.listeners.setRights(settings)) this.#parts.log.logger.warn(problem);
-    void this.ensureControl();
-    this.#parts.admin.ensure(settings.admin).catch((error: unknown) => this.#parts.log.logger.error(messageOf(error)));
-    if (settings.pidfile === (this.#pidfile?.path ?? null) || this.#parts.fleet.start === 'starting') return;
-    this.#pidfile?.remove();
-    this.#pidfile = null;
-    this.announce();
+  /** Takes the place of the other master's. A problem is logged, and the service goes on. */
+  takeOver(): Promise<void> {
+    this.#problems.clear();
+    return this.#inTurn(() => this.#attempt((claim) => claim.takeOver()));
   }
 
-  reopenLogs(): void {
-    this.#parts.log.reopen();
-    try {
-      prepareAccessLog(this.#parts.generations.current);
-    } catch (error) {
-      this.#parts.log.logger.warn(`${messageOf(error)}; the access log goes on where it was`);
+  /** @param pid of the master that has taken over */
+  yield(pid: number): void {
+    for (const claim of this.#claims) claim.yield(pid);
+  }
+
+  /** Leaves nothing behind. Files and sockets are gone when the call returns. */
+  async release(): Promise<void> {
+    this.#isReleased = true;
+    await Promise.all(this.#claims.map((claim) => claim.release()));
+  }
+
+  /** What the next master is given. */
+  bequest(): ClaimsBequest {
+    let all: ClaimsBequest = { admin: null, adminAddress: null, control: null };
+    for (const claim of this.#claims) all = { ...all, ...claim.bequest() };
+    return all;
+  }
+
+  async #attempt(run: (claim: Claim) => void | Promise<void>): Promise<void> {
+    for (const claim of this.#claims) {
+      try {
+        await run(claim);
+        this.#problems.delete(claim);
+      } catch (error) {
+        const problem = messageOf(error);
+        if (this.#problems.get(claim) !== problem) this.#logger().error(problem);
+        this.#problems.set(claim, problem);
+      }
     }
-    for (const { id } of this.#parts.fleet.workers) this.#parts.pool.send(id, { type: 'reopen' });
   }
 
-  /** @returns whether the pidfile is there, where one is wanted */
-  announce(): boolean {
-    const { pidfile } = this.#parts.generations.current;
-    if (pidfile === null || this.#pidfile !== null) return true;
-    this.#pidfile = new Pidfile(pidfile, this.#parts.succession.isInCharge ? null : this.#predecessorPid);
-    try {
-      this.#pidfile.write();
-    } catch (error) {
-      this.#parts.log.logger.fatal(messageOf(error));
-      if (this.#parts.fleet.reload.state === 'idle')
-        this.#parts.post({ type: 'stopRequested', kind: 'quick', status: exitStatus.failure });
-      return false;
-    }
-    return true;
-  }
-
-  /** A new master had it, and is gone. */
-  restorePidfile(): void {
-    this.#pidfile = null;
-    this.announce();
-  }
-
-  /** Nothing of it is left behind. */
-  remove(): void {
-    this.#parts.control.close();
-    this.#parts.admin.close();
-    this.#pidfile?.remove();
+  /** One after the other: two that open the same address at once would be in each other's way. */
+  #inTurn(run: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(() => (this.#isReleased ? undefined : run()));
+    this.#last = done.catch(() => {});
+    return done;
   }
 }

@@ -1,259 +1,108 @@
-/** The control interface of a running service: its socket, and what its routes do. */
+/** The claim of the control socket: where `prefork status` and the like find the service. */
 import type { Settings } from '../../config/resolved.ts';
-import { withoutSecrets } from '../../config/show.ts';
-import type { Event } from '../../core/events.ts';
-import { upgradeRefusal } from '../../core/fleet.ts';
-import type { Fleet, ReloadOutcome, UpgradeOutcome } from '../../core/model.ts';
 import { BindError, messageOf } from '../../errors.ts';
-import type { Status } from '../../protocol/status.ts';
-import { inodeOf, maxUnixPath, removeIfOurs } from '../../system/paths.ts';
 import type { Logger } from '../log/logger.ts';
-import type { Events } from '../operator/events.ts';
-import { type Call, ControlHttp, type Reply, type Route, refuse } from '../operator/http.ts';
-import { type MetricsPage, viewsOf } from '../operator/views.ts';
-import { clearStaleSocket } from '../sockets/unix-socket.ts';
+import type { Route } from '../operator/route.ts';
+import type { Claim, ClaimsBequest } from './claim.ts';
 import { claimFolder, runtimeFolder, Signpost, socketPath, sweep } from './places.ts';
+import { UnixHttp } from './unix-http.ts';
 
-/** What the routes need of the master. */
-export interface Steering {
-  readonly status: () => Status;
-  readonly events: Events;
+export interface ControlSocketOptions {
+  readonly routes: readonly Route[];
   readonly settings: () => Settings;
-  readonly metrics: MetricsPage;
-  readonly post: (event: Event) => void;
-  /** Asks for a reload and waits for its outcome; `null` where the service stopped first. */
-  readonly reload: () => Promise<ReloadOutcome | null>;
-  readonly fleet: () => Fleet;
-  /** Asks for an upgrade and waits for its outcome; `null` where the service stopped first. */
-  readonly upgrade: () => Promise<UpgradeOutcome | null>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** What the master before this one has; `null` if there is none. */
+  readonly predecessor: ClaimsBequest | null;
   readonly logger: () => Logger;
 }
 
-export class Control {
-  readonly #steering: Steering;
-  readonly #env: Readonly<Record<string, string | undefined>>;
-  #http: ControlHttp | null = null;
-  #path: string | null = null;
-  #inode: bigint | null = null;
+export class ControlSocket implements Claim {
+  readonly #options: ControlSocketOptions;
+  readonly #server: UnixHttp;
   readonly #signpost = new Signpost();
-  /** Another master has it for now: the one before us, or the one after. */
-  #isAway = false;
+  /** Another master has it for now: the one before this one, or the one after. */
+  #isAway: boolean;
+  /** Why there is none, as it was logged last. */
+  #problem = '';
 
-  constructor(steering: Steering, env: Readonly<Record<string, string | undefined>>) {
-    this.#steering = steering;
-    this.#env = env;
+  constructor(options: ControlSocketOptions) {
+    const { logger, predecessor, routes, settings } = options;
+    this.#options = options;
+    this.#server = new UnixHttp({
+      setting: 'controlSocket',
+      routes,
+      onError: (error) => logger().error({ err: error }, 'control: a request failed, this is a bug'),
+    });
+    // Of one service only one is to be found; one at a path of its own is no second one.
+    const isRuntime = settings().controlSocket.kind === 'runtime';
+    this.#isAway = predecessor !== null && (isRuntime || this.#wanted() === predecessor.control);
   }
 
-  get path(): string | null {
-    return this.#path;
+  async ensure(): Promise<void> {
+    if (!this.#isAway) await this.#open(false);
   }
 
-  /**
-   * Leaves it to the master before us for now, where it is one and the same: of one service only one is to be found.
-   *
-   * @param path of that one's
-   */
-  leaveTo(path: string | null): void {
-    const settings = this.#steering.settings();
-    this.#isAway = settings.controlSocket.kind === 'runtime' || socketPath(settings, this.#env, process.pid) === path;
-  }
-
-  /** Takes the place of the master's before us, at once. */
   async takeOver(): Promise<void> {
     this.#isAway = false;
-    await this.ensure(true);
+    // The other master's is in the place of ours.
+    if (!this.#server.isThere) this.#server.retire();
+    await this.#open(true);
   }
 
-  /** The new master has taken its place: whoever is connected is served to the end. */
-  retire(): void {
+  yield(): void {
     this.#isAway = true;
-    this.#http?.retire();
     this.#signpost.remove();
-    this.#unlink();
-    this.#http = null;
-    this.#path = null;
-    this.#inode = null;
+    this.#server.retire();
   }
 
-  /**
-   * Listens where the settings say, or goes on to; to be called after each change of them, and now and then: a socket file
-   * that somebody removed is made anew.
-   *
-   * @throws BindError where a path that was configured cannot be used
-   */
-  async ensure(replaces = false): Promise<void> {
-    if (this.#isAway) return;
-    const settings = this.#steering.settings();
-    const path = socketPath(settings, this.#env, process.pid);
-    if (path === this.#path && (path === null || inodeOf(path) === this.#inode)) return this.#showTheWay(settings);
-    const isLost = path !== null && path === this.#path;
-    this.close();
-    if (path === null) return;
-    const { controlSocket } = settings;
-    try {
-      if (controlSocket.kind === 'runtime') this.#claimRuntime();
-      await this.#listen(path, replaces);
-      this.#showTheWay(settings);
-      if (isLost)
-        this.#steering.logger().warn({ path }, 'the control socket was removed by somebody; it is there again');
-    } catch (error) {
-      if (controlSocket.kind === 'path' && !controlSocket.isDefault) throw error;
-      const level = controlSocket.kind === 'runtime' ? 'info' : 'warn';
-      this.#steering
-        .logger()
-        [level](`no control socket, prefork status and the like will not work: ${messageOf(error)}`);
+  release(): void {
+    this.#signpost.remove();
+    this.#server.close();
+  }
+
+  bequest(): Partial<ClaimsBequest> {
+    return { control: this.#server.path };
+  }
+
+  #wanted(): string | null {
+    return socketPath(this.#options.settings(), this.#options.env, process.pid);
+  }
+
+  /** @throws BindError if a path that was configured cannot be used */
+  async #open(replaces: boolean): Promise<void> {
+    const { logger, settings } = this.#options;
+    const { controlSocket, name } = settings();
+    const path = this.#wanted();
+    if (path === null) return this.release();
+    const isOurs = path === this.#server.path;
+    if (!isOurs || !this.#server.isThere) {
+      try {
+        if (controlSocket.kind === 'runtime') this.#claimRuntime();
+        const isOpen = await this.#server.open({ kind: 'unix', path }, { replaces });
+        this.#problem = '';
+        if (!isOpen) return;
+      } catch (error) {
+        if (controlSocket.kind === 'path' && !controlSocket.isDefault) throw error;
+        this.#report(messageOf(error), controlSocket.kind === 'runtime' ? 'info' : 'warn');
+        return;
+      }
+      if (isOurs) logger().warn({ path }, 'the control socket was removed by somebody; it is there again');
     }
+    if (controlSocket.kind === 'path') this.#signpost.put(path, name, this.#options.env, process.pid);
   }
 
-  close(): void {
-    this.#http?.close();
-    this.#signpost.remove();
-    this.#unlink();
-    this.#http = null;
-    this.#path = null;
-    this.#inode = null;
+  #report(problem: string, level: 'info' | 'warn'): void {
+    if (problem === this.#problem) return;
+    this.#problem = problem;
+    this.#options.logger()[level](`no control socket, prefork status and the like will not work: ${problem}`);
   }
 
-  #showTheWay({ controlSocket, name }: Settings): void {
-    if (controlSocket.kind === 'path' && this.#path !== null)
-      this.#signpost.put(this.#path, name, this.#env, process.pid);
-  }
-
-  /** Not one that took its place. */
-  #unlink(): void {
-    removeIfOurs(this.#path, this.#inode);
-  }
-
+  /** A signpost is at the very path that the socket gets. */
   #claimRuntime(): void {
-    const folder = runtimeFolder(this.#env);
+    this.#signpost.remove();
+    const folder = runtimeFolder(this.#options.env);
     const problem = claimFolder(folder);
     if (problem !== null) throw new BindError(folder, 'EACCES', problem);
     sweep(folder);
   }
-
-  async #listen(path: string, replaces: boolean): Promise<void> {
-    if (Buffer.byteLength(path) > maxUnixPath)
-      throw new BindError(
-        `unix:${path}`,
-        'ENAMETOOLONG',
-        `controlSocket: ${path} is longer than the ${maxUnixPath} bytes of a unix socket`,
-      );
-    if (!replaces) await clearStaleSocket(path);
-    const http = new ControlHttp({
-      routes: routesFor(this.#steering),
-      replaces,
-      reach: 'local',
-      onError: (error) => this.#steering.logger().error({ err: error }, 'control: a request failed, this is a bug'),
-    });
-    await http.listen({ path }).catch((error: unknown) => {
-      const { code = 'EIO' } = error as NodeJS.ErrnoException;
-      throw new BindError(`unix:${path}`, code, `controlSocket: cannot listen on ${path}: ${messageOf(error)}`);
-    });
-    this.#http = http;
-    this.#path = path;
-    this.#inode = inodeOf(path);
-  }
-}
-
-function routesFor({ status, events, settings, metrics, post, reload, fleet, upgrade }: Steering): Route[] {
-  const ok = (body: unknown): Reply => ({ status: 200, body });
-  const taken = (body: object = {}): Reply => ({ status: 202, body: { accepted: true, ...body } });
-  const isStopping = (): boolean => status().state === 'stopping';
-  const stopping = (): Reply => refuse(409, 'stopping', 'the service is stopping');
-  return [
-    ...viewsOf(status, events, metrics),
-    { method: 'GET', path: '/config', handle: () => ok(redacted(settings())) },
-    {
-      method: 'POST',
-      path: '/reload',
-      handle: async ({ body }) => {
-        if (isStopping()) return stopping();
-        const { wait = false } = body;
-        if (typeof wait !== 'boolean') return refuse(400, 'bad_request', 'wait: expected true or false');
-        const outcome = reload();
-        if (!wait) return taken();
-        const result = await outcome;
-        return result === null ? stopping() : ok({ ...result, duration: result.duration / 1_000 });
-      },
-    },
-    {
-      method: 'POST',
-      path: '/upgrade',
-      handle: async ({ body }) => {
-        const { wait = false } = body;
-        if (typeof wait !== 'boolean') return refuse(400, 'bad_request', 'wait: expected true or false');
-        const refusal = upgradeRefusal(fleet());
-        if (refusal !== null) return refuse(409, 'upgrade_refused', `upgrade refused: ${refusal}`);
-        const outcome = upgrade();
-        if (!wait) return taken();
-        const result = await outcome;
-        return result === null ? stopping() : ok({ ...result, duration: result.duration / 1_000 });
-      },
-    },
-    {
-      method: 'POST',
-      path: '/scale',
-      handle: (call) => (isStopping() ? stopping() : scale(call, status(), settings(), post)),
-    },
-    {
-      method: 'POST',
-      path: '/stop',
-      handle: ({ body }) => {
-        const { now = false } = body;
-        if (typeof now !== 'boolean') return refuse(400, 'bad_request', 'now: expected true or false');
-        post({ type: 'stopRequested', kind: now ? 'quick' : 'graceful' });
-        return taken();
-      },
-    },
-    {
-      method: 'POST',
-      path: '/recycle',
-      handle: ({ body }) => {
-        const { slot = null } = body;
-        if (isStopping()) return stopping();
-        if (slot !== null && !status().workers.some((worker) => worker.slot === slot))
-          return refuse(400, 'no_slot', `slot: expected one of ${slotsOf(status())}, or none for all`);
-        post({ type: 'recycleRequested', slot: slot as number | null });
-        return taken();
-      },
-    },
-    {
-      method: 'POST',
-      path: '/reopen',
-      handle: () => {
-        post({ type: 'reopenRequested' });
-        return taken();
-      },
-    },
-  ];
-}
-
-function scale({ body }: Call, status: Status, { maxWorkers }: Settings, post: (event: Event) => void): Reply {
-  const { to, by } = body;
-  const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isInteger(value);
-  if (isNumber(to) === isNumber(by))
-    return refuse(400, 'bad_request', 'expected {"to": N} or {"by": N}, a whole number');
-  const wanted = isNumber(to) ? to : status.wanted + Number(by);
-  if (wanted < 1 || wanted > maxWorkers)
-    return refuse(400, 'out_of_range', `expected from 1 to ${maxWorkers} workers (maxWorkers), got ${wanted}`);
-  post({ type: 'resizeRequested', to: wanted });
-  return { status: 202, body: { accepted: true, workers: wanted } };
-}
-
-function slotsOf({ workers }: Status): string {
-  return [...new Set(workers.map(({ slot }) => slot))].sort((a, b) => a - b).join(', ');
-}
-
-/** Names of environment variables are of use to an operator; their values are secrets as often as not. */
-function redacted(settings: Settings): Record<string, unknown> {
-  const hide = (record: Readonly<Record<string, string>>) =>
-    Object.fromEntries(Object.keys(record).map((name) => [name, '***']));
-  return {
-    ...settings,
-    env: hide(settings.env),
-    args: settings.args.map(() => '***'),
-    nodeArgs: settings.nodeArgs.map(withoutSecrets),
-    statsdTags: hide(settings.statsdTags),
-    release: settings.release === null ? null : withoutSecrets(settings.release),
-  };
 }

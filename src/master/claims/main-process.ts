@@ -1,50 +1,95 @@
-/** What systemd is told, from what the arbiter knows. Says nothing, and costs nothing, where nobody asked. */
+/**
+ * The claim of being the main process of systemd's service: systemd listens to it, restarts the service when it ends, and
+ * is told how the service is. Costs nothing if no service manager asked.
+ */
 import { isReady } from '../../core/fleet.ts';
 import type { Fleet } from '../../core/model.ts';
 import type { Logger } from '../log/logger.ts';
+import type { Claim, ClaimsBequest } from './claim.ts';
 import { Notifier, pingEvery } from './systemd.ts';
 
 /** Milliseconds that the end of the process may wait for systemd. */
 const usualPatience = 1_000;
-const handoverPatience = 15_000;
+const yieldPatience = 15_000;
 /** Milliseconds for systemd to know its new main process. */
 const sayAgainAfter = 2_000;
 
-export interface ServiceManagerOptions {
+export interface MainProcessOptions {
   /** The environment as the master was started with. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly logger: () => Logger;
-  /** Whether this master is the service's main process; one that is to take over becomes it by `mainpid`. */
-  readonly isMain?: boolean;
+  readonly fleet: () => Fleet;
+  /** Whether there is a master before this one, which is the main process until this one takes over. */
+  readonly hasPredecessor: boolean;
 }
 
-export class ServiceManager {
-  readonly #options: ServiceManagerOptions;
+export class MainProcess implements Claim {
+  readonly #options: MainProcessOptions;
   readonly #notifier: Notifier;
   #isMain: boolean;
   #isReady = false;
   #saidReady = false;
   #isStopping = false;
-  /** The reload that was last said to be under way; `null` where none is. */
+  /** The reload that was last said to be under way; `null` if none is. */
   #reload: number | null = null;
   #status = '';
   /** The master before us, whose child we are; `null` once we are the service manager's own, and it knows. */
   #parent: number | null;
   #pings: NodeJS.Timeout | null = null;
 
-  constructor(options: ServiceManagerOptions) {
+  constructor(options: MainProcessOptions) {
     this.#options = options;
-    this.#isMain = options.isMain ?? true;
+    this.#isMain = !options.hasPredecessor;
     this.#parent = this.#isMain ? null : process.ppid;
     this.#notifier = new Notifier({ env: options.env, warn: (message) => options.logger().warn(message) });
     if (this.#isMain) this.#startPings();
   }
 
-  /** The first worker is ready; it is told with the turn in which that was found. */
-  announce(): void {
-    this.#isReady = true;
+  /** Says that the service is ready, once it is. */
+  ensure(): void {
+    const fleet = this.#options.fleet();
+    this.#isReady ||= fleet.start !== 'starting';
+    this.onTurn(fleet);
   }
 
+  /** This process is the service's main one, and speaks from then on. */
+  takeOver(): void {
+    this.#notifier.mainpid(process.pid);
+    this.#isMain = true;
+    this.#stopPings();
+    this.#startPings();
+    this.#status = '';
+    // If systemd listens to the main process alone, that was not this one yet.
+    setTimeout(() => {
+      this.#status = '';
+    }, sayAgainAfter).unref();
+    if (this.#isReady) this.#notifier.transition('READY');
+  }
+
+  /**
+   * Another master is the service's main process, and this one keeps silent. With `NotifyAccess=main` systemd has not
+   * heard the other one say so: only the main process may give it away.
+   */
+  yield(pid: number): void {
+    this.#notifier.forget();
+    if (this.#isMain) this.#notifier.mainpid(pid);
+    this.#isMain = false;
+    this.#stopPings();
+  }
+
+  /** What is to be told is told before the process ends. */
+  async release(): Promise<void> {
+    this.#stopPings();
+    // If systemd does not know of the new master yet, the end of this one is the end of the service to it.
+    await this.#notifier.end(this.#isMain ? usualPatience : yieldPatience);
+  }
+
+  /** The next master has it from its environment. */
+  bequest(): Partial<ClaimsBequest> {
+    return {};
+  }
+
+  /** Tells what has changed. */
   onTurn(fleet: Fleet): void {
     if (!this.#notifier.isOn || !this.#isMain) return;
     this.#becomeOwn(fleet);
@@ -57,33 +102,6 @@ export class ServiceManager {
       this.#saidReady = true;
       this.#notifier.transition('READY');
     } else if (this.#isReady) this.#followReload(fleet);
-  }
-
-  /**
-   * Says which process is the service's main one: another master that takes over, after which this one keeps silent, or
-   * this one, which speaks from then on.
-   */
-  mainpid(pid: number): void {
-    const isMain = pid === process.pid;
-    if (!isMain) this.#notifier.forget();
-    if (this.#isMain || isMain) this.#notifier.mainpid(pid);
-    this.#isMain = isMain;
-    this.#stopPings();
-    if (!isMain) return;
-    this.#startPings();
-    this.#status = '';
-    // Where the main process alone is heard, that was not us yet.
-    setTimeout(() => {
-      this.#status = '';
-    }, sayAgainAfter).unref();
-    if (this.#isReady) this.#notifier.transition('READY');
-  }
-
-  /** The process ends next; what is to be told is told before. */
-  async end(): Promise<void> {
-    this.#stopPings();
-    // Where systemd does not know of the new master yet, the end of this one is the end of the service to it.
-    await this.#notifier.end(this.#isMain ? usualPatience : handoverPatience);
   }
 
   /**
@@ -110,16 +128,16 @@ export class ServiceManager {
   }
 
   /**
-   * A timer of the loop that does everything else: where that loop is stuck, the pings stop. A service without ready
+   * A timer of the loop that does everything else: if that loop is stuck, the pings stop. A service without ready
    * workers goes on pinging: another master would not do better, and sockets, backoff and the log would be lost.
    */
   #startPings(): void {
-    const { env, isMain = true } = this.#options;
-    // Who takes over has the environment of who was asked.
-    const every = pingEvery(isMain ? env : { ...env, WATCHDOG_PID: undefined }, process.pid);
+    const { env, hasPredecessor } = this.#options;
+    // A master that takes over has the environment of the one that was asked.
+    const every = pingEvery(hasPredecessor ? { ...env, WATCHDOG_PID: undefined } : env, process.pid);
     if (every === null || !this.#notifier.isOn) return;
     this.#pings = setInterval(() => this.#notifier.ping(), every).unref();
-    // Who takes over does not know how long ago the last one was.
+    // A master that takes over does not know how long ago the last ping was.
     this.#notifier.ping();
   }
 

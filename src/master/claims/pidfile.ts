@@ -1,4 +1,7 @@
-/** The pidfile: written atomically, never through a link, refused where a live master holds it, removed if still ours. */
+/**
+ * The claim of the pidfile: written atomically, never through a link, refused if a live master holds it, removed if it is
+ * still ours. Beside a master that lives and holds it ours is `<pidfile>.2`, as Gunicorn's is.
+ */
 import { randomBytes } from 'node:crypto';
 import {
   accessSync,
@@ -16,148 +19,163 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { AlreadyRunningError, FileError, messageOf } from '../../errors.ts';
 import { isReplaceableByOthers, removeQuietly } from '../../system/paths.ts';
-import { masterTitle } from '../service/title.ts';
+import { isAlive } from '../../system/processes.ts';
+import type { Claim, ClaimsBequest } from './claim.ts';
 
-export class Pidfile {
-  readonly path: string;
-  /** Whom we replace: while it lives and holds the file, ours is `<path>.2`, as Gunicorn's is. */
-  readonly #predecessor: number | null;
-  /** Where our pid is. */
-  #at: string;
-  #written = false;
+export interface PidfileOptions {
+  /** Its path as the settings in force say; `null` is none. */
+  readonly path: () => string | null;
+  /** Whether it is time to write it: that it exists says that the service is ready. */
+  readonly isDue: () => boolean;
+  /** The pid of the master before this one, which may hold it; `null` if there is none. */
+  readonly predecessor?: number | null;
+}
 
-  constructor(path: string, predecessor: number | null = null) {
-    this.path = path;
-    this.#at = path;
-    this.#predecessor = predecessor;
+export class Pidfile implements Claim {
+  readonly #options: PidfileOptions;
+  /** It may hold the file, until we take over. */
+  #predecessor: number | null;
+  /** The setting by which our pid was written; `null` if it was not. */
+  #path: string | null = null;
+  /** Where our pid is: there, or beside it. */
+  #at = '';
+
+  constructor(options: PidfileOptions) {
+    this.#options = options;
+    this.#predecessor = options.predecessor ?? null;
   }
 
-  /** Takes the place of the predecessor's; at once, so that there is one at any moment. @throws FileError */
-  promote(): void {
-    if (!this.#written || this.#at === this.path) return;
-    this.#refuseHeld(this.path);
-    try {
-      renameSync(this.#at, this.path);
-      this.#at = this.path;
-    } catch (error) {
-      throw new FileError(`cannot rename the pidfile ${this.#at} to ${this.path}: ${messageOf(error)}`, {
-        cause: error,
-      });
+  /** @throws AlreadyRunningError, FileError as {@link checkPidfile}, and FileError if it cannot be written */
+  ensure(): void {
+    const path = this.#options.path();
+    if (path === this.#path) {
+      removeStaleSecond(path, this.#at);
+      return;
     }
-  }
-
-  /** Removes what a new master that was killed left behind. */
-  removeSecond(pid: number): void {
-    const second = secondOf(this.path);
-    if (this.#read(second) === pid) removeQuietly(second);
+    if (!this.#options.isDue()) return;
+    this.release();
+    if (path === null) return;
+    checkFolder(path);
+    const isHeld = this.#predecessor !== null && holderOf(path) === this.#predecessor;
+    const at = isHeld ? secondOf(path) : path;
+    withOurPid(path, (temporary) => place(temporary, at, this.#predecessor));
+    this.#path = path;
+    this.#at = at;
   }
 
   /**
-   * @throws AlreadyRunningError where a live master holds it
-   * @throws FileError where something that is not a pidfile is in the way, or where none can be written
+   * Renames ours into its place.
+   *
+   * @throws AlreadyRunningError if a third master holds it
+   * @throws FileError if it cannot be written
    */
-  check(): void {
-    this.#checkFolder();
-    this.#refuseHeld(this.#at);
-  }
-
-  #refuseHeld(path: string): void {
-    const holder = this.#holder(path);
-    if (holder !== null && holder !== this.#predecessor) {
-      throw new AlreadyRunningError(
-        `already running: ${path} is held by the master with pid ${holder}; stop that one first, or give this one a pidfile of its own (--pid)`,
-      );
+  takeOver(): void {
+    const path = this.#path;
+    if (path !== null && pidIn(path) !== process.pid) {
+      refuseHeld(path, this.#predecessor);
+      // It may have been the other master's since we have written it.
+      if (this.#at !== path && pidIn(this.#at) === process.pid) rename(this.#at, path);
+      else withOurPid(path, (temporary) => rename(temporary, path));
+      this.#at = path;
     }
+    this.#predecessor = null;
+    this.ensure();
   }
 
-  /** Writes our pid. Throws as {@link check} does, and FileError where it cannot be written. */
-  write(): void {
-    this.#checkFolder();
-    const isHeld = this.#predecessor !== null && this.#holder(this.path) === this.#predecessor;
-    this.#at = isHeld ? secondOf(this.path) : this.path;
-    const temporary = join(dirname(this.path), `.${basename(this.path)}.${randomBytes(6).toString('hex')}`);
+  /** The other master's pid is in it now, by which it is recognised. */
+  yield(): void {}
+
+  release(): void {
+    if (this.#path !== null && isOurs(this.#at)) removeQuietly(this.#at);
+    this.#path = null;
+  }
+
+  /** The next master finds it by its settings. */
+  bequest(): Partial<ClaimsBequest> {
+    return {};
+  }
+}
+
+/**
+ * Checks that a pidfile can be written.
+ *
+ * @param predecessor a master that may hold it
+ * @throws AlreadyRunningError if a live master holds it
+ * @throws FileError if something that is not a pidfile is in the way, or if none can be written
+ */
+export function checkPidfile(path: string, predecessor: number | null = null): void {
+  checkFolder(path);
+  refuseHeld(path, predecessor);
+}
+
+/** What `ps` shows for the master, and by which a pidfile's process is recognised: `prefork: master [name]`. */
+export function masterTitle(name: string): string {
+  return name === '' ? 'prefork: master' : `prefork: master [${name}]`;
+}
+
+/** A directory that is missing is found before anything runs. If every user can move files in it, root's can be replaced. */
+function checkFolder(path: string): void {
+  const folder = dirname(path);
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new FileError(`cannot write the pidfile ${path}: ${messageOf(error)}`, { cause: error });
+  }
+  if (process.geteuid?.() !== 0 || !isReplaceableByOthers(folder)) return;
+  throw new FileError(
+    `cannot write the pidfile ${path}: ${folder} is writable by everybody; as root choose another, or chmod +t it`,
+  );
+}
+
+function refuseHeld(path: string, predecessor: number | null): void {
+  const holder = holderOf(path);
+  if (holder === null || holder === predecessor) return;
+  throw new AlreadyRunningError(
+    `already running: ${path} is held by the master with pid ${holder}; stop that one first, or give this one a pidfile of its own (--pid)`,
+  );
+}
+
+/** Has a file with our pid in the same directory, to be linked or renamed. */
+function withOurPid(path: string, use: (temporary: string) => void): void {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
+  try {
+    const fd = openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644);
     try {
-      const fd = openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644);
-      try {
-        writeSync(fd, `${process.pid}\n`);
-      } finally {
-        closeSync(fd);
-      }
-    } catch (error) {
-      removeQuietly(temporary);
-      throw new FileError(`cannot write the pidfile ${this.path}: ${messageOf(error)}`, { cause: error });
-    }
-    try {
-      this.#place(temporary);
-    } finally {
-      removeQuietly(temporary);
-    }
-    this.#written = true;
-  }
-
-  /** One that is missing is found before anything runs. Where everybody can move files about, root's can be replaced. */
-  #checkFolder(): void {
-    const folder = dirname(this.path);
-    try {
-      accessSync(folder, constants.W_OK | constants.X_OK);
-    } catch (error) {
-      throw new FileError(`cannot write the pidfile ${this.path}: ${messageOf(error)}`, { cause: error });
-    }
-    if (process.geteuid?.() !== 0) return;
-    if (!isReplaceableByOthers(folder)) return;
-    throw new FileError(
-      `cannot write the pidfile ${this.path}: ${folder} is writable by everybody; as root choose another, or chmod +t it`,
-    );
-  }
-
-  /** A link fails where the name is taken, so of two masters that start together one is refused. */
-  #place(temporary: string): void {
-    for (let attempt = 0; ; attempt += 1) {
-      try {
-        linkSync(temporary, this.#at);
-        return;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || attempt >= 5) {
-          throw new FileError(`cannot write the pidfile ${this.#at}: ${messageOf(error)}`, { cause: error });
-        }
-      }
-      this.check();
-      removeQuietly(this.#at);
-    }
-  }
-
-  remove(): void {
-    if (this.#written && this.#read(this.#at) === process.pid) removeQuietly(this.#at);
-    this.#written = false;
-  }
-
-  /** The pid of a live master that holds the file; `null` where it is free or stale. */
-  #holder(path: string): number | null {
-    const pid = this.#read(path);
-    return pid !== null && pid !== process.pid && isMaster(pid) ? pid : null;
-  }
-
-  #read(path: string): number | null {
-    let fd: number;
-    try {
-      if (!lstatSync(path).isFile()) {
-        throw new FileError(`the pidfile ${path} exists and is not a regular file; remove it or choose another path`);
-      }
-      fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-      if (error instanceof FileError) throw error;
-      throw new FileError(`cannot read the pidfile ${path}: ${messageOf(error)}`, { cause: error });
-    }
-    try {
-      if (!fstatSync(fd).isFile()) return null;
-      const start = Buffer.alloc(32);
-      const text = start.toString('latin1', 0, readSync(fd, start, 0, 32, 0)).trim();
-      const pid = /^[1-9]\d{0,9}$/.test(text) ? Number(text) : 0;
-      return pid > 1 ? pid : null;
+      writeSync(fd, `${process.pid}\n`);
     } finally {
       closeSync(fd);
     }
+  } catch (error) {
+    removeQuietly(temporary);
+    throw new FileError(`cannot write the pidfile ${path}: ${messageOf(error)}`, { cause: error });
+  }
+  try {
+    use(temporary);
+  } finally {
+    removeQuietly(temporary);
+  }
+}
+
+/** A link fails if the name is taken, so that of two masters that start together one is refused. */
+function place(temporary: string, at: string, predecessor: number | null): void {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      linkSync(temporary, at);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || attempt >= 5)
+        throw new FileError(`cannot write the pidfile ${at}: ${messageOf(error)}`, { cause: error });
+    }
+    checkPidfile(at, predecessor);
+    removeQuietly(at);
+  }
+}
+
+function rename(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    throw new FileError(`cannot rename the pidfile ${from} to ${to}: ${messageOf(error)}`, { cause: error });
   }
 }
 
@@ -165,16 +183,62 @@ function secondOf(path: string): string {
   return `${path}.2`;
 }
 
+/** A new master that was killed leaves its own behind. */
+function removeStaleSecond(path: string | null, ours: string): void {
+  if (path === null || ours !== path) return;
+  const second = secondOf(path);
+  try {
+    if (pidIn(second) !== null && holderOf(second) === null) removeQuietly(second);
+  } catch {
+    // It is no pidfile.
+  }
+}
+
+function isOurs(path: string): boolean {
+  try {
+    return pidIn(path) === process.pid;
+  } catch {
+    // Something else is in its place.
+    return false;
+  }
+}
+
+/** The pid of a live master that holds the file; `null` if it is free or stale. */
+function holderOf(path: string): number | null {
+  const pid = pidIn(path);
+  return pid !== null && pid !== process.pid && isMaster(pid) ? pid : null;
+}
+
+/** @throws FileError if it is no regular file, or cannot be read */
+function pidIn(path: string): number | null {
+  let fd: number;
+  try {
+    if (!lstatSync(path).isFile()) {
+      throw new FileError(`the pidfile ${path} exists and is not a regular file; remove it or choose another path`);
+    }
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    if (error instanceof FileError) throw error;
+    throw new FileError(`cannot read the pidfile ${path}: ${messageOf(error)}`, { cause: error });
+  }
+  try {
+    if (!fstatSync(fd).isFile()) return null;
+    const start = Buffer.alloc(32);
+    const text = start.toString('latin1', 0, readSync(fd, start, 0, 32, 0)).trim();
+    const pid = /^[1-9]\d{0,9}$/.test(text) ? Number(text) : 0;
+    return pid > 1 ? pid : null;
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /**
  * Whether a process is one of our masters. A pid alone proves nothing: it may have been used again since the file was
  * written.
  */
 function isMaster(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
-  }
+  if (!isAlive(pid)) return false;
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith(masterTitle(''));
   } catch {

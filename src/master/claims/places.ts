@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Settings } from '../../config/resolved.ts';
 import { removeQuietly } from '../../system/paths.ts';
+import { isAlive } from '../../system/processes.ts';
 
 /** A service's socket in the runtime directory tells its name and its master's pid. */
 export interface Place {
@@ -19,7 +20,7 @@ export function runtimeFolder(env: Readonly<Record<string, string | undefined>>)
 }
 
 /**
- * Makes the directory, or finds that it is there and ours alone: in a shared one such as /tmp anybody could have made it.
+ * Makes the directory, or finds that it is there and ours alone: in a shared one such as /tmp any user could have made it.
  *
  * @returns why it cannot be used, or `null`
  */
@@ -35,7 +36,7 @@ export function claimFolder(path: string): string | null {
   return (stat.mode & 0o077) === 0 ? null : `${path} is open to others`;
 }
 
-/** @returns the path of a service's socket, `null` where it has none */
+/** @returns the path of a service's socket, `null` if it has none */
 export function socketPath(
   { controlSocket, name }: Pick<Settings, 'controlSocket' | 'name'>,
   env: Readonly<Record<string, string | undefined>>,
@@ -113,13 +114,4 @@ export function listPlaces(folder: string): Place[] {
 /** Removes what masters left that are no more. */
 export function sweep(folder: string): void {
   for (const { path, pid } of listPlaces(folder)) if (!isAlive(pid)) removeQuietly(path);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

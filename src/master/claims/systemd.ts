@@ -1,8 +1,8 @@
 /**
  * Tells systemd how the service is: sd_notify(3).
  *
- * Node cannot send a datagram to a unix socket, so systemd-notify(1) does it, one process at a time and only where
- * somebody listens. It waits until systemd has read the message, so systemd can still tell which service the sender
+ * Node cannot send a datagram to a unix socket, so systemd-notify(1) does it, one process at a time and only if systemd
+ * listens. It waits until systemd has read the message, so systemd can still tell which service the sender
  * belonged to. Not being the main process it needs `NotifyAccess=all` (as root it speaks in our name, and `main` does).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -41,7 +41,7 @@ export class Notifier {
   #child: ChildProcess | null = null;
   #timer: NodeJS.Timeout | null = null;
   #retry = 0;
-  /** Nobody asked for news, or there is no way to tell them. */
+  /** No service manager asked to be told, or there is no way to tell it. */
   #isOff: boolean;
   #onIdle: (() => void) | null = null;
 
@@ -50,14 +50,14 @@ export class Notifier {
     this.#isOff = (options.env.NOTIFY_SOCKET ?? '') === '';
   }
 
-  /** Whether anybody wants to know. */
+  /** Whether a service manager wants to be told. */
   get isOn(): boolean {
     return !this.#isOff;
   }
 
   transition(to: Transition): void {
     if (this.#isOff) return;
-    // Who begins anew, or stops, has nothing to say any more of what has not been told yet. The first READY is told.
+    // A service that reloads again, or stops, need not tell what it has not told yet; except for the first READY.
     if (to !== 'READY')
       this.#transitions = this.#transitions.filter(
         (each, index) => isMainpid(each) || (to === 'RELOADING' && index === 0 && isReady(each)),
@@ -84,7 +84,7 @@ export class Notifier {
   }
 
   /**
-   * Has systemd look anew at whose child we are. It does so only where MAINPID changes: for a moment the main process is
+   * Has systemd look anew at whose child we are. It does so only if MAINPID changes: for a moment the main process is
    * a helper, which then says that we are.
    */
   becomeOwn(): void {
@@ -99,7 +99,7 @@ export class Notifier {
     this.#latest.clear();
   }
 
-  /** Waits until everything is told, but not for long: nobody ends later because systemd does not listen. */
+  /** Waits until everything is told, but not for long: the service does not end later because systemd does not listen. */
   async end(within = 1_000): Promise<void> {
     if (this.#isOff || this.#isIdle()) return;
     await new Promise<void>((resolve) => {
@@ -124,7 +124,7 @@ export class Notifier {
   }
 
   #schedule(within: number): void {
-    // Whoever runs looks for more when it is done; after a failure the pause is kept.
+    // The process that runs is followed by the next when it is done; after a failure the pause is kept.
     if (this.#child !== null || this.#retry > 0) return;
     if (within === 0) this.#send();
     else if (this.#timer === null) this.#timer = setTimeout(() => this.#send(), within).unref();
@@ -159,7 +159,7 @@ export class Notifier {
     this.#child = this.#spawn(program, words, done);
   }
 
-  /** See {@link becomeOwn}. The messenger speaks in its parent's name where it is root: that has to be who is main. */
+  /** See {@link becomeOwn}. As root the messenger speaks in its parent's name, which has to be the main process. */
   #adopt(done: Done): void {
     const script = `read -r _ && ${program} "MAINPID=$1"; exit $?`;
     const helper = this.#spawn('/bin/sh', ['-c', script, 'sh', String(process.pid)], done);
@@ -243,7 +243,7 @@ function oneLine(text: string): string {
 /**
  * How often systemd wants to hear that we are alive: half of what it waits, as sd_watchdog_enabled(3) recommends.
  *
- * @returns milliseconds, `null` where it does not ask, or asks another process
+ * @returns milliseconds, `null` if it does not ask, or asks another process
  */
 export function pingEvery(env: NotifierOptions['env'], pid: number): number | null {
   const { WATCHDOG_USEC = '', WATCHDOG_PID = '' } = env;

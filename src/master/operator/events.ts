@@ -9,7 +9,7 @@ import { type Status, statusVersion } from '../../protocol/status.ts';
 import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
 import type { Timeline } from '../log/timeline.ts';
 import { type EventSink, frameOf } from './event-sink.ts';
-import { type Answer, type Call, refuse } from './http.ts';
+import { type Answer, type Call, refuse } from './route.ts';
 
 export interface EventsOptions {
   readonly status: () => Status;

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
-import type { Reply } from './http.ts';
+import { type Reply, refuse } from './route.ts';
 
 /**
  * @param names that are ours besides `localhost`, lower case
@@ -15,25 +15,24 @@ export function refusalOf(
   names: readonly string[] = [],
 ): Reply | null {
   const { host = '', origin } = headers;
-  const no = (status: number, code: string, message: string): Reply => ({ status, body: { error: { code, message } } });
-  if (!url.startsWith('/')) return no(400, 'bad_request', 'expected a path');
-  if ((headersDistinct.host?.length ?? 0) > 1) return no(400, 'bad_request', 'there is more than one Host');
+  if (!url.startsWith('/')) return refuse(400, 'bad_request', 'expected a path');
+  if ((headersDistinct.host?.length ?? 0) > 1) return refuse(400, 'bad_request', 'there is more than one Host');
   if (!isOurName(host, names))
-    return no(421, 'wrong_host', 'ask by IP address, as localhost, or by a name that adminHosts has');
-  if (origin !== undefined && origin !== `http://${host}`) return no(403, 'wrong_origin', 'not for other sites');
-  if (isEmbedded(headers)) return no(403, 'wrong_site', 'not for other sites');
+    return refuse(421, 'wrong_host', 'ask by IP address, as localhost, or by a name that adminHosts has');
+  if (origin !== undefined && origin !== `http://${host}`) return refuse(403, 'wrong_origin', 'not for other sites');
+  if (isEmbedded(headers)) return refuse(403, 'wrong_site', 'not for other sites');
   if (method !== 'GET' && method !== 'HEAD')
-    return no(405, 'read_only', 'this address is read-only; use the control socket');
+    return refuse(405, 'read_only', 'this address is read-only; use the control socket');
   return null;
 }
 
-/** A browser says so where another site's page asks, as by an image, which sends no Origin. A link to us is fine. */
+/** A browser says so if another site's page asks, as by an image, which sends no Origin. A link to us is fine. */
 function isEmbedded(headers: IncomingMessage['headers']): boolean {
   const site = headers['sec-fetch-site'];
   return (site === 'cross-site' || site === 'same-site') && headers['sec-fetch-mode'] !== 'navigate';
 }
 
-/** A name can be made to point anywhere by whoever owns it; an address cannot. */
+/** A name can be made to point anywhere by its owner; an address cannot. */
 function isOurName(host: string, names: readonly string[]): boolean {
   const name = host.replace(/:\d{1,5}$/, '').toLowerCase();
   if (names.includes(name)) return true;

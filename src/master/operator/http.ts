@@ -2,87 +2,44 @@
  * A small HTTP server for operators: a fixed table of routes, JSON in and out, tight limits. Serves the control socket,
  * and read-only the admin address. Nothing that is sent to it can block or end the master.
  */
-import { randomBytes } from 'node:crypto';
-import { linkSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type ListenOptions, Server as NetServer, type Socket } from 'node:net';
-import { dirname, join } from 'node:path';
-import { maxUnixPath } from '../../system/paths.ts';
 import { EventSink } from './event-sink.ts';
 import { refusalOf } from './guard.ts';
-
-/** What a route is given. */
-export interface Call {
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  /** The parsed JSON of a POST; `{}` where there was none. */
-  readonly body: Readonly<Record<string, unknown>>;
-  readonly headers: IncomingMessage['headers'];
-}
-
-export interface Reply {
-  readonly status: number;
-  /** Sent as JSON, unless `type` says what text it is. */
-  readonly body: unknown;
-  readonly type?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** Server-sent events, for as long as the client stays. */
-export interface Streaming {
-  /** Is given the stream once it is open. Must not wait for anything. */
-  readonly stream: (sink: EventSink) => void;
-}
-
-export type Answer = Reply | Streaming;
-
-export interface Route {
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  readonly handle: (call: Call) => Answer | Promise<Answer>;
-}
+import { type Answer, type Reply, type Route, refuse, type Streaming } from './route.ts';
 
 export interface ControlHttpOptions {
   readonly routes: readonly Route[];
-  /** `local` is a unix socket, whose permissions say who may call; `network` is read-only, and looks at Host and Origin. */
+  /** `local` is a unix socket, whose permissions say which users may call; `network` is read-only, and looks at Host and Origin. */
   readonly reach: 'local' | 'network';
   /** Names by which it may be asked from the network, besides `localhost`; lower case. */
   readonly names?: () => readonly string[];
   /** A route threw: a bug of ours. */
   readonly onError: (error: unknown) => void;
-  /** A unix socket takes the place of the one that is there. */
-  readonly replaces?: boolean;
 }
 
 const maxBody = 64 * 1024;
-/** Enough for those who only connect, and say nothing until `headersTimeout`, to keep nobody else out. */
+/** Enough for clients that only connect, and say nothing until `headersTimeout`, not to keep others out. */
 const maxConnections = 256;
-/** Requests of one connection: whoever sends thousands at once, and reads no answer, would have them all kept for it. */
+/** Requests of one connection: for a client that sends thousands at once, and reads no answer, all would be kept. */
 const maxRequests = 100;
-/** Connections that may be streams: the others are for those who only ask something. */
+/** Connections that may be streams: the others are for single requests. */
 const maxStreams = 32;
 
-/** Of every answer: nobody keeps it, nobody guesses what it is, no other site embeds it. */
+/** Of every answer: no cache keeps it, no browser guesses its type, no other site embeds it. */
 const standing = {
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
   'cross-origin-resource-policy': 'same-origin',
 } as const;
 
-/** A refusal, as the client sees it. */
-export function refuse(status: number, code: string, message: string): Reply {
-  return { status, body: { error: { code, message } } };
-}
-
 export class ControlHttp {
   readonly #options: ControlHttpOptions;
-  readonly #replaces: boolean;
   readonly #streams = new Set<ServerResponse>();
   readonly server: Server;
 
   constructor(options: ControlHttpOptions) {
     this.#options = options;
-    this.#replaces = options.replaces ?? false;
     this.server = createServer(
       {
         maxHeaderSize: 8 * 1024,
@@ -105,51 +62,22 @@ export class ControlHttp {
       const socket = duplex as Socket;
       // Said already: each further piece of what is wrong is an error again.
       if (socket.writableEnded) return;
-      // In words, where there is somebody to read them; and nothing more is read from it, whatever came with it.
+      // In words, if the client can still read them; and nothing more is read from it.
       if (socket.writable && error.code !== 'ECONNRESET' && socket.bytesWritten === 0)
         socket.write(`HTTP/1.1 ${statusOf(error)}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
       socket.destroySoon();
     });
-    // Whoever asks to switch protocols stays with this one.
+    // There is no other protocol to switch to.
     this.server.on('upgrade', (_request, socket) => socket.destroy());
     this.server.on('checkExpectation', (_request, response: ServerResponse) => response.writeHead(417).end());
   }
 
   /**
-   * A unix socket is its owner's alone from its first moment on. It gets its name last: libuv unlinks the name it has
-   * bound when it closes, whoever has that name by then; and one that takes another's place does so at once.
+   * Listens. A unix socket belongs to its owner alone from its first moment on.
    *
    * @throws what node:net says of an address that cannot be used
    */
-  async listen(where: ListenOptions): Promise<void> {
-    const { path } = where;
-    const temporary = path === undefined ? null : join(dirname(path), `.${randomBytes(4).toString('hex')}`);
-    if (path === undefined || temporary === null || Buffer.byteLength(temporary) > maxUnixPath)
-      return await this.#listen(where);
-    try {
-      await this.#listen({ path: temporary });
-      this.#name(temporary, path);
-    } catch (error) {
-      if (error instanceof Error) error.message = error.message.replaceAll(temporary, path);
-      throw error;
-    } finally {
-      rmSync(temporary, { force: true });
-    }
-  }
-
-  /** A link fails where the name is taken, so of two masters that start together one is refused. */
-  #name(temporary: string, path: string): void {
-    try {
-      if (!this.#replaces) linkSync(temporary, path);
-      else renameSync(temporary, path);
-    } catch (error) {
-      if (this.#replaces || (error as NodeJS.ErrnoException).code === 'EEXIST') throw error;
-      // There are file systems without hard links.
-      renameSync(temporary, path);
-    }
-  }
-
-  async #listen(where: ListenOptions): Promise<void> {
+  async listen(where: ListenOptions & { readonly fd?: number }): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.server.once('error', reject);
       this.server.once('listening', resolve);
@@ -162,14 +90,14 @@ export class ControlHttp {
     });
   }
 
-  /** Nobody new; who is there already is served to the end. */
+  /** Accepts no more; clients that are connected are served to the end. */
   retire(): void {
     NetServer.prototype.close.call(this.server);
   }
 
   close(): void {
     this.server.close();
-    // Who was told the end of a stream reads it to its end.
+    // A client of a stream that was ended reads it to its end.
     const isEnding = [...this.#streams].some(({ writableEnded }) => writableEnded);
     if (isEnding) this.server.closeIdleConnections();
     else this.server.closeAllConnections();

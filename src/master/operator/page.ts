@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { Reply, Route } from './http.ts';
+import type { Reply, Route } from './route.ts';
 
 const folder = new URL('../../page/', import.meta.url);
 

@@ -1,7 +1,7 @@
 /** What the control socket and the admin address both show. */
 import { type Status, statusVersion } from '../../protocol/status.ts';
 import type { Events } from './events.ts';
-import type { Reply, Route } from './http.ts';
+import type { Reply, Route } from './route.ts';
 
 /** The page of metrics, in the format that the `Accept` header asks for. */
 export type MetricsPage = (accept: string | undefined) => Promise<{ readonly type: string; readonly text: string }>;

@@ -1,4 +1,4 @@
-/** Workers that run as somebody else cannot make a file where the log belongs: the master makes it, and gives it to them. */
+/** Workers that run as another user cannot make a file where the log belongs: the master makes it, and gives it to them. */
 import { closeSync } from 'node:fs';
 import type { Settings } from '../../config/resolved.ts';
 import { openLogFile, openLogFileFor } from '../../system/log-file.ts';
@@ -6,7 +6,7 @@ import { openLogFile, openLogFileFor } from '../../system/log-file.ts';
 /**
  * To be called before workers are told to open it.
  *
- * @throws FileError where it cannot be opened
+ * @throws FileError if it cannot be opened
  */
 export function prepareAccessLog({ accessLog, identity }: Pick<Settings, 'accessLog' | 'identity'>): void {
   if (accessLog === null || accessLog === '-') return;

@@ -1,6 +1,6 @@
 /**
- * `daemon`: the service goes on in a session of its own, and who started it gets its shell back when the service is
- * ready, or the reason why it is not. After daemon(7), but for the double fork: a new session of a process that is not
+ * `daemon`: the service goes on in a session of its own, and the caller gets its shell back when the service is ready, or
+ * the reason why it is not. After daemon(7), but for the double fork: a new session of a process that is not
  * its leader's child can get no terminal that matters to Node.
  */
 import { spawn } from 'node:child_process';
@@ -14,7 +14,7 @@ const variable = 'PREFORK_DAEMON_FD';
 const newsFd = 3;
 const readyWord = 'ready';
 
-/** Who waits at the terminal, as the child sees it. */
+/** The process that waits at the terminal, as the child sees it. */
 export class Caller {
   #fd: number | null;
 
@@ -22,14 +22,14 @@ export class Caller {
     this.#fd = fd;
   }
 
-  /** Takes the descriptor out of the environment: nobody else is to inherit it. */
+  /** Takes the descriptor out of the environment: no other process is to inherit it. */
   static take(env: NodeJS.ProcessEnv): Caller {
     const fd = env[variable];
     delete env[variable];
     return new Caller(fd === String(newsFd) ? newsFd : null);
   }
 
-  /** Whether anybody waits: we are the child. */
+  /** Whether a caller waits: this process is the child. */
   get waits(): boolean {
     return this.#fd !== null;
   }
@@ -66,7 +66,7 @@ export interface DaemonOptions {
 /**
  * Starts this very command again, as a daemon, and waits until it is ready or gone. The process then ends.
  *
- * @throws FileError where the output cannot be opened
+ * @throws FileError if the output cannot be opened
  */
 export async function daemonise({ output, umask }: DaemonOptions): Promise<never> {
   const fd = openOutput(output ?? '/dev/null');

@@ -1,6 +1,6 @@
 /**
- * Closes an inspector that nobody asked for. A SIGUSR1 that arrives before our first line has run makes Node open one, on
- * the port that everybody knows; a newer Node has `--disable-sigusr1`, but a program cannot give itself options.
+ * Closes an inspector that was not asked for. A SIGUSR1 that arrives before our first line has run makes Node open one, on
+ * the well-known port; a newer Node has `--disable-sigusr1`, but a program cannot give itself options.
  */
 import { close, url } from 'node:inspector';
 import { asksForInspector } from '../../system/inspector-option.ts';

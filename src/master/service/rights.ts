@@ -1,6 +1,6 @@
 /**
  * What a worker may have bound. The master binds for its workers, and may have more rights than they: what they could
- * not bind themselves it binds only where the configuration names it (as Apache's CVE-2019-0211 and php-fpm's
+ * not bind themselves it binds only if the configuration names it (as Apache's CVE-2019-0211 and php-fpm's
  * CVE-2021-21703 teach: children are not to be trusted by a parent that is root).
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';

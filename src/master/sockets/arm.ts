@@ -13,7 +13,7 @@ import type { Listener } from './listeners.ts';
 
 const firstFd = 3;
 
-/** @throws BindError where another process was faster to listen on one of the addresses */
+/** @throws BindError if another process was faster to listen on one of the addresses */
 export function arm(listeners: readonly Listener[]): Promise<void> {
   const queues = listeners.flatMap((listener) => listener.queues.map((queue) => ({ listener, fd: queue.fd })));
   if (queues.length === 0) return Promise.resolve();

@@ -22,14 +22,14 @@ export interface BindOptions extends SocketRights {
 export interface Target {
   /** The address as an operator writes it. */
   readonly label: string;
-  /** `null` is the unspecified address, both families where the machine has them. */
+  /** `null` is the unspecified address, both families if the machine has them. */
   readonly host: string | null;
   readonly port: number;
   readonly addressType: 4 | 6 | -1;
   readonly fd: number | null;
 }
 
-/** @throws BindError where the host name is unknown */
+/** @throws BindError if the host name is unknown */
 export async function resolveTarget(address: Address): Promise<Target> {
   switch (address.kind) {
     case 'unix':
@@ -67,7 +67,7 @@ function bindTcp(target: Target, port: number, flags: number): Handle {
 
 /**
  * SO_REUSEPORT lets another process of the same user take half of our connections without an error, and us theirs: a
- * plain bind first finds out whether somebody listens there.
+ * plain bind first finds out whether another process listens there.
  */
 function bindQueues(target: Target, queues: number): Handle[] {
   if (target.port !== 0) bindTcp(target, target.port, 0).close();
@@ -94,7 +94,7 @@ async function bindUnix(target: Target, { socketMode, socketOwner }: BindOptions
   // libuv cuts a longer one, and binds somewhere else.
   if (Buffer.byteLength(path) > maxUnixPath) throw bindError(target.label, -constants.errno.ENAMETOOLONG);
   await clearStaleSocket(path);
-  // The umask gives the mode at the moment of creation: a chmod after it would leave a moment in which anybody connects.
+  // The umask gives the mode at the moment of creation: a chmod after it would leave a moment in which any user can connect.
   const umask = process.umask(0o777 & ~socketMode);
   try {
     const handle = bindHandle(path, -1, -1, null, 0);
@@ -102,7 +102,7 @@ async function bindUnix(target: Target, { socketMode, socketOwner }: BindOptions
       if (socketOwner !== null) giveAway(path, socketOwner, handle);
       return handle;
     }
-    // libuv says EACCES where the system said ENOENT.
+    // libuv says EACCES when the system said ENOENT.
     throw bindError(target.label, existsSync(dirname(path)) ? handle : -constants.errno.ENOENT);
   } finally {
     process.umask(umask);

@@ -1,9 +1,11 @@
-/** Gives workers the listening handles they ask for, and moves queues between them as they are assigned. */
+/** Grants workers the listening sockets they ask for, and moves queues between them as they are assigned. */
 import type { Settings } from '../../config/resolved.ts';
+import type { Event } from '../../core/events.ts';
 import { BindError, messageOf } from '../../errors.ts';
 import type { WorkerMessage } from '../../protocol/messages.ts';
 import type { Logger } from '../log/logger.ts';
 import { maxAppListeners, refusalFor } from '../service/rights.ts';
+import { stopNow } from '../stop-now.ts';
 import type { Pool } from '../workers/pool.ts';
 import { errnoOf, type Listener, type Listeners } from './listeners.ts';
 
@@ -12,42 +14,39 @@ type ListenMessage = Extract<WorkerMessage, { type: 'listen' }>;
 interface Holding {
   /** Indexes of the queues the worker is to accept from. */
   queues: readonly number[];
-  /** Queues it was given, by the listener's key. */
+  /** Queues that were granted to it, by the listener's key. */
   readonly held: Map<string, Set<number>>;
 }
 
-export interface HandoverOptions {
+export interface GrantsOptions {
   readonly listeners: Listeners;
   readonly pool: Pool;
   /** Sockets that were open when the master started. */
   readonly inherited: ReadonlySet<number>;
   readonly logger: () => Logger;
-  /** Whether an address in use is worth another try: a predecessor may be on its way out. */
+  /** Whether an address in use is worth another try: a service before this one may be on its way out. */
   readonly isStarting: () => boolean;
-  /** The worker was given sockets. */
-  readonly onGiven: (id: number) => void;
-  /** An address that prefork itself chose cannot be bound. */
-  readonly onBindError: (error: BindError) => void;
+  readonly post: (event: Event) => void;
 }
 
 const retries = 5;
 const retryDelay = 1_000;
 
-export class Handover {
-  readonly #options: HandoverOptions;
+export class Grants {
+  readonly #options: GrantsOptions;
   readonly #holdings = new Map<number, Holding>();
   #isOver = false;
 
-  constructor(options: HandoverOptions) {
+  constructor(options: GrantsOptions) {
     this.#options = options;
   }
 
-  /** The service stops and lets go of its sockets: who boots now and asks for one is about to be killed. */
+  /** The service stops and lets go of its sockets: a worker that boots now and asks for one is about to be killed. */
   end(): void {
     this.#isOver = true;
   }
 
-  /** Answers a worker's `listen()` with handles, or with the reason why there are none. */
+  /** Answers a worker's `listen()` with sockets, or with the reason why there are none. */
   async answer(id: number, message: ListenMessage, settings: Settings): Promise<void> {
     const { pool } = this.#options;
     // Binding anew would find the address in use, by the workers that still drain.
@@ -56,23 +55,30 @@ export class Handover {
       const listeners = await this.#open(message, settings);
       const holding = this.#holdings.get(id);
       if (holding === undefined) return;
-      const given = listeners.flatMap((listener) => wantedOf(holding, listener).map((queue) => ({ listener, queue })));
-      for (const { listener, queue } of given) {
+      const granted = listeners.flatMap((listener) =>
+        wantedOf(holding, listener).map((queue) => ({ listener, queue })),
+      );
+      for (const { listener, queue } of granted) {
         const handle = listener.queues[queue];
         const { key, backlog } = listener;
         heldOf(holding, key).add(queue);
-        pool.send(id, { type: 'grant', seq: message.seq, listener: key, queue, count: given.length, backlog }, handle);
+        pool.send(
+          id,
+          { type: 'grant', seq: message.seq, listener: key, queue, count: granted.length, backlog },
+          handle,
+        );
       }
-      if (given.length > 0) this.#options.onGiven(id);
+      if (granted.length > 0) this.#options.post({ type: 'workerListened', id });
     } catch (error) {
       if (this.#isOver) return;
-      if (message.bound && error instanceof BindError) this.#options.onBindError(error);
+      // The address is prefork's own choice: no other worker would do better.
+      if (message.bound && error instanceof BindError) stopNow(error, this.#options);
       else this.#options.logger().error({ worker: id }, messageOf(error));
       pool.send(id, { type: 'refused', seq: message.seq, errno: errnoOf(error) });
     }
   }
 
-  /** Takes in which queues a worker is to accept from, and gives or takes the difference. */
+  /** Takes in which queues a worker is to accept from; grants and withdraws the difference. */
   assign(id: number, queues: readonly number[]): void {
     const { listeners, pool } = this.#options;
     const holding = this.#holdings.get(id);
@@ -117,7 +123,7 @@ export class Handover {
     return new Set([...ids].flatMap((id) => [...(this.#holdings.get(id)?.held.keys() ?? [])]));
   }
 
-  /** @throws BindError where the workers' user could not bind it, and the configuration does not name it */
+  /** @throws BindError if the workers' user could not bind it, and the configuration does not name it */
   #authorise(query: ListenMessage['query'], settings: Settings): void {
     const { listeners, inherited } = this.#options;
     const isFull = listeners.all().length >= maxAppListeners;
@@ -155,7 +161,7 @@ function labelOf({ address, port, fd, addressType }: ListenMessage['query']): st
   return addressType === -1 ? `unix:${address ?? ''}` : `${address ?? ''}:${port ?? 0}`;
 }
 
-/** A listener with one queue is everybody's; of masters that followed each other they may have different numbers of them. */
+/** A listener with one queue serves all workers; what was inherited may have another number of queues. */
 function wantedOf(holding: Holding, { queues }: Listener): readonly number[] {
   return [...new Set(holding.queues.map((queue) => queue % queues.length))];
 }

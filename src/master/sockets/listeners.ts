@@ -1,14 +1,13 @@
 /**
  * The listening sockets. The master owns them from bind to exit: a socket that closes while connections wait in its
- * queue resets them, so none is closed while somebody may still want it.
+ * queue resets them, so none is closed while a client may still wait in it.
  */
 import { constants } from 'node:os';
 import type { Address } from '../../config/address.ts';
 import { BindError, messageOf } from '../../errors.ts';
 import { type Handle, handleAddress, type ListenQuery, supportsReusePort } from '../../system/node-internals.ts';
-import type { HandedListener } from '../upgrade/channel.ts';
 import { type BindOptions, bindFurther, bindTarget, resolveTarget, type Target, tcpLabel } from './bind.ts';
-import { HandedListeners } from './handed-listeners.ts';
+import { type InheritedListener, InheritedListeners } from './inherited-listeners.ts';
 import { changeRights, type SocketRights } from './unix-socket.ts';
 
 export interface Listener {
@@ -29,19 +28,19 @@ export class Listeners {
   readonly #opening = new Map<string, Promise<Listener>>();
 
   /** What the master before us had open. */
-  readonly #handed: HandedListeners;
+  readonly #inherited: InheritedListeners;
   /** Another master has these sockets as well. */
   #isShared = false;
   /** Unix sockets that are of no use any more, but share their paths with another master's. */
   readonly #kept: Listener[] = [];
 
-  constructor(options: BindOptions, handed: readonly HandedListener[] = []) {
+  constructor(options: BindOptions, inherited: readonly InheritedListener[] = []) {
     this.#options = options;
-    this.#handed = new HandedListeners(handed);
+    this.#inherited = new InheritedListeners(inherited);
   }
 
   /** Everything, for another master; but for what was passed to us, which it finds under its number. */
-  handOver(): HandedListener[] {
+  bequest(): InheritedListener[] {
     return this.all()
       .filter(({ key }) => !isPassed(key))
       .map(({ key, queues }) => ({ key, path: pathOf(key), fds: queues.map(({ fd }) => fd) }));
@@ -53,21 +52,21 @@ export class Listeners {
     if (!isShared) for (const listener of this.#kept.splice(0)) this.#closeQueues(listener);
   }
 
-  /** The master before us has left everything to us. @throws Error where what it has bound keeps the rights it had */
+  /** This master has taken over. @throws Error if what the one before has bound keeps the rights it had */
   takeCharge(): void {
-    this.#handed.takeCharge();
+    this.#inherited.takeCharge();
     const problems = this.#applyRights();
     if (problems.length > 0) throw new Error(problems.join('; '));
   }
 
   /** The master before us is gone: paths are ours to remove. */
   own(): void {
-    this.#handed.own();
+    this.#inherited.own();
   }
 
-  /** Our workers have what they want: once we are in charge, what nobody wanted of the master's before us is closed. */
+  /** The workers have what they want: once this master has taken over, what is left of the inherited sockets is closed. */
   settle(): void {
-    this.#handed.settle();
+    this.#inherited.settle();
   }
 
   /** All that are open, in the order in which they were bound. */
@@ -128,7 +127,7 @@ export class Listeners {
       this.#parked.set(key, listener);
       return;
     }
-    if (listener === undefined || this.#handed.takeBack(listener)) return;
+    if (listener === undefined || this.#inherited.takeBack(listener)) return;
     // libuv would unlink the path.
     if (this.#isShared && pathOf(key) !== null) {
       this.#kept.push(listener);
@@ -139,7 +138,7 @@ export class Listeners {
 
   #closeQueues({ key, queues }: Listener): void {
     for (const queue of queues) queue.close();
-    this.#handed.unlink(key);
+    this.#inherited.unlink(key);
   }
 
   closeAll(): void {
@@ -149,7 +148,7 @@ export class Listeners {
   }
 
   /**
-   * Gives the unix sockets that are open other rights, where these are others than before.
+   * Gives the unix sockets that are open other rights, if these are others than before.
    *
    * @returns what could not be done, a line each
    */
@@ -187,9 +186,9 @@ export class Listeners {
   async #bind(key: string, target: Target, backlog: number, rights: SocketRights): Promise<Listener> {
     const parked = this.#parked.get(key);
     this.#parked.delete(key);
-    const handed = this.#handed.take(key);
-    if (handed !== null) this.#topUp(target, handed);
-    const queues = parked?.queues ?? handed ?? (await bindTarget(target, { ...this.#options, ...rightsOf(rights) }));
+    const inherited = this.#inherited.take(key);
+    if (inherited !== null) this.#topUp(target, inherited);
+    const queues = parked?.queues ?? inherited ?? (await bindTarget(target, { ...this.#options, ...rightsOf(rights) }));
     const listener = { key, label: labelOf(target, queues), backlog, queues };
     this.#open.set(key, listener);
     return listener;
@@ -209,12 +208,12 @@ function rightsOf({ socketMode, socketOwner }: SocketRights): SocketRights {
   return { socketMode, socketOwner };
 }
 
-/** Where a key names a unix socket. */
+/** The path of a unix socket that a key names; `null` if it names none. */
 function pathOf(key: string): string | null {
   return key.startsWith('unix ') ? key.slice('unix '.length) : null;
 }
 
-/** A port 0 is another socket each time it is asked for; anything else is the same for everybody. */
+/** A port 0 is another socket each time it is asked for; anything else is the same for all. */
 function keyOf(target: Target, distinct: number | string): string {
   if (target.fd !== null) return `fd ${target.fd}`;
   if (target.addressType === -1) return `unix ${target.host}`;

@@ -1,4 +1,4 @@
-/** Whether a socket that somebody else opened is one that can be served: Linux says what became of it. */
+/** Whether a socket that another process opened is one that can be served: Linux says what became of it. */
 import { readFileSync } from 'node:fs';
 import { socketInode } from '../../system/socket-inode.ts';
 
@@ -9,7 +9,7 @@ const stream = '0001';
 const unconnected = '01';
 
 /**
- * @returns what else it is, in words; `null` where it can be served, or where the system does not say (it may be of
+ * @returns what else it is, in words; `null` if it can be served, or if the system does not say (it may be of
  * another network namespace)
  */
 export function whyNotServable(fd: number): string | null {

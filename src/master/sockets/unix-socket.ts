@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { BindError, messageOf } from '../../errors.ts';
 import type { Owner } from '../../system/identity.ts';
 
-/** Who may connect to a unix socket. */
+/** The users that may connect to a unix socket. */
 export interface SocketRights {
   /** Permission bits. */
   readonly socketMode: number;
@@ -15,12 +15,12 @@ export interface SocketRights {
 const O_PATH = 0o10000000;
 
 /**
- * Changes who may connect to a socket that is bound already.
+ * Changes which users may connect to a socket that is bound already.
  *
  * In a directory that others can write the path may have become a link, or another name of a file that is not ours: the
  * descriptor is looked at first, and what is changed is what it stands for.
  *
- * @throws Error where the path is no socket of ours, or the system refuses
+ * @throws Error if the path is no socket of ours, or the system refuses
  */
 export function changeRights(path: string, { socketMode, socketOwner }: SocketRights): void {
   const fd = openSync(path, O_PATH | constants.O_NOFOLLOW);
@@ -28,7 +28,7 @@ export function changeRights(path: string, { socketMode, socketOwner }: SocketRi
     const stat = fstatSync(fd);
     if (!stat.isSocket() || stat.nlink !== 1) throw new Error('something else is in its place');
     const itself = `/proc/self/fd/${fd}`;
-    // Whoever is shut out is so first.
+    // Users that are shut out are so first.
     chmodSync(itself, stat.mode & socketMode);
     if (socketOwner !== null) chownSync(itself, socketOwner.uid, socketOwner.gid);
     chmodSync(itself, socketMode);
@@ -38,9 +38,9 @@ export function changeRights(path: string, { socketMode, socketOwner }: SocketRi
 }
 
 /**
- * Makes way for a new socket: a socket file that nobody listens on is removed.
+ * Makes way for a new socket: a socket file on which no process listens is removed.
  *
- * @throws BindError where a live process listens there, or where the path is not a socket
+ * @throws BindError if a live process listens there, or if the path is not a socket
  */
 export async function clearStaleSocket(path: string): Promise<void> {
   try {

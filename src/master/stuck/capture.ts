@@ -1,5 +1,5 @@
 /** The JavaScript stack of a worker that is stuck, taken from outside. */
-import { inFlightKey } from '../../protocol/messages.ts';
+import { inFlightKey, ownWork } from '../../protocol/messages.ts';
 import { connectInspector, type Session } from './inspector.ts';
 import { SourceMaps } from './source-maps.ts';
 
@@ -9,7 +9,9 @@ export interface Capture {
   readonly frames: readonly string[];
   /** Requests in flight in that worker. */
   readonly requests: readonly { readonly method: string; readonly url: string; readonly age: number }[];
-  /** Set where there is no stack: why. */
+  /** The worker ran prefork's own code: it was not stuck any more when it was looked at. */
+  readonly isOwnWork: boolean;
+  /** Why there is no stack; `null` if there is one. */
   readonly problem: string | null;
 }
 
@@ -39,15 +41,20 @@ export async function captureStack(pid: number, open: () => void, within: number
     const reason = signal.aborted
       ? `no answer within ${within} ms (a stopped process has no stack to show)`
       : String(error);
-    return { frames: [], requests: [], problem: reason };
+    return withoutStack(reason);
   }
+}
+
+/** @param problem why there is no stack */
+export function withoutStack(problem: string): Capture {
+  return { frames: [], requests: [], isOwnWork: false, problem };
 }
 
 async function read(session: Session): Promise<Capture> {
   const maps = new SourceMaps(session);
   await session.send('Debugger.enable');
   const paused = session.next('Debugger.paused');
-  // Where the worker dies before we wait for it, nobody would handle the rejection, and it would end the master.
+  // If the worker dies before it is waited for, nothing would handle the rejection, and it would end the master.
   paused.catch(() => {});
   await session.send('Debugger.pause');
   const callFrames = ((await paused).callFrames ?? []) as CallFrame[];
@@ -58,7 +65,13 @@ async function read(session: Session): Promise<Capture> {
   const [top] = callFrames;
   const requests = top === undefined ? [] : await requestsInFlight(session, top);
   await session.send('Debugger.resume');
-  return { frames, requests, problem: null };
+  return { frames, requests, isOwnWork: isOwnWork(callFrames), problem: null };
+}
+
+/** By a marked function in the script of the innermost frame: what it calls elsewhere, such as a metric of the app, may be stuck. */
+function isOwnWork(frames: readonly CallFrame[]): boolean {
+  const innermost = frames[0]?.location.scriptId;
+  return frames.some(({ functionName, location }) => functionName === ownWork && location.scriptId === innermost);
 }
 
 async function describe(frame: CallFrame, maps: SourceMaps): Promise<string> {

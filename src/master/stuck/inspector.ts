@@ -2,10 +2,11 @@
  * Talks to the inspector of a worker whose event loop is blocked. SIGUSR1 opens it (node:process, "Signal events"); it
  * runs on a thread of its own and answers while JavaScript spins.
  */
-import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { get } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WebSocket } from 'ws';
+import { listeningRows } from '../../system/proc-net.ts';
 
 /** Where the inspectors are that were opened before. */
 const knownPorts = new Map<number, number>();
@@ -23,7 +24,7 @@ export interface Session {
 /**
  * @param pid a child of ours
  * @param open makes the worker open its inspector
- * @throws Error where it does not answer before `signal` aborts
+ * @throws Error if it does not answer before `signal` aborts
  */
 export async function connectInspector(pid: number, open: () => void, signal: AbortSignal): Promise<Session> {
   const before = listeningPorts(pid);
@@ -96,7 +97,7 @@ async function findNewPort(pid: number, before: ReadonlySet<number>, signal: Abo
   }
 }
 
-/** TCP ports on 127.0.0.1 that the process listens on, from /proc: the port is the kernel's choice, and nobody is told. */
+/** TCP ports on 127.0.0.1 that the process listens on, from /proc: the port is the kernel's choice, and told to no one. */
 function listeningPorts(pid: number): Set<number> {
   const inodes = new Set<string>();
   for (const fd of readdirSync(`/proc/${pid}/fd`)) {
@@ -114,33 +115,6 @@ function listeningPorts(pid: number): Set<number> {
     if (host === '0100007F' && port !== undefined && inodes.has(inode ?? '')) ports.add(Number.parseInt(port, 16));
   }
   return ports;
-}
-
-/**
- * The rows of listening sockets, in columns. The kernel puts them before all others, and this stops there: on a machine
- * with many connections the whole table takes it a second, in which the master would do nothing else.
- */
-function* listeningRows(path: string): Generator<string[]> {
-  const file = openSync(path, 'r');
-  const page = Buffer.alloc(4_096);
-  try {
-    let rest = '';
-    for (;;) {
-      const size = readSync(file, page);
-      const rows = (rest + page.toString('latin1', 0, size)).split('\n');
-      rest = rows.pop() ?? '';
-      for (const row of rows) {
-        const columns = row.trim().split(/\s+/);
-        if (columns[0] === 'sl') continue;
-        // TCP_LISTEN
-        if (columns[3] !== '0A') return;
-        yield columns;
-      }
-      if (size === 0) return;
-    }
-  } finally {
-    closeSync(file);
-  }
 }
 
 function debuggerUrl(port: number, signal: AbortSignal): Promise<string> {

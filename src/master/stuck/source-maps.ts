@@ -22,7 +22,7 @@ export class SourceMaps {
 
   /**
    * @param line zero-based, as are `column` and the protocol
-   * @returns `file:line:column` for people: of the source where there is a map, else as it was loaded
+   * @returns `file:line:column` for people: of the source if there is a map, else as it was loaded
    */
   async place(scriptId: string, line: number, column: number): Promise<string> {
     const map = await this.#load(scriptId);

@@ -1,10 +1,10 @@
 /** Explains workers whose event loop is blocked: where they are, and which requests they keep waiting. */
-import { readFileSync } from 'node:fs';
 import type { WorkerAbort } from '../../config/hooks.ts';
 import { callHook } from '../../config/probe/run.ts';
 import type { Settings } from '../../config/resolved.ts';
 import { findWorker } from '../../core/fleet.ts';
 import type { Fleet, Worker } from '../../core/model.ts';
+import { statFieldsOf } from '../../system/processes.ts';
 import { workerFields } from '../log/line.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Timeline } from '../log/timeline.ts';
@@ -28,7 +28,7 @@ export class Stuck {
   readonly #options: StuckOptions;
   /** What was found at those that are killed next. */
   readonly #found = new Map<number, WorkerAbort>();
-  /** Two sessions at one inspector would resume each other's pause: who comes second shares what the first finds. */
+  /** Two sessions at one inspector would resume each other's pause: the second one shares what the first finds. */
   readonly #taking = new Map<number, Promise<Capture>>();
 
   constructor(options: StuckOptions) {
@@ -61,7 +61,7 @@ export class Stuck {
     if (worker === undefined) return;
     // The core does not wait for ever: the kill can come before the stack.
     await this.#taking.get(id);
-    const found = this.#found.get(id) ?? withoutStack(worker);
+    const found = this.#found.get(id) ?? abortWithoutStack(worker);
     this.#found.delete(id);
     const failure = await callHook(this.#options.settingsOf(found.generation), 'onWorkerAbort', found);
     if (failure !== null)
@@ -75,20 +75,20 @@ export class Stuck {
   }
 
   async #begin(id: number, pid: number): Promise<Capture> {
-    if (isStopped(pid)) return { frames: [], requests: [], problem: 'the process is stopped (SIGSTOP)' };
-    // Only needed when something is wrong: it costs nobody else memory.
-    const { captureStack } = await import('./capture.ts');
+    // Only needed when something is wrong: most masters never spend memory on it.
+    const { captureStack, withoutStack } = await import('./capture.ts');
+    if (isStopped(pid)) return withoutStack('the process is stopped (SIGSTOP)');
     return captureStack(pid, () => this.#options.pool.signal(id, 'SIGUSR1'), within);
   }
 
-  #log({ frames, requests, problem }: Capture, fatal: boolean, silentMs: number, worker: Worker): void {
+  #log({ frames, requests, isOwnWork, problem }: Capture, fatal: boolean, silentMs: number, worker: Worker): void {
     const [oldest] = [...requests].sort((a, b) => b.age - a.age);
     const serving = (url: (full: string) => string) =>
       oldest === undefined
         ? ''
         : `, serving ${oldest.method} ${url(oldest.url)} for ${(oldest.age / 1000).toFixed(1)} s`;
-    // It ran again when it was asked: what it runs now is our own heartbeat.
-    if (!fatal && (frames[0]?.includes('/worker/heartbeat.') || frames[0]?.includes('/worker/evidence.'))) return;
+    // It ran again when it was looked at.
+    if (!fatal && isOwnWork) return;
     const place = frames[0] === undefined ? `where is not known: ${problem ?? 'it runs no JavaScript'}` : frames[0];
     const message = `worker's event loop is blocked for ${(silentMs / 1000).toFixed(1)} s ${place}`;
     const level = fatal ? 'error' : 'warn';
@@ -101,17 +101,12 @@ export class Stuck {
   }
 }
 
-function withoutStack({ slot, id, generation, pid, phase, beatAt }: Worker): WorkerAbort {
+function abortWithoutStack({ slot, id, generation, pid, phase, beatAt }: Worker): WorkerAbort {
   const blockedMs = Math.round(phase.since - beatAt);
   return { slot, worker: id, generation, pid: pid ?? 0, blockedMs, stack: [], requests: [] };
 }
 
-/** A stopped process answers nobody; asking would only cost time. */
+/** A stopped process answers nothing; asking it would only cost time. */
 function isStopped(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return /^[Tt]/.test(stat.slice(stat.lastIndexOf(')') + 2));
-  } catch {
-    return false;
-  }
+  return /^[Tt]/.test(statFieldsOf(pid)?.[0] ?? '');
 }

@@ -1,71 +1,49 @@
 /**
  * What two masters say to each other at an upgrade: the sockets by inheritance and a description of them in the new
- * one's environment, then lines of JSON over a socket pair. Whoever dies is seen by its end of file, never by its pid.
+ * one's environment, then lines of JSON over a socket pair. The death of either is seen by its end of file, never by its pid.
  */
 import { Socket } from 'node:net';
-import type { AppMetric, TrafficDelta } from '../../protocol/traffic.ts';
 import type { PassedSocket } from '../../system/passed.ts';
+import type { ClaimsBequest } from '../claims/claim.ts';
+import type { Counted } from '../metrics/counted.ts';
+import type { InheritedListener } from '../sockets/inherited-listeners.ts';
 
 /** In the new master's environment: a {@link Bequest}. */
 export const upgradeVariable = 'PREFORK_UPGRADE';
 /** Of everything in this file. */
 export const protocolVersion = 1;
 
-/** A listener as it is handed over. */
-export interface HandedListener {
-  readonly key: string;
-  /** Path of a unix socket. */
-  readonly path: string | null;
-  /** One for each queue. */
-  readonly fds: readonly number[];
-}
-
 /** What the new master is given. Descriptors are those it has them under. */
-export interface Bequest {
+export interface Bequest extends ClaimsBequest {
   readonly version: typeof protocolVersion;
   /** Of the master that gives it. */
   readonly pid: number;
   /** The socket pair. */
   readonly channel: number;
-  readonly listeners: readonly HandedListener[];
+  readonly listeners: readonly InheritedListener[];
   /** Sockets that the first master of all was started with, under the same numbers; and which of them a service manager passed. */
   readonly inherited: readonly number[];
   readonly passed: readonly PassedSocket[];
-  readonly admin: { readonly address: string; readonly fd: number } | null;
-  /** The admin address, where it is a path too. */
-  readonly adminAddress: string | null;
-  /** Path of the control socket. */
-  readonly control: string | null;
 }
 
 export type UpgradeMessage =
   /** From the new one: all its workers are ready. */
   | { readonly type: 'ready' }
-  /** It has taken what is one master's at a time. */
+  /** It has taken over the claims. */
   | { readonly type: 'taken' }
-  /** It was told to stop the service, by somebody else than the old one. */
+  /** It was told to stop the service, and not by the old one. */
   | { readonly type: 'stopping' }
-  /** It does as it was told, and ends. */
+  /** It was told to end, and does. */
   | { readonly type: 'ending' }
   /** What went wrong; the last one is the reason. */
   | { readonly type: 'error'; readonly message: string }
-  /** From the old one: take the pidfile, the control socket and the admin address. `reload`: and then reload. */
+  /** From the old one: take over the claims. `reload`: and then reload. */
   | { readonly type: 'yours'; readonly reload: boolean }
   /** An operator has decided that it does not leave after all. */
   | { readonly type: 'stays' }
   | { readonly type: 'end'; readonly reason: string }
   /** What it and its workers have counted; see {@link Counted}. */
   | { readonly type: 'counted'; readonly counted: Counted };
-
-/**
- * Counts pass to the new master, for they never go backwards: first all there were (`total`), then what the old one's
- * workers add while they drain.
- */
-export type Counted =
-  | { readonly kind: 'traffic'; readonly delta: TrafficDelta; readonly total: boolean }
-  /** The app's own, of one of the old master's workers; 0 is all of those that are gone. */
-  | { readonly kind: 'app'; readonly id: number; readonly metrics: readonly AppMetric[] }
-  | { readonly kind: 'gone'; readonly id: number };
 
 const types: ReadonlySet<string> = new Set([
   'ready',
@@ -78,7 +56,7 @@ const types: ReadonlySet<string> = new Set([
   'end',
   'counted',
 ]);
-/** Characters: nobody has as much to say, not even an app of its metrics. */
+/** Characters: no message is as long, not even an app's metrics. */
 const maxLine = 8 * 1024 * 1024;
 
 export class UpgradeChannel {

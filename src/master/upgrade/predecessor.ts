@@ -1,5 +1,4 @@
 /** The old master, as the new one sees it. */
-import { closeSync } from 'node:fs';
 import { messageOf, UpgradeError } from '../../errors.ts';
 import { type Bequest, protocolVersion, UpgradeChannel, type UpgradeMessage, upgradeVariable } from './channel.ts';
 
@@ -13,10 +12,10 @@ export class Predecessor {
   }
 
   /**
-   * Takes what was handed over out of the environment: nobody else is to see it.
+   * Takes the bequest out of the environment: no other process is to see it.
    *
-   * @returns `null` where this is a start like any other
-   * @throws UpgradeError where the one that hands over speaks another version
+   * @returns `null` if this is a start like any other
+   * @throws UpgradeError if the old master speaks another version
    */
   static take(env: NodeJS.ProcessEnv): Predecessor | null {
     const text = env[upgradeVariable];
@@ -36,12 +35,8 @@ export class Predecessor {
       );
     }
     throw new UpgradeError(
-      `this prefork cannot take over from the one that runs (it hands over in version ${String(version)}, understood is ${protocolVersion}); stop that one and start this one`,
+      `this prefork cannot take over from the one that runs (its bequest has version ${String(version)}, understood is ${protocolVersion}); stop that one and start this one`,
     );
-  }
-
-  get isGone(): boolean {
-    return this.#channel.ended;
   }
 
   listen(onMessage: (message: UpgradeMessage) => void, onGone: () => void): void {
@@ -55,14 +50,5 @@ export class Predecessor {
   /** Why this one cannot take over. */
   tell(message: string): void {
     this.send({ type: 'error', message });
-  }
-}
-
-/** Closes a descriptor that nobody has a use for. */
-export function closeUnclaimed(fd: number): void {
-  try {
-    closeSync(fd);
-  } catch {
-    // It is closed already.
   }
 }

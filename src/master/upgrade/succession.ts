@@ -1,6 +1,6 @@
 /**
- * Two masters of one service, one after the other: as the old one it starts the new one and leaves everything to it, as
- * the new one it takes everything over. What is decided about it is decided in the core.
+ * Two masters of one service, one after the other: the old one starts the new one and yields to it, the new one takes
+ * over. What is decided about it is decided in the core.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import type { LoadRequest, Settings } from '../../config/resolved.ts';
@@ -8,18 +8,16 @@ import type { Event } from '../../core/events.ts';
 import type { Fleet } from '../../core/model.ts';
 import { messageOf } from '../../errors.ts';
 import { socketInode } from '../../system/socket-inode.ts';
-import type { Admin } from '../claims/admin-address.ts';
-import type { Control } from '../claims/control-socket.ts';
-import type { ServiceManager } from '../claims/main-process.ts';
-import type { Pidfile } from '../claims/pidfile.ts';
+import type { Claims } from '../claims/claims.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Listeners } from '../sockets/listeners.ts';
-import { type Counted, protocolVersion, type UpgradeMessage } from './channel.ts';
+import { protocolVersion, type UpgradeMessage } from './channel.ts';
+import type { Counts } from './counts.ts';
 import type { Command } from './own-command.ts';
-import { closeUnclaimed, type Predecessor } from './predecessor.ts';
+import type { Predecessor } from './predecessor.ts';
 import { Successor } from './successor.ts';
 
-/** Milliseconds that a new master has to take over where the old one ends at once. */
+/** Milliseconds that a new master has to take over if the old one ends at once. */
 const leaveWithin = 1_000;
 /** Milliseconds that a new master which ends may take longer than its clients. */
 const endMargin = 10_000;
@@ -31,16 +29,9 @@ export interface SuccessionOptions {
   readonly inherited: ReadonlyMap<number, string | null>;
   readonly predecessor: Predecessor | null;
   readonly listeners: Listeners;
-  readonly control: Control;
-  readonly admin: Admin;
-  readonly serviceManager: ServiceManager;
+  readonly claims: Claims;
+  readonly counts: Counts;
   readonly settings: () => Settings;
-  readonly pidfile: () => Pidfile | null;
-  /** Writes the pidfile where there is none. */
-  readonly announce: () => void;
-  /** Hands the counts over, to whoever takes them; `null` keeps them. */
-  readonly bequeath: (heir: ((counted: Counted) => void) | null) => void;
-  readonly inherit: (counted: Counted | null) => void;
   readonly post: (event: Event) => void;
   readonly logger: () => Logger;
 }
@@ -48,9 +39,9 @@ export interface SuccessionOptions {
 export class Succession {
   readonly #options: SuccessionOptions;
   #successor: Successor | null = null;
-  /** The new master was told to take what is one master's at a time. */
+  /** The new master was told to take over. */
   #isYielded = false;
-  /** It has taken it. */
+  /** It has taken over. */
   #isTaken = false;
   #onTaken: (() => void) | null = null;
   /** An operator has said that this master stays, although the new one has taken over. */
@@ -63,37 +54,27 @@ export class Succession {
     this.#isInCharge = options.predecessor === null;
   }
 
-  /** Whether the pidfile, the control socket and the admin address are ours. */
-  get isInCharge(): boolean {
-    return this.#isInCharge && !this.#isTaken;
-  }
-
-  /** What the master has to open by itself at the start. @throws BindError */
-  async open(): Promise<void> {
-    const { predecessor, admin, control, settings } = this.#options;
-    const theirs = predecessor?.bequest ?? null;
-    const isTheirs = theirs !== null && theirs.adminAddress === JSON.stringify(settings().admin);
-    if (!isTheirs) await admin.ensure(settings().admin);
-    if (theirs !== null) control.leaveTo(theirs.control);
-    await control.ensure();
+  /** Listens to the master before this one, if there is one. */
+  start(): void {
+    const { counts, listeners, post, predecessor } = this.#options;
     predecessor?.listen(
       (message) => this.#onPredecessor(message),
       () => {
-        this.#options.post({ type: 'predecessorGone' });
-        this.#options.inherit(null);
-        this.#options.listeners.own();
-        void this.#takeCharge();
+        post({ type: 'predecessorGone' });
+        counts.inherit(null);
+        listeners.own();
+        void this.#takeOver();
       },
     );
   }
 
-  /** Tells the other one what it has to know of our intentions. */
+  /** Tells the other master what it has to know of the intentions of this one. */
   onTurn({ stopping, upgrade }: Fleet): void {
     if (upgrade.state === 'ready' && upgrade.byHand && this.#isTaken && !this.#isStaying) {
       this.#isStaying = true;
       this.#successor?.send({ type: 'stays' });
     }
-    // The old one is not to serve again after us; but where we give up, which nobody has told us to.
+    // If this one is told to stop, the old one is not to serve again after it; if it gives up by itself, it is.
     if (stopping === null || stopping.status !== 0 || this.#isStopping || !this.#isInCharge) return;
     this.#isStopping = true;
     this.#options.predecessor?.send({ type: 'stopping' });
@@ -107,7 +88,7 @@ export class Succession {
 
   /** Starts a new master. */
   upgrade(): void {
-    const { command, request, inherited, listeners, admin, control, post } = this.#options;
+    const { claims, command, request, inherited, listeners, post } = this.#options;
     const refusal = refusalOf(command);
     if (refusal !== null) {
       post({ type: 'successorGone', reason: refusal });
@@ -124,29 +105,27 @@ export class Succession {
       bequest: {
         version: protocolVersion,
         pid: process.pid,
-        listeners: listeners.handOver(),
+        listeners: listeners.bequest(),
         inherited: [...inherited]
           .filter(([fd, inode]) => inode !== null && socketInode(fd) === inode)
           .map(([fd]) => fd),
         passed: request.passed ?? [],
-        admin: admin.handOver(),
-        adminAddress: admin.address,
-        control: control.path,
+        ...claims.bequest(),
       },
       onMessage: (message) => this.#onSuccessor(message),
-      onGone: (reason) => this.#onSuccessorGone(successor, reason),
+      onGone: (reason) => this.#onSuccessorGone(reason),
     });
     this.#successor = successor;
     const pid = successor.start();
     if (pid !== null) post({ type: 'successorSpawned', pid });
   }
 
-  /** Leaves what is one master's at a time to the new one. */
+  /** Has the new master take over the claims. */
   yield(reload: boolean): void {
     this.#isYielded = true;
     const successor = this.#successor;
     // The counts come first: the new one's page never shows less than ours.
-    if (successor !== null) this.#options.bequeath((counted) => successor.send({ type: 'counted', counted }));
+    if (successor !== null) this.#options.counts.bequeath((counted) => successor.send({ type: 'counted', counted }));
     successor?.send({ type: 'yours', reload });
   }
 
@@ -155,7 +134,7 @@ export class Succession {
     this.#successor?.end(reason, gracefulTimeout + drainDelay + endMargin);
   }
 
-  /** This master ends next: a new one that is there takes over before, so that at no moment nobody is found. */
+  /** This master ends next: a new one that is there takes over first, so that there is one to be found at every moment. */
   async leave(): Promise<void> {
     if (this.#successor === null || this.#isTaken) return;
     await new Promise<void>((resolve) => {
@@ -171,52 +150,42 @@ export class Succession {
   }
 
   #onSuccessor(message: UpgradeMessage): void {
-    const { admin, control, post, serviceManager } = this.#options;
+    const { claims, post } = this.#options;
     if (message.type === 'ready') post({ type: 'successorReadied' });
     if (message.type === 'stopping') post({ type: 'successorStopping' });
-    if (message.type !== 'taken' || this.#isTaken) return;
-    this.#isTaken = true;
-    control.retire();
-    admin.retire();
     const pid = this.#successor?.pid ?? null;
-    if (pid !== null) serviceManager.mainpid(pid);
+    if (message.type !== 'taken' || this.#isTaken || pid === null) return;
+    this.#isTaken = true;
+    claims.yield(pid);
     post({ type: 'successorTook' });
     this.#onTaken?.();
   }
 
-  /** As if nothing had happened. */
-  #onSuccessorGone(successor: Successor, reason: string): void {
-    const { admin, announce, control, listeners, logger, pidfile, post, serviceManager, settings } = this.#options;
+  /** This master goes on as if nothing had happened. */
+  #onSuccessorGone(reason: string): void {
+    const { claims, counts, listeners, post } = this.#options;
     this.#successor = null;
     listeners.share(false);
-    this.#options.bequeath(null);
-    if (successor.pid !== null) pidfile()?.removeSecond(successor.pid);
+    counts.bequeath(null);
     post({ type: 'successorGone', reason });
     this.#onTaken?.();
-    if (!this.#isYielded) return;
-    // It may have taken some of it already, and not have come to say so.
-    if (!this.#isTaken) {
-      control.retire();
-      admin.retire();
-    }
+    // It may have taken some of them without having come to say so.
+    if (this.#isYielded) void claims.takeOver();
+    else void claims.keep();
     this.#isYielded = false;
     this.#isTaken = false;
-    announce();
-    serviceManager.mainpid(process.pid);
-    control.takeOver().catch((error: unknown) => logger().error(messageOf(error)));
-    admin.ensure(settings().admin, null, true).catch((error: unknown) => logger().error(messageOf(error)));
   }
 
   #onPredecessor(message: UpgradeMessage): void {
-    const { post, predecessor } = this.#options;
+    const { counts, post, predecessor } = this.#options;
     if (message.type === 'yours') {
       post({ type: 'predecessorYielded' });
-      void this.#takeCharge().then(() => {
+      void this.#takeOver().then(() => {
         predecessor?.send({ type: 'taken' });
         if (message.reload) post({ type: 'reloadRequested' });
       });
     }
-    if (message.type === 'counted') this.#options.inherit(message.counted);
+    if (message.type === 'counted') counts.inherit(message.counted);
     if (message.type === 'stays') post({ type: 'predecessorStayed' });
     if (message.type === 'end') {
       predecessor?.send({ type: 'ending' });
@@ -224,25 +193,17 @@ export class Succession {
     }
   }
 
-  async #takeCharge(): Promise<void> {
-    const { admin, control, listeners, logger, pidfile, predecessor, serviceManager, settings } = this.#options;
-    if (this.#isInCharge || predecessor === null) return;
+  /** The service is this master's from here on. */
+  async #takeOver(): Promise<void> {
+    const { claims, listeners, logger } = this.#options;
+    if (this.#isInCharge) return;
     this.#isInCharge = true;
-    const attempt = async (run: () => void | Promise<void>): Promise<void> => {
-      try {
-        await run();
-      } catch (error) {
-        logger().error(messageOf(error));
-      }
-    };
-    const handed = predecessor.bequest.admin;
-    const isHanded = handed !== null && handed.address === JSON.stringify(settings().admin);
-    await attempt(() => listeners.takeCharge());
-    await attempt(() => pidfile()?.promote());
-    await attempt(() => control.takeOver());
-    await attempt(() => admin.ensure(settings().admin, isHanded ? handed.fd : null, true));
-    if (handed !== null && !isHanded) closeUnclaimed(handed.fd);
-    serviceManager.mainpid(process.pid);
+    try {
+      listeners.takeCharge();
+    } catch (error) {
+      logger().error(messageOf(error));
+    }
+    await claims.takeOver();
   }
 }
 

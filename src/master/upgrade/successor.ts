@@ -1,11 +1,11 @@
-/** The new master, as the old one sees it: started with all sockets, heard, and ended where it must be. */
+/** The new master, as the old one sees it: started with all sockets, listened to, and ended if it must be. */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { messageOf } from '../../errors.ts';
 import { type Bequest, UpgradeChannel, type UpgradeMessage, upgradeVariable } from './channel.ts';
 import type { Command } from './own-command.ts';
 
-/** Milliseconds for it to say that it ends; who does not even say so hangs. */
+/** Milliseconds for it to say that it ends; a process that does not even say so hangs. */
 const answerWithin = 5_000;
 /** Milliseconds for its exit to be seen after its end of file, or the other way round. */
 const seenWithin = 2_000;
@@ -42,7 +42,7 @@ export class Successor {
     return this.#child?.pid ?? null;
   }
 
-  /** @returns its pid, `null` where it could not be started: `onGone` says why */
+  /** @returns its pid, `null` if it could not be started: `onGone` says why */
   start(): number | null {
     const { command, env, umask } = this.#options;
     const { stdio, bequest } = layOut(this.#options.bequest);

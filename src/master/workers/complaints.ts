@@ -15,7 +15,7 @@ type Drained = Extract<WorkerMessage, { type: 'drained' }>;
 const repeatAfter = 60_000;
 const remembered = 50;
 
-export class Failures {
+export class Complaints {
   readonly #logger: () => Logger;
   readonly #timeline: Timeline;
   readonly #printed = new Map<string, number>();

@@ -15,7 +15,7 @@ export interface HealthOptions {
 export class ServiceHealth {
   readonly #options: HealthOptions;
   readonly #checks = new Map<number, readonly CheckReport[]>();
-  /** What each worker was told last. */
+  /** What was sent to each worker last. */
   readonly #told = new Map<number, string>();
   readonly #versions = new Map<string, string | null>();
 
@@ -23,7 +23,7 @@ export class ServiceHealth {
     this.#options = options;
   }
 
-  /** @returns why the worker cannot serve, or `null` where it can */
+  /** @returns why the worker cannot serve, or `null` if it can */
   onChecks(id: number, checks: readonly CheckReport[]): string | null {
     this.#checks.set(id, checks);
     const failing = checks.find(({ ok, critical }) => critical && !ok);
@@ -35,7 +35,7 @@ export class ServiceHealth {
     this.#told.delete(id);
   }
 
-  /** The app's checks, by name: failing where any worker says so. */
+  /** The app's checks, by name: failing if any worker says so. */
   components(): Readonly<Record<string, { readonly status: 'healthy' | 'failing'; readonly error?: string }>> {
     const found: Record<string, { status: 'healthy' | 'failing'; error?: string }> = {};
     for (const { name, ok, error } of [...this.#checks.values()].flat()) {
@@ -50,7 +50,7 @@ export class ServiceHealth {
     const ready = fleet.workers.filter((worker) => isReady(worker) && this.#isWell(worker.id)).length;
     const wanted = fleet.dormant ? 0 : fleet.wanted;
     const enough = ready >= Math.min(readyQuorum, Math.max(1, wanted));
-    // Of two masters the service is what either serves: nobody is to look elsewhere for the change.
+    // Of two masters the service is what either serves: no load balancer is to look elsewhere because of the change.
     const isShared = fleet.predecessor === 'serves' || fleet.upgrade.state === 'ready';
     const status = isShared
       ? 'healthy'

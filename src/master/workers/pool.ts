@@ -23,7 +23,8 @@ export interface SpawnOrder {
   readonly limits: Limits;
 }
 
-export interface PoolListener {
+/** What is told of the processes. */
+export interface PoolObserver {
   onEvent(event: Event): void;
   onMessage(id: number, message: WorkerMessage): void;
   /** A line that a worker has printed; only if output is captured. */
@@ -59,15 +60,12 @@ const agent = fileURLToPath(new URL('../../worker/agent.js', import.meta.url));
 const host = fileURLToPath(new URL('../../worker/loading/host.js', import.meta.url));
 
 export class Pool {
-  readonly #listener: PoolListener;
+  #observer: PoolObserver | null = null;
   readonly #processes = new Map<number, Process>();
 
-  constructor(listener: PoolListener) {
-    this.#listener = listener;
-  }
-
-  pids(): number[] {
-    return [...this.#processes.values()].flatMap(({ worker }) => worker.process.pid ?? []);
+  /** To be called once, before the first worker is spawned. */
+  connect(observer: PoolObserver): void {
+    this.#observer = observer;
   }
 
   pidOf(id: number): number | null {
@@ -80,7 +78,7 @@ export class Pool {
     try {
       worker = fork(settings, environment(order));
     } catch (error) {
-      this.#listener.onEvent({ type: 'workerSpawnFailed', id, reason: messageOf(error), jitter: Math.random() });
+      this.#observer?.onEvent({ type: 'workerSpawnFailed', id, reason: messageOf(error), jitter: Math.random() });
       return;
     }
     const entry: Process = {
@@ -95,10 +93,10 @@ export class Pool {
     guardChannel(worker, (reason) => this.#condemn(id, entry, reason));
     this.#watch(id, entry, settings.captureOutput ? this.#capture(order, worker) : Promise.resolve());
     const { pid } = worker.process;
-    if (pid !== undefined) this.#listener.onEvent({ type: 'workerSpawned', id, pid, limits: order.limits });
+    if (pid !== undefined) this.#observer?.onEvent({ type: 'workerSpawned', id, pid, limits: order.limits });
   }
 
-  /** Sends a message, beside a handle where one is given. A worker that is gone is not an error: its exit is an event. */
+  /** Sends a message, beside a handle if one is given. A worker that is gone is not an error: its exit is an event. */
   send(id: number, message: MasterMessage, handle?: Handle): void {
     const worker = this.#processes.get(id)?.worker;
     if (worker === undefined || !worker.isConnected()) return;
@@ -120,7 +118,7 @@ export class Pool {
       const source = child[stream];
       if (source === null) return Promise.resolve();
       const printed = { slot, worker: id, generation, pid, stream };
-      return readLines(source, (line) => this.#listener.onOutput(printed, line));
+      return readLines(source, (line) => this.#observer?.onOutput(printed, line));
     };
     await Promise.all([from('stdout'), from('stderr')]);
   }
@@ -154,7 +152,7 @@ export class Pool {
     if (entry.gone) return;
     entry.gone = true;
     this.#processes.delete(id);
-    this.#listener.onEvent(event);
+    this.#observer?.onEvent(event);
   }
 
   #receive(id: number, entry: Process, raw: unknown): void {
@@ -162,14 +160,14 @@ export class Pool {
     const checked: Checked = this.#isTooFast(entry)
       ? { kind: 'malformed', reason: 'too many messages' }
       : checkWorkerMessage(raw);
-    if (checked.kind === 'message') this.#listener.onMessage(id, checked.message);
+    if (checked.kind === 'message') this.#observer?.onMessage(id, checked.message);
     else if (checked.kind === 'malformed') this.#condemn(id, entry, checked.reason);
   }
 
   #condemn(id: number, entry: Process, reason: string): void {
     if (entry.gone || entry.condemned) return;
     entry.condemned = true;
-    this.#listener.onEvent({ type: 'workerMisbehaved', id, reason });
+    this.#observer?.onEvent({ type: 'workerMisbehaved', id, reason });
   }
 
   /** A token bucket: bursts are fine, a flood is not. */
@@ -182,8 +180,8 @@ export class Pool {
 }
 
 /**
- * cluster.fork() starts process.execPath, and asks nobody: where another program has to come first, it is named there for
- * the moment. The worker's mask is set for the same moment, and inherited.
+ * cluster.fork() starts process.execPath, and there is no option for it: if another program has to come first, it is named
+ * there for the moment. The worker's mask is set for the same moment, and inherited.
  */
 function fork(settings: Settings, env: NodeJS.ProcessEnv): ClusterWorker {
   const { execPath } = process;
@@ -206,7 +204,7 @@ function clusterSettings(settings: Settings): ClusterSettings {
     // The app's own file is the main module, so that argv, require.main and import.meta.main are what they are without us.
     exec: settings.app.exportName === null ? settings.app.path : host,
     args: [...settings.args],
-    // A signal can open a worker's inspector: never on the port that everybody knows.
+    // A signal can open a worker's inspector: never on the well-known port.
     execArgv: [
       ...settings.nodeArgs,
       '--inspect-port=127.0.0.1:0',
@@ -217,7 +215,7 @@ function clusterSettings(settings: Settings): ClusterSettings {
     ],
     cwd: settings.chdir,
     stdio: withoutStrays(stdioOf(settings)),
-    // Without it node:cluster counts up from the port that everybody knows.
+    // Without it node:cluster counts up from the well-known port.
     inspectPort: 0,
     serialization: 'json',
   };

@@ -6,8 +6,9 @@
  * each worker would cost megabytes apiece and does not run in a stopped process; one shell beside the master sees both.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { Writable } from 'node:stream';
+import { statFieldsOf } from '../../system/processes.ts';
 import { socketInode } from '../../system/socket-inode.ts';
 import { withoutStrays } from '../../system/strays.ts';
 import { sentinelScript } from './sentinel-script.ts';
@@ -16,7 +17,7 @@ export class Sentinel {
   #pipe: Writable | null = null;
   #sockets = '';
 
-  /** Starts it, where it is needed and can be: as PID 1 the kernel ends everybody with us. */
+  /** Starts it if it is needed and can be: when PID 1 ends, the kernel ends all other processes too. */
   start(): void {
     if (process.pid === 1 || process.platform === 'win32' || !existsSync('/bin/sh')) return;
     // The program goes in by stdin, so that `ps` shows a name and not sixty lines.
@@ -42,7 +43,7 @@ export class Sentinel {
     this.#say(`grace ${Math.ceil(grace / 1000)}`);
   }
 
-  /** Says which sockets nobody may go on holding. */
+  /** Says which sockets no worker may go on holding. */
   setSockets(fds: readonly number[]): void {
     const inodes = fds.flatMap((fd) => socketInode(fd) ?? []).join(' ');
     if (inodes !== this.#sockets) this.#say(`sockets ${inodes}`);
@@ -73,11 +74,7 @@ export class Sentinel {
   }
 }
 
+/** In clock ticks since the machine has started; it tells a process from a later one with the same pid. */
 function startTimeOf(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '0';
-  } catch {
-    return '0';
-  }
+  return statFieldsOf(pid)?.[19] ?? '0';
 }

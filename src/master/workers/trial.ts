@@ -1,5 +1,5 @@
 /**
- * Loads the app in a worker that gets no socket: what is wrong with it is known before anybody is served by it. As
+ * Loads the app in a worker that gets no socket: what is wrong with it is known before a client is served by it. As
  * Gunicorn's `--check-config` does.
  */
 import type { Settings } from '../../config/resolved.ts';
@@ -11,7 +11,7 @@ const id = 1;
 
 /**
  * @returns notes on what is not as it should be, and may be so only here
- * @throws AppError where the app cannot be loaded, or does not come to listen within `bootTimeout`
+ * @throws AppError if the app cannot be loaded, or does not come to listen within `bootTimeout`
  */
 export async function tryApp(settings: Settings): Promise<string[]> {
   let pool: Pool | null = null;
@@ -23,7 +23,8 @@ export async function tryApp(settings: Settings): Promise<string[]> {
         () => reject(new AppError('boot', `the app did not listen within ${seconds} s (bootTimeout)`)),
         settings.bootTimeout,
       );
-      pool = new Pool({
+      pool = new Pool();
+      pool.connect({
         onMessage: (_, message) => settle(message, resolve, reject),
         onEvent: (event) => {
           if (event.type === 'workerSpawnFailed')

@@ -21,9 +21,9 @@ test('an event and an action are narrated once: every observer gets the very lin
   const acted: string[] = [];
   const arbiter = new Arbiter({
     fleet: { ...fleet, start: 'complete' },
-    act: ({ type }) => acted.push(type),
     observers: [logObserver((line) => written.push(line)), observer('first'), observer('second')],
   });
+  arbiter.connect({ act: ({ type }) => acted.push(type), onTurn: () => {} });
   t.after(() => arbiter.end());
   arbiter.post({ type: 'resizeRequested', to: 4 });
   arbiter.post({ type: 'reloadRequested' });
@@ -48,7 +48,6 @@ test('an event is told with what was known before it, an action with what was kn
   const wanted: [string, number, number][] = [];
   const arbiter = new Arbiter({
     fleet,
-    act: () => {},
     observers: [
       {
         event: ({ type }, told) => wanted.push([type, told.fleet.wanted, told.fleet.workers.length]),
@@ -70,7 +69,6 @@ test('HB-05 a time in which the master did not run is told to the log before any
   const order: string[] = [];
   const arbiter = new Arbiter({
     fleet,
-    act: () => {},
     clock: new RunningClock(() => time),
     observers: [
       logObserver(({ level, message, fields }) => order.push(`${level} ${message} ${fields.lostMs}`)),

@@ -14,12 +14,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { AlreadyRunningError, FileError } from '../../../../src/errors.ts';
-import { Pidfile } from '../../../../src/master/claims/pidfile.ts';
+import { checkPidfile, Pidfile } from '../../../../src/master/claims/pidfile.ts';
 
 function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'prefork-pidfile-'));
   t.after(() => rmSync(path, { recursive: true, force: true }));
   return path;
+}
+
+function claim(path: string, predecessor: number | null = null): Pidfile {
+  return new Pidfile({ path: () => path, isDue: () => true, predecessor });
 }
 
 /** A live process; `title` is what `ps` shows for it. */
@@ -40,12 +44,12 @@ function live(t: TestContext, title: string): Promise<number> {
 
 test('SOCK-05 pidfile: our pid and a newline, no temporary left, mode 0644', (t) => {
   const path = join(folder(t), 'app.pid');
-  const pidfile = new Pidfile(path);
-  pidfile.write();
+  const pidfile = claim(path);
+  pidfile.ensure();
   assert.equal(readFileSync(path, 'utf8'), `${process.pid}\n`);
   assert.equal(lstatSync(path).mode & 0o777, 0o644 & ~process.umask());
   assert.deepEqual(readdirSync(join(path, '..')), ['app.pid']);
-  pidfile.remove();
+  pidfile.release();
   assert.deepEqual(readdirSync(join(path, '..')), []);
 });
 
@@ -66,9 +70,9 @@ test('SOCK-04 pidfile: stale or malformed content is replaced', async (t) => {
   for (const content of contents) {
     const path = join(folder(t), 'app.pid');
     writeFileSync(path, content);
-    const pidfile = new Pidfile(path);
-    pidfile.check();
-    pidfile.write();
+    const pidfile = claim(path);
+    checkPidfile(path);
+    pidfile.ensure();
     assert.equal(readFileSync(path, 'utf8'), `${process.pid}\n`, JSON.stringify(content.slice(0, 20)));
   }
   process.kill(unrelated, 0);
@@ -78,13 +82,13 @@ test('BOOT-06 pidfile: one that a live master holds is refused and left alone', 
   const other = await live(t, 'prefork: master [other]');
   const path = join(folder(t), 'app.pid');
   writeFileSync(path, `${other}\n`);
-  const pidfile = new Pidfile(path);
+  const pidfile = claim(path);
   assert.throws(
-    () => pidfile.check(),
+    () => checkPidfile(path),
     (error) => error instanceof AlreadyRunningError && error.message.includes(`pid ${other}`),
   );
-  assert.throws(() => pidfile.write(), AlreadyRunningError);
-  pidfile.remove();
+  assert.throws(() => pidfile.ensure(), AlreadyRunningError);
+  pidfile.release();
   assert.equal(readFileSync(path, 'utf8'), `${other}\n`);
 });
 
@@ -96,7 +100,7 @@ test('SEC-05 pidfile: links and other things in the way are neither followed nor
   symlinkSync(join(path, 'nowhere'), join(path, 'dangling.pid'));
   mkdirSync(join(path, 'folder.pid'));
   for (const name of ['link.pid', 'dangling.pid', 'folder.pid']) {
-    assert.throws(() => new Pidfile(join(path, name)).write(), FileError, name);
+    assert.throws(() => claim(join(path, name)).ensure(), FileError, name);
   }
   assert.equal(readFileSync(precious, 'utf8'), 'untouched');
   assert.deepEqual(readdirSync(path).sort(), ['dangling.pid', 'folder.pid', 'link.pid', 'precious']);
@@ -104,17 +108,17 @@ test('SEC-05 pidfile: links and other things in the way are neither followed nor
 
 test('SOCK-03 pidfile: a file that is not ours any more is not removed', (t) => {
   const path = join(folder(t), 'app.pid');
-  const pidfile = new Pidfile(path);
-  pidfile.write();
+  const pidfile = claim(path);
+  pidfile.ensure();
   writeFileSync(path, '4242\n');
-  pidfile.remove();
+  pidfile.release();
   assert.equal(readFileSync(path, 'utf8'), '4242\n');
 });
 
 test('pidfile: a directory that is missing is a clear error', (t) => {
   const path = join(folder(t), 'missing', 'app.pid');
   assert.throws(
-    () => new Pidfile(path).write(),
+    () => claim(path).ensure(),
     (error) => error instanceof FileError && error.message.includes(path),
   );
 });
@@ -123,17 +127,17 @@ test("UPG-01 pidfile: beside the predecessor's, as Gunicorn's .2, and then in it
   const path = join(folder(t), 'app.pid');
   const predecessor = await live(t, 'prefork: master [app]');
   writeFileSync(path, `${predecessor}\n`);
-  const pidfile = new Pidfile(path, predecessor);
-  pidfile.check();
-  pidfile.write();
+  const pidfile = claim(path, predecessor);
+  checkPidfile(path, predecessor);
+  pidfile.ensure();
   assert.deepEqual(
     [readFileSync(path, 'utf8'), readFileSync(`${path}.2`, 'utf8')],
     [`${predecessor}\n`, `${process.pid}\n`],
   );
-  pidfile.promote();
+  pidfile.takeOver();
   assert.deepEqual(readdirSync(join(path, '..')), ['app.pid']);
   assert.equal(readFileSync(path, 'utf8'), `${process.pid}\n`);
-  pidfile.remove();
+  pidfile.release();
   assert.deepEqual(readdirSync(join(path, '..')), []);
 });
 
@@ -141,26 +145,74 @@ test('UPG-02 pidfile: a new master that goes takes its own away, and no other', 
   const path = join(folder(t), 'app.pid');
   const predecessor = await live(t, 'prefork: master');
   writeFileSync(path, `${predecessor}\n`);
-  const pidfile = new Pidfile(path, predecessor);
-  pidfile.write();
-  pidfile.remove();
+  const pidfile = claim(path, predecessor);
+  pidfile.ensure();
+  pidfile.release();
   assert.deepEqual(readdirSync(join(path, '..')), ['app.pid']);
-  // One that was killed could not.
+});
+
+test('UPG-02 pidfile: what a new master that was killed left beside ours goes, and nothing else', async (t) => {
+  const path = join(folder(t), 'app.pid');
+  const pidfile = claim(path);
+  pidfile.ensure();
+  for (const content of [`${await live(t, 'prefork: master')}\n`, 'no pid']) {
+    writeFileSync(`${path}.2`, content);
+    pidfile.ensure();
+    assert.equal(readFileSync(`${path}.2`, 'utf8'), content);
+  }
   writeFileSync(`${path}.2`, '4194000\n');
-  new Pidfile(path).removeSecond(1234);
-  assert.ok(readdirSync(join(path, '..')).includes('app.pid.2'), 'not one of another pid');
-  new Pidfile(path).removeSecond(4_194_000);
+  pidfile.ensure();
   assert.deepEqual(readdirSync(join(path, '..')), ['app.pid']);
+  rmSync(path);
+  mkdirSync(`${path}.2`);
+  pidfile.ensure();
+  assert.deepEqual(readdirSync(join(path, '..')), ['app.pid.2']);
+});
+
+test('UPG-02 pidfile: after a new master that had taken over and is gone, ours is in its place again', async (t) => {
+  const path = join(folder(t), 'app.pid');
+  const pidfile = claim(path);
+  pidfile.ensure();
+  // Not yet taken by the new one: nothing is done, not even for a moment.
+  const { ino } = lstatSync(path);
+  pidfile.takeOver();
+  assert.equal(lstatSync(path).ino, ino);
+  pidfile.yield();
+  writeFileSync(path, '4194000\n');
+  pidfile.ensure();
+  assert.equal(readFileSync(path, 'utf8'), '4194000\n', 'as long as it may live it is left alone');
+  pidfile.takeOver();
+  assert.equal(readFileSync(path, 'utf8'), `${process.pid}\n`);
+  pidfile.release();
+  assert.deepEqual(readdirSync(join(path, '..')), []);
+});
+
+test('pidfile: it follows the settings, once it is due', (t) => {
+  const dir = folder(t);
+  let [name, isDue]: [string | null, boolean] = ['a.pid', false];
+  const pidfile = new Pidfile({ path: () => (name === null ? null : join(dir, name)), isDue: () => isDue });
+  pidfile.ensure();
+  assert.deepEqual(readdirSync(dir), []);
+  isDue = true;
+  for (const [next, there] of [
+    ['a.pid', ['a.pid']],
+    ['b.pid', ['b.pid']],
+    [null, []],
+  ] as const) {
+    name = next;
+    pidfile.ensure();
+    assert.deepEqual(readdirSync(dir), there);
+  }
 });
 
 test('UPG-04 pidfile: held by a third master, it is refused', async (t) => {
   const path = join(folder(t), 'app.pid');
   const [predecessor, third] = [await live(t, 'prefork: master'), await live(t, 'prefork: master')];
   writeFileSync(path, `${third}\n`);
-  assert.throws(() => new Pidfile(path, predecessor).check(), AlreadyRunningError);
+  assert.throws(() => checkPidfile(path, predecessor), AlreadyRunningError);
   writeFileSync(path, `${predecessor}\n`);
-  const pidfile = new Pidfile(path, predecessor);
-  pidfile.write();
+  const pidfile = claim(path, predecessor);
+  pidfile.ensure();
   writeFileSync(path, `${third}\n`);
-  assert.throws(() => pidfile.promote(), AlreadyRunningError);
+  assert.throws(() => pidfile.takeOver(), AlreadyRunningError);
 });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { pino } from 'pino';
 import { type Fleet, initialFleet, type Policy, type Worker } from '../../../../src/core/model.ts';
-import { ServiceManager, statusText } from '../../../../src/master/claims/main-process.ts';
+import { MainProcess, statusText } from '../../../../src/master/claims/main-process.ts';
 import { Notifier, pingEvery } from '../../../../src/master/claims/systemd.ts';
 import { stays, until } from '../../../support/until.ts';
 
@@ -141,7 +141,7 @@ it('SDN-02 pings come at half the time, where it is this process that is watched
     assert.equal(pingEvery({ WATCHDOG_USEC }, 7), null);
 });
 
-describe('the service manager', () => {
+describe('being the main process', () => {
   const fleet = (more: Partial<Fleet> = {}): Fleet => ({
     ...initialFleet({ workers: 2 } as Policy),
     start: 'complete',
@@ -195,38 +195,41 @@ describe('the service manager', () => {
     assert.equal(statusText(fleet({ stopping, workers: [ready(1)] })), 'stopping, 1 worker left');
   });
 
-  it('SDN-01 an upgrade: who has handed over is silent, who takes over speaks only from then on', async (t) => {
+  it('SDN-01 an upgrade: a master that has yielded is silent, one that takes over speaks only from then on', async (t) => {
     const { env, told } = fake(t);
     const logger = pino({ level: 'silent' });
     const stopping = { kind: 'graceful', deadline: 0, listening: false, acceptUntil: 0, status: 0 } as const;
-    const manager = new ServiceManager({ env, logger: () => logger });
-    manager.announce();
-    manager.onTurn(fleet());
+    let now = fleet();
+    const manager = new MainProcess({ env, logger: () => logger, fleet: () => now, hasPredecessor: false });
+    manager.ensure();
     await until('READY', () => told().length === 1);
     assert.deepEqual(told(), ['READY=1 STATUS=2/2 workers ready, generation 1']);
-    manager.mainpid(process.pid + 1);
+    manager.yield(process.pid + 1);
     manager.onTurn(fleet({ stopping }));
-    await manager.end();
+    await manager.release();
     assert.deepEqual(told().slice(1), [`MAINPID=${process.pid + 1}`]);
 
     const other = fake(t);
-    const successor = new ServiceManager({ env: other.env, logger: () => logger, isMain: false });
-    successor.onTurn(fleet({ start: 'starting' }));
-    successor.announce();
-    successor.onTurn(fleet({ generation: 2 }));
+    now = fleet({ start: 'starting' });
+    const options = { logger: () => logger, fleet: () => now, hasPredecessor: true };
+    const successor = new MainProcess({ env: other.env, ...options });
+    successor.ensure();
+    now = fleet({ generation: 2 });
+    successor.ensure();
+    successor.onTurn(now);
     await stays('silence', () => other.told().length === 0, 300);
-    successor.mainpid(process.pid);
-    successor.onTurn(fleet({ generation: 2 }));
-    await successor.end();
+    successor.takeOver();
+    successor.onTurn(now);
+    await successor.release();
     const words = other.told().join(' ');
     assert.match(words, new RegExp(`MAINPID=${process.pid}\\b`));
     assert.match(words, /READY=1/);
     assert.match(words, /STATUS=2\/2 workers ready, generation 2/);
 
     const failed = fake(t);
-    const never = new ServiceManager({ env: failed.env, logger: () => logger, isMain: false });
+    const never = new MainProcess({ env: failed.env, ...options });
     never.onTurn(fleet({ start: 'starting', stopping }));
-    await never.end();
+    await never.release();
     assert.deepEqual(failed.told(), [], 'a successor that fails does not say that the service stops');
   });
 });

@@ -1,8 +1,8 @@
 /** The page of metrics as it is asked for, and the counts as they pass from one master to the next. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Counted } from '../../../../src/master/metrics/counted.ts';
 import { Metrics } from '../../../../src/master/metrics/metrics.ts';
-import type { Counted } from '../../../../src/master/upgrade/channel.ts';
 import type { Status } from '../../../../src/protocol/status.ts';
 import { readExposition, sumOf } from '../../../support/exposition.ts';
 import { counter, delta, gauge } from '../../../support/reported-metrics.ts';

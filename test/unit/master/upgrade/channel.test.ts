@@ -63,7 +63,7 @@ describe('descriptors of the new master', () => {
   });
 });
 
-describe('what is handed over in the environment', () => {
+describe('the bequest in the environment', () => {
   it('is nothing at a start like any other', () => {
     assert.equal(Predecessor.take({}), null);
   });
@@ -83,7 +83,7 @@ describe('what is handed over in the environment', () => {
   it('of another version it is refused, with a way out', () => {
     assert.throws(
       () => Predecessor.take({ [upgradeVariable]: '{"version":2}' }),
-      /hands over in version 2, understood is 1\); stop that one and start this one/,
+      /its bequest has version 2, understood is 1\); stop that one and start this one/,
     );
   });
 });
@@ -134,7 +134,7 @@ describe('the channel', () => {
     assert.ok(!channel.ended);
   });
 
-  it('who sends a line without an end is not listened to for ever', async (t) => {
+  it('a line without an end is not listened to for ever', async (t) => {
     const [one, other] = await pair(t);
     const channel = new UpgradeChannel(one);
     let isOver = false;

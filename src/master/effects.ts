@@ -1,0 +1,114 @@
+/** What is done for each action that the arbiter decides on: a table. Nothing here waits; what comes of it is an event. */
+import type { Settings } from '../config/resolved.ts';
+import type { Action } from '../core/actions.ts';
+import { findWorker } from '../core/fleet.ts';
+import type { Fleet } from '../core/model.ts';
+import { messageOf, PreforkError } from '../errors.ts';
+import { masterTitle } from './claims/pidfile.ts';
+import { end } from './end.ts';
+import type { Parts } from './parts.ts';
+import { drawLimits, policyFrom } from './policy.ts';
+import { prepareAccessLog } from './service/access-log-file.ts';
+import { stopNow } from './stop-now.ts';
+
+type Effects = {
+  readonly [T in Action['type']]: (action: Extract<Action, { type: T }>, fleet: Fleet, parts: Parts) => void;
+};
+
+const effects: Effects = {
+  spawn: (action, _, { generations, pool }) => {
+    const settings = generations.of(action.generation);
+    pool.spawn({ ...action, settings, limits: drawLimits(settings) });
+  },
+  drain: ({ id, reason, quick, within }, fleet, { generations, pool }) => {
+    const settings = generations.of(findWorker(fleet, id)?.generation ?? fleet.generation);
+    const { drainLinger: linger, rejectWhileDraining } = settings;
+    pool.send(id, { type: 'drain', within, linger, quick, reject: rejectWhileDraining && reason === 'shutdown' });
+  },
+  kill: ({ id, reason, signal }, fleet, { pool, stuck }) => {
+    pool.signal(id, signal);
+    if (reason === 'stuck') void stuck.aborted(id, fleet);
+  },
+  capture: ({ id, fatal }, fleet, { stuck }) => void stuck.capture(id, fatal, fleet),
+  assign: ({ id, queues }, _, { grants }) => grants.assign(id, queues),
+  prepare: ({ reload, generation, rollback }, _, { arbiter, generations, log }) => {
+    generations.prepare(generation, rollback !== null).then(
+      (settings) => arbiter.post({ type: 'reloadPrepared', reload, policy: policyFrom(settings) }),
+      (error: unknown) => {
+        if (!(error instanceof PreforkError)) log.logger.debug({ err: error }, 'reload: preparation failed');
+        arbiter.post({ type: 'reloadPrepareFailed', reload, reason: messageOf(error) });
+      },
+    );
+  },
+  promote: (_, __, parts) => {
+    const { current: before } = parts.generations;
+    parts.generations.promote();
+    putInForce(parts.generations.current, before, parts);
+  },
+  reject: (_, __, { generations }) => generations.reject(),
+  complete: (_, fleet, parts) => {
+    void closeUnused(fleet, parts);
+    parts.generations.forget(new Set(fleet.workers.map((worker) => worker.generation)));
+  },
+  halt: () => {},
+  declareReady: (_, __, { arbiter, claims, log, onReady }) => {
+    // Without the pidfile that was asked for the start has failed, for what waits for it.
+    claims.ensure().then(onReady, (error: unknown) => stopNow(error, { logger: () => log.logger, post: arbiter.post }));
+  },
+  declareStarted: (_, __, { succession }) => succession.ready(),
+  reopen: (_, fleet, { generations, log, pool }) => {
+    log.reopen();
+    try {
+      prepareAccessLog(generations.current);
+    } catch (error) {
+      log.logger.warn(`${messageOf(error)}; the access log goes on where it was`);
+    }
+    for (const { id } of fleet.workers) pool.send(id, { type: 'reopen' });
+  },
+  upgrade: (_, __, { succession }) => succession.upgrade(),
+  yield: ({ reload }, _, { succession }) => succession.yield(reload),
+  abandon: ({ reason }, _, { succession }) => succession.abandon(reason),
+  unlisten: (_, __, { grants, listeners }) => {
+    grants.end();
+    listeners.closeAll();
+  },
+  exit: ({ status }, _, parts) => void end(status, parts),
+};
+
+/** Connects the arbiter: what it decides is done from now on. */
+export function connectEffects(parts: Parts): void {
+  parts.arbiter.connect({
+    act: (action, fleet) => {
+      const effect: (action: never, fleet: Fleet, parts: Parts) => void = effects[action.type];
+      effect(action as never, fleet, parts);
+    },
+    onTurn: (fleet) => {
+      for (const observer of parts.observers) observer.onTurn(fleet);
+    },
+  });
+}
+
+/** Takes the settings of a new generation that concern the master itself into force. */
+function putInForce(settings: Settings, before: Settings, { claims, listeners, log, sentinel }: Parts): void {
+  log.logger.level = settings.logLevel;
+  if (settings.errorLog !== before.errorLog) log.reopen(settings.errorLog);
+  process.title = masterTitle(settings.name);
+  sentinel.setGrace(settings.gracefulTimeout);
+  for (const problem of listeners.setRights(settings)) log.logger.warn(problem);
+  void claims.keep();
+}
+
+/** Closes listeners that neither the configuration names nor a worker uses. */
+async function closeUnused({ workers }: Fleet, { generations, grants, listeners, sentinel }: Parts): Promise<void> {
+  const used = grants.keysOf(workers.filter(({ phase }) => phase.name === 'ready').map(({ id }) => id));
+  const { bind, backlog } = generations.current;
+  try {
+    const wanted = await listeners.openAll(bind, backlog);
+    for (const { key } of wanted.listeners) used.add(key);
+  } catch {
+    // One that the configuration names cannot be opened, and it is not known which others it names.
+    return;
+  }
+  for (const { key } of listeners.all()) if (!used.has(key)) listeners.close(key);
+  sentinel.setSockets(listeners.fds());
+}

@@ -1,0 +1,107 @@
+/** The listening sockets inherited from the master before this one, until they are claimed or turn out to be unwanted. */
+import { closeQuietly } from '../../system/descriptors.ts';
+import { bindHandle, type Handle } from '../../system/node-internals.ts';
+import { inodeOf, removeIfOurs } from '../../system/paths.ts';
+
+/** A listener as one master bequeaths it to the next. */
+export interface InheritedListener {
+  readonly key: string;
+  /** Path of a unix socket. */
+  readonly path: string | null;
+  /** One for each queue. */
+  readonly fds: readonly number[];
+}
+
+interface Inherited {
+  readonly queues: readonly Handle[];
+  readonly path: string | null;
+  readonly inode: bigint | null;
+}
+
+export class InheritedListeners {
+  readonly #unclaimed = new Map<string, Inherited>();
+  readonly #claimed = new Map<string, Inherited>();
+  #isInCharge = false;
+  #isSettled = false;
+  /** The master before us is gone. While it is there it may serve again: its paths stay. */
+  #isAlone = false;
+  readonly #toUnlink: Inherited[] = [];
+
+  constructor(given: readonly InheritedListener[]) {
+    for (const { key, path, fds } of given) {
+      const queues = fds.flatMap((fd) => {
+        const handle = bindHandle(null, -1, -1, fd, 0);
+        if (typeof handle !== 'number') return [handle];
+        closeQuietly(fd);
+        return [];
+      });
+      if (queues.length > 0) this.#unclaimed.set(key, { queues, path, inode: path === null ? null : inodeOf(path) });
+    }
+  }
+
+  /** @returns the queues, a list of the caller's own */
+  take(key: string): Handle[] | null {
+    const inherited = this.#unclaimed.get(key);
+    if (inherited === undefined) return null;
+    this.#unclaimed.delete(key);
+    this.#claimed.set(key, inherited);
+    return [...inherited.queues];
+  }
+
+  /**
+   * Keeps the sockets of a listener that is closed before we are in charge, for another try.
+   *
+   * @returns whether it was one of them
+   */
+  takeBack({ key, queues }: { readonly key: string; readonly queues: readonly Handle[] }): boolean {
+    const inherited = this.#claimed.get(key);
+    if (inherited === undefined || this.#isInCharge) return false;
+    this.#claimed.delete(key);
+    this.#unclaimed.set(key, inherited);
+    for (const queue of queues) if (!inherited.queues.includes(queue)) queue.close();
+    return true;
+  }
+
+  /** libuv unlinks only what it has bound itself. */
+  unlink(key: string): void {
+    const inherited = this.#claimed.get(key);
+    this.#claimed.delete(key);
+    if (inherited !== undefined) this.#unlink(inherited);
+  }
+
+  takeCharge(): void {
+    this.#isInCharge = true;
+    this.#closeUnclaimed();
+  }
+
+  /** The master before us is gone. */
+  own(): void {
+    this.#isAlone = true;
+    for (const inherited of this.#toUnlink.splice(0)) unlinkOwn(inherited);
+  }
+
+  #unlink(inherited: Inherited): void {
+    if (this.#isAlone) unlinkOwn(inherited);
+    else this.#toUnlink.push(inherited);
+  }
+
+  /** All workers are ready: everything that they listen on is claimed. */
+  settle(): void {
+    this.#isSettled = true;
+    this.#closeUnclaimed();
+  }
+
+  #closeUnclaimed(): void {
+    if (!this.#isInCharge || !this.#isSettled) return;
+    for (const inherited of this.#unclaimed.values()) {
+      for (const queue of inherited.queues) queue.close();
+      this.#unlink(inherited);
+    }
+    this.#unclaimed.clear();
+  }
+}
+
+/** A path that leads to another socket by now is left alone. */
+function unlinkOwn({ path, inode }: Inherited): void {
+  removeIfOurs(path, inode);
+}
