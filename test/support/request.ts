@@ -2,6 +2,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { createServer } from 'node:net';
+import { whenLate } from './slowness.ts';
 
 /** Where a service is. */
 export type Target =
@@ -12,7 +13,7 @@ export interface RequestOptions {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Buffer;
-  /** Milliseconds. */
+  /** Milliseconds, stretched on a slow machine. */
   readonly timeout?: number;
   readonly agent?: http.Agent;
 }
@@ -41,9 +42,9 @@ export function request(target: Target, path: string, options: RequestOptions = 
       target.secure === true
         ? https.request({ ...settings, agent: false, rejectUnauthorized: false })
         : http.request(settings);
-    const timer = setTimeout(() => req.destroy(new Error(`no answer to ${path} within ${timeout} ms`)), timeout);
+    const cancel = whenLate(timeout, () => req.destroy(new Error(`no answer to ${path} within ${timeout} ms`)));
     const fail = (error: Error): void => {
-      clearTimeout(timer);
+      cancel();
       reject(error);
     };
     req.on('error', fail);
@@ -52,7 +53,7 @@ export function request(target: Target, path: string, options: RequestOptions = 
       res.on('error', fail);
       res.on('data', (chunk: Buffer) => chunks.push(chunk));
       res.on('end', () => {
-        clearTimeout(timer);
+        cancel();
         const text = Buffer.concat(chunks).toString();
         resolve({ status: res.statusCode ?? 0, headers: res.headers, body: text, ms: performance.now() - startedAt });
       });
