@@ -11,7 +11,16 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type LogLine, LogReader } from './log-reader.ts';
 import { bin, fixtureApp } from './paths.ts';
-import { childrenOf, fdCount, markedWith, type ProcessInfo, readProcess, residentSize, threadCount } from './proc.ts';
+import {
+  childrenOf,
+  connectionsReadOn,
+  fdCount,
+  markedWith,
+  type ProcessInfo,
+  readProcess,
+  residentSize,
+  threadCount,
+} from './proc.ts';
 import { freePort, request, type Target } from './request.ts';
 import { until } from './until.ts';
 
@@ -166,6 +175,14 @@ export class Supervisor {
     ).catch((error: unknown) => {
       const children = this.children().map(({ pid, title }) => `${pid} ${title}`);
       throw new Error(`${String(error)}\nchildren: ${children.join(', ')}\n${this.describe()}`, { cause: error });
+    });
+  }
+
+  /** Waits until workers have read what has been sent on so many connections, kept-alive ones included. */
+  async arrived(connections = 1, within = 15_000): Promise<void> {
+    await until(`${connections} requests to arrive`, () => connectionsReadOn(this.port) >= connections, {
+      within,
+      abort: () => (this.exit === null ? null : this.describe()),
     });
   }
 

@@ -11,6 +11,7 @@ import { type Load, startLoad } from '../../support/load/child.ts';
 import { fourKinds, type Report, table, total } from '../../support/load/mix.ts';
 import { head, RawSocket } from '../../support/raw.ts';
 import { request, requestJson } from '../../support/request.ts';
+import { stretched } from '../../support/slowness.ts';
 import { drainTimes, mostLive, readyOverTime } from '../../support/story.ts';
 import { type Supervisor, type SupervisorOptions, startSupervisor, verdict } from '../../support/supervisor.ts';
 import { pause, until } from '../../support/until.ts';
@@ -303,7 +304,7 @@ describe('reloads', () => {
     supervisor.set('version', 'v1');
     assert.match((await supervisor.reload()).msg, / done /);
     // Until nobody but the streams is left on the old workers.
-    await pause(3_000);
+    await pause(stretched(3_000));
     process.kill(victim, 'SIGKILL');
     assert.notEqual(await first.waitEnd(), 'open');
     await load.heardFrom(await serving(supervisor, workers));

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { head, RawSocket } from '../../support/raw.ts';
 import { request } from '../../support/request.ts';
+import { stretched } from '../../support/slowness.ts';
 import { stays, until } from '../../support/until.ts';
 import { type WorkerOptions, WorkerUnderTest } from '../../support/worker-harness.ts';
 
@@ -90,7 +91,7 @@ describe("the app's SIGTERM listeners", () => {
     worker.drain({ within: 10_000 });
     assert.deepEqual(await worker.waitExit(), gone);
     assert.match(worker.output, /written/);
-    assert.ok(performance.now() - drainedAt < 3_000, 'it did not wait for the timeout');
+    assert.ok(performance.now() - drainedAt < stretched(3_000), 'it did not wait for the timeout');
   });
 
   test('where there are none, those of SIGINT', async () => {
@@ -114,7 +115,7 @@ describe("the app's SIGTERM listeners", () => {
     worker.drain({ within: 1_000 });
     assert.deepEqual(await worker.waitExit(), gone);
     const took = performance.now() - startedAt;
-    assert.ok(took > 900 && took < 1_900, `took ${took} ms`);
+    assert.ok(took > 900 && took < stretched(1_900), `took ${took} ms`);
   });
 
   test('without any, an idle worker is gone at once', async () => {
@@ -122,7 +123,7 @@ describe("the app's SIGTERM listeners", () => {
     const startedAt = performance.now();
     worker.drain({ within: 10_000, linger: 2_000 });
     assert.deepEqual(await worker.waitExit(), gone);
-    assert.ok(performance.now() - startedAt < 500);
+    assert.ok(performance.now() - startedAt < stretched(500));
   });
 });
 
