@@ -27,12 +27,14 @@ interface TestFile {
   readonly kind: Kind;
   readonly alone: boolean;
   readonly bytes: number;
+  /** Only tests of this name. */
+  readonly only: RegExp | null;
 }
 
 /** What node:test tells; its types name every kind, of which the runner needs to know little. */
 interface TestEvent {
   readonly type: string;
-  readonly data: { nesting?: number; testNumber?: number; message?: string; count?: number } & Record<string, unknown>;
+  readonly data: { nesting?: number; testNumber?: number; message?: string } & Record<string, unknown>;
 }
 
 /** The closing lines of node:test, each a sum over all files. */
@@ -41,19 +43,20 @@ const totals = new Map<string, number>(closing.map((name) => [name, 0]));
 const closingLine = new RegExp(`^(${[...closing, 'duration_ms'].join('|')}) [\\d.]+$`);
 
 /**
- * What differs from one Node to another: internals that prefork leans on, listening, how modules and configuration are
- * loaded, frameworks, a reload, an upgrade, metrics of the app. The rest of the suite runs on one Node only.
+ * What differs from one Node to another: internals that prefork leans on, listening, how modules, TypeScript and
+ * configuration are loaded, frameworks, metrics of the app, a reload, an upgrade. The rest runs on one Node only. With a
+ * pattern, only the tests of that name.
  */
-const matrix: readonly string[] = [
-  'test/integration/system/node-internals.test.ts',
-  'test/integration/worker/listen.test.ts',
-  'test/integration/worker/loading/app.test.ts',
-  'test/integration/config/config.test.ts',
-  'test/integration/whole/frameworks.test.ts',
-  'test/integration/master/metrics/metrics.test.ts',
-  'test/integration/master/reload.test.ts',
-  'test/integration/master/upgrade/command.test.ts',
-];
+const matrix: ReadonlyMap<string, RegExp | null> = new Map([
+  ['test/integration/system/node-internals.test.ts', null],
+  ['test/integration/worker/listen.test.ts', null],
+  ['test/integration/worker/loading/app.test.ts', null],
+  ['test/integration/config/config.test.ts', null],
+  ['test/integration/whole/frameworks.test.ts', null],
+  ['test/integration/master/metrics/metrics.test.ts', /one sum over all workers|are all there|config in TypeScript/],
+  ['test/integration/master/reload.test.ts', /four kinds of client at once/],
+  ['test/integration/master/upgrade/upgrade.test.ts', /upgrades in a row/],
+]);
 
 /** Milliseconds after which a file is ended, whatever it does: no test is to wait so long. */
 const hangs = 45 * 60_000 * slowness();
@@ -66,7 +69,7 @@ function findAll(): TestFile[] {
       .map((name) => {
         const file = resolve(root, 'test', kind, name);
         const alone = kind === 'e2e' || /^\/\/ Runs alone: ./m.test(readFileSync(file, 'utf8'));
-        return { path: relative(root, file).split(sep).join('/'), kind, alone, bytes: statSync(file).size };
+        return { path: relative(root, file).split(sep).join('/'), kind, alone, bytes: statSync(file).size, only: null };
       }),
   );
 }
@@ -82,15 +85,17 @@ function select(files: readonly TestFile[], args: readonly string[]): TestFile[]
   const inSet = ({ path, kind }: TestFile): boolean =>
     sets.length === 0
       ? kind !== 'e2e' || isNamed(path)
-      : sets.includes(kind) || (sets.includes('matrix') && matrix.includes(path));
-  for (const path of sets.includes('matrix') ? matrix : []) {
+      : sets.includes(kind) || (sets.includes('matrix') && matrix.has(path));
+  for (const path of sets.includes('matrix') ? matrix.keys() : []) {
     if (!files.some((file) => file.path === path)) throw new Error(`the matrix names ${path}, which there is not`);
   }
   for (const word of words) {
     if (!files.some((file) => file.path.includes(word) && inSet(file)))
       throw new Error(`no test file is called ${word}`);
   }
-  return files.filter((file) => inSet(file) && (words.length === 0 || isNamed(file.path)));
+  return files
+    .filter((file) => inSet(file) && (words.length === 0 || isNamed(file.path)))
+    .map((file) => (sets.includes('matrix') ? { ...file, only: matrix.get(file.path) ?? null } : file));
 }
 
 function add(name: string, count: number): void {
@@ -103,11 +108,17 @@ let tests = 0;
 const startedAt = performance.now();
 
 /** Runs one file; its events come together, once it is over, so that files that run at once are not mixed up. */
-async function runFile({ path }: TestFile): Promise<TestEvent[]> {
+async function runFile({ path, only }: TestFile): Promise<TestEvent[]> {
   const fileStartedAt = performance.now();
   const file = resolve(root, path);
   const events: TestEvent[] = [];
-  const stream: AsyncIterable<unknown> = run({ files: [file], concurrency: 1, timeout: hangs });
+  let passed = 0;
+  const stream: AsyncIterable<unknown> = run({
+    files: [file],
+    concurrency: 1,
+    timeout: hangs,
+    ...(only === null ? {} : { testNamePatterns: only }),
+  });
   for await (const event of stream as AsyncIterable<TestEvent>) {
     const { type, data } = event;
     const isOutermost = data.nesting === 0;
@@ -115,6 +126,7 @@ async function runFile({ path }: TestFile): Promise<TestEvent[]> {
     if (type === 'test:diagnostic' && isOutermost && closingLine.test(data.message ?? '')) {
       const [name = '', value = ''] = data.message?.split(' ') ?? [];
       add(name, Number(value));
+      if (name === 'pass') passed += Number(value);
       continue;
     }
     if (isOutermost && (type === 'test:pass' || type === 'test:fail')) data.testNumber = ++tests;
@@ -125,6 +137,13 @@ async function runFile({ path }: TestFile): Promise<TestEvent[]> {
       const error = new Error('there is no test in this file');
       events.push({ type: 'test:fail', data: { ...data, details: { duration_ms: 0, error } } });
     } else events.push(event);
+  }
+  if (only !== null && passed === 0) {
+    add('fail', 1);
+    events.push({
+      type: 'test:stderr',
+      data: { message: `no test of ${path} is called ${String(only)}, or none passes\n` },
+    });
   }
   took.push({ path, seconds: (performance.now() - fileStartedAt) / 1_000 });
   return events;
