@@ -14,7 +14,7 @@ import { head, RawSocket } from '../support/raw.ts';
 import { freePort, request } from '../support/request.ts';
 import { stretched } from '../support/slowness.ts';
 import { startSupervisor } from '../support/supervisor.ts';
-import { until } from '../support/until.ts';
+import { pause, until } from '../support/until.ts';
 
 const skip = withoutBrowser();
 const looks: Readonly<Record<string, Look>> = {
@@ -116,7 +116,7 @@ describe('the page', { skip, timeout: stretched(180_000) }, () => {
       for (const [name, look] of Object.entries(looks)) {
         page.requested.length = 0;
         await open(page, port, look);
-        await new Promise((resolve) => setTimeout(resolve, 3_000));
+        await pause(3_000);
         await assertGood(page, port);
         await page.screenshot(join(shots, `${workers}-${name}.png`), true);
         const tiles = await page.evaluate<number>(`document.querySelectorAll('#pool > *').length`);

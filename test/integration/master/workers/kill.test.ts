@@ -47,7 +47,10 @@ describe('workers are killed', () => {
       const exited = await supervisor.waitForLog(/^worker exited unasked/, { since });
       const spawned = await supervisor.waitForLog(/^worker spawned/, { since });
       // A worker that had been well is replaced without a penalty; how long a boot takes is the machine's affair.
-      assert.ok(spawned.time - exited.time < 500, `the replacement came ${spawned.time - exited.time} ms late`);
+      assert.ok(
+        spawned.time - exited.time < stretched(500),
+        `the replacement came ${spawned.time - exited.time} ms late`,
+      );
     }
     await load.further(200);
     const report = await load.stop();

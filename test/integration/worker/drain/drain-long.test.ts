@@ -53,7 +53,7 @@ describe('CONN-05: upgraded connections', () => {
     await until('an echo', () => received.some((text) => text.includes('still here')));
     const { code, after } = await until('the close', () => closed);
     assert.equal(code, 1001);
-    assert.ok(after >= 1_950 && after < 2_600, `after ${after} ms`);
+    assert.ok(after >= 1_950 && after < stretched(2_600), `after ${after} ms`);
     assert.deepEqual(await worker.waitExit(), gone);
     assert.deepEqual(worker.all('drained'), uncut);
     assert.equal(worker.output, '');
