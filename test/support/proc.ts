@@ -1,5 +1,5 @@
 /** What Linux says of processes and sockets, read from /proc: no `ps`, no `ss`. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 export interface ProcessInfo {
   readonly pid: number;
@@ -90,6 +90,21 @@ export function listeningOn(port: number): ListeningSocket[] {
 export function connectionsReadOn(port: number): number {
   // A connection that waits to be accepted has no inode yet.
   return socketsOn(port, '01').filter((columns) => columns[9] !== '0' && columns[4]?.endsWith(':00000000')).length;
+}
+
+/** The number of open connections to a port that a process holds. */
+export function connectionsOf(pid: number, port: number): number {
+  const inodes = new Set(
+    readdirSync(`/proc/${pid}/fd`).map((fd) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1];
+      } catch {
+        // Closed just now.
+        return undefined;
+      }
+    }),
+  );
+  return socketsOn(port, '01').filter((columns) => inodes.has(columns[9])).length;
 }
 
 /** The columns of /proc/net/tcp for sockets on a local port in a state; see proc(5). */
