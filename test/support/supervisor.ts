@@ -178,12 +178,21 @@ export class Supervisor {
     });
   }
 
-  /** Waits until workers have read what has been sent on so many connections, kept-alive ones included. */
+  /**
+   * Waits until workers have read what this process has sent on so many connections, kept-alive ones included. A
+   * connection may be accepted before this process has sent anything by it: two looks in a row have a turn of the event
+   * loop between them, in which it does.
+   */
   async arrived(connections = 1, within = 15_000): Promise<void> {
-    await until(`${connections} requests to arrive`, () => connectionsReadOn(this.port) >= connections, {
-      within,
-      abort: () => (this.exit === null ? null : this.describe()),
-    });
+    let looks = 0;
+    await until(
+      `${connections} requests to arrive`,
+      () => {
+        looks = connectionsReadOn(this.port) >= connections ? looks + 1 : 0;
+        return looks >= 2;
+      },
+      { within, abort: () => (this.exit === null ? null : this.describe()) },
+    );
   }
 
   /** Sends HUP and waits for the verdict: the log line that says how the reload ended. */

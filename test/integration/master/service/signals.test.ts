@@ -12,6 +12,9 @@ import { pause, stays, until } from '../../../support/until.ts';
 
 const count = (s: Supervisor, pattern: RegExp) => s.log.filter(({ msg }) => pattern.test(msg)).length;
 
+/** Milliseconds of a request that is to outlast what the test does, and less than gracefulTimeout, which would cut it. */
+const slow = (milliseconds: number): number => Math.min(20_000, stretched(milliseconds));
+
 test('SIG-01 TERM on an idle service: exit 0 in less than a second, all workers with 0', async (t) => {
   const s = await startSupervisor(t, { workers: 3, args: ['-p', 'app.pid'] });
   await s.waitForLog(/^ready/);
@@ -83,9 +86,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     const s = await startSupervisor(t, { workers: 3, detached: true });
     await s.waitForLog(/^ready/);
     const spawnedBefore = count(s, /^worker spawned/);
-    const answers = Array.from({ length: 6 }, () =>
-      request(s.target, `/slow?ms=${stretched(500)}`, { timeout: 30_000 }),
-    );
+    const answers = Array.from({ length: 6 }, () => request(s.target, `/slow?ms=${slow(500)}`, { timeout: 30_000 }));
     await s.arrived(answers.length);
     s.signalGroup(signal);
     for (const answer of await Promise.all(answers)) assert.equal(answer.status, 200);
@@ -141,7 +142,7 @@ test('SIG-07 every other signal is harmless, to the master and to workers', asyn
 test("the app's SIGTERM listener runs after the drain, not instead of it", async (t) => {
   const s = await startSupervisor(t, { workers: 2, env: { APP_TERM: '1' } });
   await s.waitForLog(/^ready/);
-  const slow = request(s.target, `/slow?ms=${stretched(1_500)}`, { timeout: 30_000 });
+  const busy = request(s.target, `/slow?ms=${slow(1_500)}`, { timeout: 30_000 });
   await s.arrived();
   s.signal('SIGTERM');
   await s.waitForLog(/^worker left/);
@@ -149,7 +150,7 @@ test("the app's SIGTERM listener runs after the drain, not instead of it", async
     !existsSync(s.levers.terms) || readFileSync(s.levers.terms, 'utf8').split('\n').length <= 2,
     'the busy worker has not run it yet',
   );
-  assert.equal((await slow).status, 200);
+  assert.equal((await busy).status, 200);
   await s.waitExit();
   assert.equal(readFileSync(s.levers.terms, 'utf8').trim().split('\n').length, 2);
   await assertClean(s);
