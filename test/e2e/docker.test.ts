@@ -9,6 +9,7 @@ import { startLoad } from '../support/load/child.ts';
 import { fourKinds, table, total } from '../support/load/mix.ts';
 import { fixtureApp, root } from '../support/paths.ts';
 import { freePort, request } from '../support/request.ts';
+import { stretched } from '../support/slowness.ts';
 import { until } from '../support/until.ts';
 
 const docker = withoutDocker() === false ? new Docker() : null;
@@ -77,7 +78,7 @@ async function inspect(name: string, what: string): Promise<string> {
   return await docker.run(['inspect', '-f', `{{${what}}}`, name]);
 }
 
-describe('in a container', { skip: withoutDocker(), timeout: 600_000 }, () => {
+describe('in a container', { skip: withoutDocker(), timeout: stretched(600_000) }, () => {
   before(async () => {
     assert.ok(docker !== null);
     await docker.start();

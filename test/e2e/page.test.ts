@@ -13,8 +13,9 @@ import { startLoad } from '../support/load/child.ts';
 import { root } from '../support/paths.ts';
 import { head, RawSocket } from '../support/raw.ts';
 import { freePort, request } from '../support/request.ts';
+import { stretched } from '../support/slowness.ts';
 import { startSupervisor } from '../support/supervisor.ts';
-import { until } from '../support/until.ts';
+import { pause, until } from '../support/until.ts';
 
 const skip = withoutBrowser();
 const looks: Readonly<Record<string, Look>> = {
@@ -46,10 +47,13 @@ async function assertGood(page: Page, port: number): Promise<void> {
   assert.ok(wide <= window, `${wide} px in a window of ${window}`);
 }
 
-describe('the page', { skip, timeout: 180_000 }, () => {
+describe('the page', { skip, timeout: stretched(180_000) }, () => {
   it('is one document that follows a reload, a crash, a stuck worker and a change of scale', async (t) => {
     const port = await freePort();
-    const s = await startSupervisor(t, { workers: 4, args: ['--admin', `127.0.0.1:${port}`, '--timeout', '3'] });
+    const s = await startSupervisor(t, {
+      workers: 4,
+      args: ['--admin', `127.0.0.1:${port}`, '--timeout', `${stretched(3_000)}ms`],
+    });
     await s.waitReady(30_000);
     const page = await startBrowser(t);
     await open(page, port);
@@ -113,7 +117,7 @@ describe('the page', { skip, timeout: 180_000 }, () => {
       for (const [name, look] of Object.entries(looks)) {
         page.requested.length = 0;
         await open(page, port, look);
-        await new Promise((resolve) => setTimeout(resolve, 3_000));
+        await pause(3_000);
         await assertGood(page, port);
         await page.screenshot(join(shots, `${workers}-${name}.png`), true);
         const tiles = await page.evaluate<number>(`document.querySelectorAll('#pool > *').length`);

@@ -2,12 +2,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { fixture, fromRoot } from '../support/paths.ts';
 import { freePort, request } from '../support/request.ts';
 import { startSupervisor } from '../support/supervisor.ts';
 
 const lacks = spawnSync('promtool', ['--version']).status === 0 ? false : 'promtool is not installed';
-const fixture = (path: string): string => fileURLToPath(new URL(`../fixtures/${path}`, import.meta.url));
 
 test('CTL-04: promtool finds nothing wrong with the page of metrics', { skip: lacks }, async (t) => {
   const admin = await freePort();
@@ -24,7 +23,7 @@ test('CTL-04: promtool finds nothing wrong with the page of metrics', { skip: la
 });
 
 test('promtool takes the alert rules', { skip: lacks }, () => {
-  const rules = fileURLToPath(new URL('../../config/prometheus/alerts.yml', import.meta.url));
+  const rules = fromRoot('config/prometheus/alerts.yml');
   const { status, stdout, stderr } = spawnSync('promtool', ['check', 'rules', rules], { encoding: 'utf8' });
   assert.equal(status, 0, `${stdout}${stderr}`);
   assert.match(stdout, /SUCCESS: 8 rules found/);

@@ -7,6 +7,7 @@ import { startLoad } from '../support/load/child.ts';
 import { fourKinds, type Group, table, total } from '../support/load/mix.ts';
 import { root } from '../support/paths.ts';
 import { freePort, request, requestJson } from '../support/request.ts';
+import { stretched } from '../support/slowness.ts';
 import { Systemd, withoutSystemd } from '../support/systemd.ts';
 import { pause, until } from '../support/until.ts';
 
@@ -15,7 +16,7 @@ const system = skip === false ? new Systemd() : null;
 
 const sample = (name: string): string => readFileSync(join(root, 'config/systemd', name), 'utf8');
 
-describe('under systemd', { skip, timeout: 600_000 }, () => {
+describe('under systemd', { skip, timeout: stretched(600_000) }, () => {
   before(() => get().start());
   after(() => get().stop());
   afterEach(async () => {
@@ -68,7 +69,7 @@ describe('under systemd', { skip, timeout: 600_000 }, () => {
 
       const started = performance.now();
       await world.systemctl('stop', 'shop');
-      assert.ok(performance.now() - started < 30_000);
+      assert.ok(performance.now() - started < stretched(30_000));
       assert.equal(await world.show('shop', 'ActiveState'), 'inactive');
       assert.equal(await world.show('shop', 'Result'), 'success');
       assert.equal(await world.show('shop', 'ExecMainStatus'), '0');

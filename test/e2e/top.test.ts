@@ -9,6 +9,7 @@ import { startLoad } from '../support/load/child.ts';
 import { startService } from '../support/masters.ts';
 import { bin } from '../support/paths.ts';
 import { isAlive } from '../support/proc.ts';
+import { stretched } from '../support/slowness.ts';
 import { type Supervisor, startSupervisor } from '../support/supervisor.ts';
 import { prompt, startTmux, type Tmux, withoutTmux } from '../support/tmux.ts';
 import { until } from '../support/until.ts';
@@ -52,7 +53,7 @@ async function column(tmux: Tmux, name: string): Promise<string[]> {
   return rows.map((line) => line.slice(0, end).trim().split(/\s+/).at(-1) ?? '');
 }
 
-describe('prefork top', { skip, timeout: 120_000 }, () => {
+describe('prefork top', { skip, timeout: stretched(120_000) }, () => {
   it('shows the service and its workers, live', async (t) => {
     const s = await start(t);
     const tmux = await open(t, s);

@@ -12,6 +12,7 @@ import { type Group, type Report, table, total } from '../support/load/mix.ts';
 import { isAlive } from '../support/proc.ts';
 import { head, RawSocket } from '../support/raw.ts';
 import { freePort } from '../support/request.ts';
+import { stretched } from '../support/slowness.ts';
 import { type Supervisor, startSupervisor } from '../support/supervisor.ts';
 import { pause, until } from '../support/until.ts';
 import { newSeed, Random } from './random.ts';
@@ -143,7 +144,8 @@ async function main(): Promise<boolean> {
     env: { H2_PORT: String(h2) },
     workers: configured,
     args: [
-      ...['--timeout', '3', '--graceful-timeout', '8', '--max-workers', String(most)],
+      ...['--timeout', `${stretched(3_000)}ms`, '--graceful-timeout', `${stretched(8_000)}ms`],
+      ...['--max-workers', String(most)],
       ...['--max-requests', '1500', '--max-requests-jitter', '500', '--rollback-window', '0'],
     ],
   });

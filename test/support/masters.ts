@@ -1,12 +1,16 @@
 /** A service whose master is replaced: which process is the master now, and what it holds. */
-
+import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { assertClean } from './invariants.ts';
+import { type Load, startLoad } from './load/child.ts';
+import { fourKinds, type Report, table, total } from './load/mix.ts';
 import { childrenOf, isAlive } from './proc.ts';
+import { request, requestJson } from './request.ts';
+import { stretched } from './slowness.ts';
 import { type Supervisor, type SupervisorOptions, startSupervisor } from './supervisor.ts';
 import { until } from './until.ts';
 
@@ -41,6 +45,38 @@ export async function stopService({ s, masters }: Service, allow?: RegExp): Prom
     leftWithin: 1_000,
     ...(allow === undefined ? {} : { allow }),
   });
+}
+
+/** Load of four kinds that fails the test unless every request is answered: `calm` ends it. */
+export async function underLoad(t: TestContext, { s }: Service, first = 20): Promise<CalmLoad> {
+  const load = startLoad(t, { target: s.target, groups: fourKinds });
+  await load.answered(first);
+  const calm = async (): Promise<Report> => {
+    const report = await load.stop();
+    const all = total(report);
+    all.assertComplete();
+    assert.equal(all.failed, 0, table(report));
+    return report;
+  };
+  return { load, calm };
+}
+
+export interface CalmLoad {
+  readonly load: Load;
+  /** Ends the load; nothing of it has failed. */
+  readonly calm: () => Promise<Report>;
+}
+
+/** A request that takes so long, once a worker has it. @returns its answer to come, which is 200 */
+export async function slowRequest({ s, masters }: Service, milliseconds: number): Promise<{ answered: Promise<void> }> {
+  // Less than gracefulTimeout, after which it would be cut.
+  const ms = Math.min(20_000, stretched(milliseconds));
+  const answer = request(s.target, `/slow?ms=${ms}`, { timeout: 30_000 });
+  await until('the request to be there', async () => {
+    const { workers } = await masters.status();
+    return (workers as { inFlight: number }[]).some(({ inFlight }) => inFlight > 0);
+  });
+  return { answered: answer.then(({ status }) => assert.equal(status, 200)) };
 }
 
 export class Masters {
@@ -95,6 +131,32 @@ export class Masters {
       within,
     );
     return this.current();
+  }
+
+  /** Begins an upgrade. @returns the pid of the new master, once `<pidfile>.2` names it */
+  async begin(): Promise<number> {
+    this.signal('SIGUSR2');
+    return await until('pidfile.2', () => this.pid(true), { within: 30_000 });
+  }
+
+  /** WINCH to the old master, and then the new one alone serves: half of Gunicorn's manual dance. */
+  async retire(old: number): Promise<void> {
+    this.signal('SIGWINCH', old);
+    await this.until('the new one alone to serve', () => this.workers(old).length === 0);
+  }
+
+  /** Begins an upgrade, and waits until the pidfile names another master: the old one may still drain. */
+  async inCharge(): Promise<number> {
+    const old = this.current();
+    this.signal('SIGUSR2', old);
+    await this.until('the new one to be in charge', () => this.pid() !== null && this.pid() !== old);
+    return this.current();
+  }
+
+  /** What the master in charge says of itself, once it answers at its control socket. */
+  async status(): Promise<Record<string, unknown>> {
+    const control = { socketPath: this.pidfile.replace(/pid$/, 'ctl') };
+    return await until('the control socket', () => requestJson(control, '/status'));
   }
 
   /** One whole upgrade. */

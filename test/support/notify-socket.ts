@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { fromRoot } from './paths.ts';
 import { until } from './until.ts';
 
 /** Why notification cannot be tested here, or `false`. Node has no datagram sockets of the unix kind: Python receives. */
@@ -36,7 +36,7 @@ export interface NotifySocket {
 export async function openNotifySocket(t: TestContext): Promise<NotifySocket> {
   const dir = mkdtempSync(join(tmpdir(), 'prefork-notify-'));
   const path = join(dir, 'socket');
-  const script = fileURLToPath(new URL('./notify-socket.py', import.meta.url));
+  const script = fromRoot('test/support/notify-socket.py');
   const child = spawn('python3', [script, path], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.after(() => {
     child.kill('SIGKILL');

@@ -1,7 +1,8 @@
 /** Where the tests find things. */
 import { fileURLToPath } from 'node:url';
 
-function fromRoot(path: string): string {
+/** The absolute path of a file of the repository. */
+export function fromRoot(path: string): string {
   return fileURLToPath(new URL(`../../${path}`, import.meta.url));
 }
 

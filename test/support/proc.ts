@@ -1,5 +1,5 @@
 /** What Linux says of processes and sockets, read from /proc: no `ps`, no `ss`. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 export interface ProcessInfo {
   readonly pid: number;
@@ -80,8 +80,36 @@ export interface ListeningSocket {
 
 /** The listening TCP sockets of a port, IPv4 and IPv6. */
 export function listeningOn(port: number): ListeningSocket[] {
+  return socketsOn(port, '0A').map((columns) => ({
+    inode: columns[9] ?? '',
+    waiting: Number.parseInt(columns[4]?.split(':')[1] ?? '0', 16),
+  }));
+}
+
+/** The number of open connections to a port that a process has accepted, and has read all of that has come by them. */
+export function connectionsReadOn(port: number): number {
+  // A connection that waits to be accepted has no inode yet.
+  return socketsOn(port, '01').filter((columns) => columns[9] !== '0' && columns[4]?.endsWith(':00000000')).length;
+}
+
+/** The number of open connections to a port that a process holds. */
+export function connectionsOf(pid: number, port: number): number {
+  const inodes = new Set(
+    readdirSync(`/proc/${pid}/fd`).map((fd) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1];
+      } catch {
+        // Closed just now.
+        return undefined;
+      }
+    }),
+  );
+  return socketsOn(port, '01').filter((columns) => inodes.has(columns[9])).length;
+}
+
+/** The columns of /proc/net/tcp for sockets on a local port in a state; see proc(5). */
+function socketsOn(port: number, state: '0A' | '01'): string[][] {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  const listenState = '0A';
   return ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) => {
     let text: string;
     try {
@@ -93,10 +121,6 @@ export function listeningOn(port: number): ListeningSocket[] {
       .split('\n')
       .slice(1)
       .map((line) => line.trim().split(/\s+/))
-      .filter((columns) => columns[1]?.endsWith(suffix) === true && columns[3] === listenState)
-      .map((columns) => ({
-        inode: columns[9] ?? '',
-        waiting: Number.parseInt(columns[4]?.split(':')[1] ?? '0', 16),
-      }));
+      .filter((columns) => columns[1]?.endsWith(suffix) === true && columns[3] === state);
   });
 }

@@ -1,7 +1,8 @@
 /** One request on a connection of its own, for looking at an answer; the load clients are in `load/`. */
 import http from 'node:http';
 import https from 'node:https';
-import { createServer } from 'node:net';
+import { createServer, type ListenOptions, type Server } from 'node:net';
+import { whenLate } from './slowness.ts';
 
 /** Where a service is. */
 export type Target =
@@ -12,7 +13,7 @@ export interface RequestOptions {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Buffer;
-  /** Milliseconds. */
+  /** Milliseconds, stretched on a slow machine. */
   readonly timeout?: number;
   readonly agent?: http.Agent;
 }
@@ -41,9 +42,9 @@ export function request(target: Target, path: string, options: RequestOptions = 
       target.secure === true
         ? https.request({ ...settings, agent: false, rejectUnauthorized: false })
         : http.request(settings);
-    const timer = setTimeout(() => req.destroy(new Error(`no answer to ${path} within ${timeout} ms`)), timeout);
+    const cancel = whenLate(timeout, () => req.destroy(new Error(`no answer to ${path} within ${timeout} ms`)));
     const fail = (error: Error): void => {
-      clearTimeout(timer);
+      cancel();
       reject(error);
     };
     req.on('error', fail);
@@ -52,7 +53,7 @@ export function request(target: Target, path: string, options: RequestOptions = 
       res.on('error', fail);
       res.on('data', (chunk: Buffer) => chunks.push(chunk));
       res.on('end', () => {
-        clearTimeout(timer);
+        cancel();
         const text = Buffer.concat(chunks).toString();
         resolve({ status: res.statusCode ?? 0, headers: res.headers, body: text, ms: performance.now() - startedAt });
       });
@@ -76,17 +77,26 @@ export async function requestJson(
 
 /**
  * A TCP port nobody listens on. Below the ephemeral range, so that no outgoing connection of a load client takes it
- * between the look and the use.
+ * between the look and the use; and no other test file, until this process ends.
  */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
     const port = 10_000 + Math.floor(Math.random() * 22_000);
-    const free = await new Promise<boolean>((resolve) => {
-      const probe = createServer();
-      probe.once('error', () => resolve(false));
-      probe.listen(port, '0.0.0.0', () => probe.close(() => resolve(true)));
-    });
-    if (free) return port;
+    // Of a name in Linux's abstract namespace there is one owner, and it goes with its process: see unix(7).
+    const claim = await listens({ path: `\0prefork-test-port-${port}` });
+    const probe = claim === null ? null : await listens({ port, host: '0.0.0.0' });
+    if (probe === null) continue;
+    claim?.unref();
+    await new Promise((resolve) => probe.close(resolve));
+    return port;
   }
   throw new Error('found no free port in 50 attempts');
+}
+
+function listens(options: ListenOptions): Promise<Server | null> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(null));
+    server.listen(options, () => resolve(server));
+  });
 }

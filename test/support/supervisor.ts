@@ -11,7 +11,16 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type LogLine, LogReader } from './log-reader.ts';
 import { bin, fixtureApp } from './paths.ts';
-import { childrenOf, fdCount, markedWith, type ProcessInfo, readProcess, residentSize, threadCount } from './proc.ts';
+import {
+  childrenOf,
+  connectionsReadOn,
+  fdCount,
+  markedWith,
+  type ProcessInfo,
+  readProcess,
+  residentSize,
+  threadCount,
+} from './proc.ts';
 import { freePort, request, type Target } from './request.ts';
 import { until } from './until.ts';
 
@@ -167,6 +176,23 @@ export class Supervisor {
       const children = this.children().map(({ pid, title }) => `${pid} ${title}`);
       throw new Error(`${String(error)}\nchildren: ${children.join(', ')}\n${this.describe()}`, { cause: error });
     });
+  }
+
+  /**
+   * Waits until workers have read what this process has sent on so many connections, kept-alive ones included. A
+   * connection may be accepted before this process has sent anything by it: two looks in a row have a turn of the event
+   * loop between them, in which it does.
+   */
+  async arrived(connections = 1, within = 15_000): Promise<void> {
+    let looks = 0;
+    await until(
+      `${connections} requests to arrive`,
+      () => {
+        looks = connectionsReadOn(this.port) >= connections ? looks + 1 : 0;
+        return looks >= 2;
+      },
+      { within, abort: () => (this.exit === null ? null : this.describe()) },
+    );
   }
 
   /** Sends HUP and waits for the verdict: the log line that says how the reload ended. */

@@ -8,12 +8,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { bin } from '../../support/paths.ts';
+import { pathToFileURL } from 'node:url';
+import { bin, fixture, fromRoot } from '../../support/paths.ts';
 import { markedWith } from '../../support/proc.ts';
 import { until } from '../../support/until.ts';
-
-const fixture = (path: string): string => fileURLToPath(new URL(`../../fixtures/${path}`, import.meta.url));
 
 interface Result {
   readonly code: number | null;
@@ -87,7 +85,7 @@ describe('prefork check', () => {
     const dir = realpathSync(mkdtempSync(join(tmpdir(), 'prefork-check-')));
     t.after(() => rmSync(dir, { recursive: true, force: true }));
     const app = join(dir, 'app.mjs');
-    const index = new URL('../../../dist/index.js', import.meta.url).href;
+    const index = pathToFileURL(fromRoot('dist/index.js')).href;
     writeFileSync(
       app,
       `import { health } from ${JSON.stringify(index)};

@@ -25,6 +25,7 @@ import type { LogLine } from '../../support/log-reader.ts';
 import { fixtureApp } from '../../support/paths.ts';
 import { listeningOn } from '../../support/proc.ts';
 import { freePort, requestJson, type Target } from '../../support/request.ts';
+import { stretched } from '../../support/slowness.ts';
 import { readyOverTime } from '../../support/story.ts';
 import { type Supervisor, startSupervisor, writeConfig } from '../../support/supervisor.ts';
 import { until } from '../../support/until.ts';
@@ -90,7 +91,7 @@ const misbehaviours: readonly (readonly [boot: string, said: RegExp])[] = [
 describe('a reload that brings a broken app', { concurrency: 3 }, () => {
   for (const workers of [1, 2, 5]) {
     it(`BAD-01 BAD-02 BAD-03 G3: with ${workers} workers, nobody notices, whatever the app does`, async (t) => {
-      const s = await startSupervisor(t, { workers, args: ['--boot-timeout', '7'] });
+      const s = await startSupervisor(t, { workers, args: ['--boot-timeout', `${stretched(7_000)}ms`] });
       s.set('version', 'v0');
       await s.waitReady(30_000);
       const old = await s.waitWorkers(workers);

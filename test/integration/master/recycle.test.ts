@@ -10,7 +10,7 @@ import type { LogLine } from '../../support/log-reader.ts';
 import { requestJson } from '../../support/request.ts';
 import { mostLive, readyOverTime } from '../../support/story.ts';
 import { type Supervisor, type SupervisorOptions, startSupervisor } from '../../support/supervisor.ts';
-import { pause, until } from '../../support/until.ts';
+import { stays, until } from '../../support/until.ts';
 
 async function start(t: TestContext, workers: number, options: SupervisorOptions): Promise<Supervisor> {
   const s = await startSupervisor(t, { workers, ...options });
@@ -177,8 +177,7 @@ describe('recycling by age and memory', { concurrency: 2 }, () => {
       old.filter((pid) => pid !== grown),
     );
     await load.heardFrom(now);
-    await pause(500);
-    assert.equal(retired(s, /./).length, 1);
+    await stays('one that retires', () => retired(s, /./).length === 1, 500);
     assertNothingLost(await load.stop());
     assertOneByOne(s, workers);
     await stopClean(s);

@@ -1,4 +1,5 @@
 /** Signals at random, and far too many of them: what a service is afterwards is what it was told to be. */
+// Runs alone: it makes load for the whole machine, and what it sends is so many signals a second.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { newSeed, Random } from '../../soak/random.ts';
@@ -7,6 +8,7 @@ import { startLoad } from '../../support/load/child.ts';
 import { table, total } from '../../support/load/mix.ts';
 import { isAlive } from '../../support/proc.ts';
 import { request, requestJson } from '../../support/request.ts';
+import { stretched } from '../../support/slowness.ts';
 import { type Supervisor, startSupervisor, verdict } from '../../support/supervisor.ts';
 import { pause, until } from '../../support/until.ts';
 
@@ -72,7 +74,16 @@ describe('chaos', () => {
     t.diagnostic(`seed ${random.seed}`);
     const s = await startSupervisor(t, {
       workers: 3,
-      args: ['--timeout', '3', '--graceful-timeout', '4', '--max-workers', '6', '--rollback-window', '0'],
+      args: [
+        '--timeout',
+        `${stretched(3_000)}ms`,
+        '--graceful-timeout',
+        '4',
+        '--max-workers',
+        '6',
+        '--rollback-window',
+        '0',
+      ],
     });
     await s.waitReady();
     const timeout = 25_000;

@@ -6,6 +6,7 @@ import { assertClean, stopClean } from '../../support/invariants.ts';
 import { startLoad } from '../../support/load/child.ts';
 import { isAlive } from '../../support/proc.ts';
 import { requestJson } from '../../support/request.ts';
+import { stretched } from '../../support/slowness.ts';
 import { startSupervisor } from '../../support/supervisor.ts';
 import { until } from '../../support/until.ts';
 
@@ -52,7 +53,7 @@ describe('workers that end themselves', { concurrency: 3 }, () => {
     await load.further(50);
     await assertFew(load, 0);
     const { ms } = await s.stop();
-    assert.ok(ms < 6_000, `the stop took ${ms} ms`);
+    assert.ok(ms < stretched(6_000), `the stop took ${ms} ms`);
     await assertClean(s);
   });
 
@@ -66,7 +67,7 @@ describe('workers that end themselves', { concurrency: 3 }, () => {
     await load.further(50);
     await assertFew(load, 0);
     const { ms } = await s.stop();
-    assert.ok(ms < 8_000, `the stop took ${ms} ms`);
+    assert.ok(ms < stretched(8_000), `the stop took ${ms} ms`);
     await assertClean(s);
   });
 

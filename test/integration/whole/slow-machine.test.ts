@@ -1,4 +1,5 @@
 /** HB-07: a machine that has too much to do makes everything slow, and nobody is taken for stuck. */
+// Runs alone: it makes the machine slow for everything else.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';

@@ -1,10 +1,11 @@
 /** The soak, short: `npm run soak` is the long one. */
+// Runs alone: it makes load for the whole machine.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { fromRoot } from '../../support/paths.ts';
 
-const run = fileURLToPath(new URL('../../soak/run.ts', import.meta.url));
+const run = fromRoot('test/soak/run.ts');
 
 test('CON-06 G7: twenty seconds of everything at once: only requests inside a dead worker fail, nothing is left', async (t) => {
   const child = spawn(process.execPath, ['--import', 'tsx', run, '--seconds', '20'], {

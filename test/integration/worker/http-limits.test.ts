@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { stopClean } from '../../support/invariants.ts';
+import { fixture } from '../../support/paths.ts';
 import { RawSocket } from '../../support/raw.ts';
 import { freePort, request, type Target } from '../../support/request.ts';
 import { startSupervisor } from '../../support/supervisor.ts';
@@ -71,7 +72,7 @@ describe('SEC-11', () => {
   });
 
   it('Node’s own limits hold for the app’s servers, but for idle connections, which proxies keep longer', async (t) => {
-    const app = new URL('../../fixtures/node/limits.cjs', import.meta.url).pathname;
+    const app = fixture('node/limits.cjs');
     const s = await startSupervisor(t, { workers: 1, app });
     await s.waitReady();
     const limits = JSON.parse((await request(s.target, '/')).body) as Record<string, unknown>;

@@ -1,8 +1,7 @@
 /** Load from a process of its own, so that neither the clients nor the test wait for each other's event loop. */
 import { type ChildProcess, fork } from 'node:child_process';
 import type { TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { root } from '../paths.ts';
+import { fromRoot, root } from '../paths.ts';
 import { until } from '../until.ts';
 import type { MixSpec, Report } from './mix.ts';
 
@@ -97,7 +96,7 @@ export class Load {
 
 /** Starts a load in a child process. */
 export function spawnLoad(spec: MixSpec): Load {
-  const entry = fileURLToPath(new URL('./run.ts', import.meta.url));
+  const entry = fromRoot('test/support/load/run.ts');
   const env = { ...process.env };
   delete env.NODE_TEST_CONTEXT;
   const child = fork(entry, {

@@ -2,6 +2,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { addressOf, type Target } from '../request.ts';
+import { whenLate } from '../slowness.ts';
 import { pause } from '../until.ts';
 import type { Failure, Tally, Who } from './tally.ts';
 
@@ -12,7 +13,7 @@ export interface ClientOptions {
   readonly think?: number;
   /** Bytes of a request's body. */
   readonly body?: number;
-  /** Milliseconds after which the client gives up. */
+  /** Milliseconds after which the client gives up; more on a slow machine. */
   readonly timeout?: number;
   /** Events, messages or chunks per request, where the kind has such. */
   readonly count?: number;
@@ -109,7 +110,7 @@ export function exchange(target: Target, tally: Tally, call: Exchange): Promise<
     const fail = (failure: Failure, detail: string): void => {
       if (settled) return;
       settled = true;
-      clearTimeout(timer);
+      cancel();
       tally.fail(ticket, failure, `${call.path}: ${detail}`);
       req.destroy();
       resolve(false);
@@ -128,10 +129,10 @@ export function exchange(target: Target, tally: Tally, call: Exchange): Promise<
       rejectUnauthorized: false,
     };
     const req = target.secure === true ? https.request(settings) : http.request(settings);
-    const timer = setTimeout(() => {
+    const cancel = whenLate(call.timeout, () => {
       gaveUp = true;
       fail('client-timeout', `${call.timeout} ms`);
-    }, call.timeout);
+    });
     req.on('socket', (socket) => {
       connection = socket;
       if (!req.reusedSocket) tally.connections++;
@@ -154,7 +155,7 @@ export function exchange(target: Target, tally: Tally, call: Exchange): Promise<
         const who = call.check(body);
         if (who === null) return fail('wrong-body', body.toString('latin1').slice(0, 200));
         settled = true;
-        clearTimeout(timer);
+        cancel();
         if (who.pid !== undefined && connection !== null) servedBy.set(connection, who.pid);
         tally.answer(ticket, who);
         resolve(true);

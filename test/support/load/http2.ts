@@ -4,6 +4,7 @@
  */
 import http2 from 'node:http2';
 import { addressOf } from '../request.ts';
+import { whenLate } from '../slowness.ts';
 import { Client, classify, whoIn } from './client.ts';
 import type { Ticket } from './tally.ts';
 
@@ -60,7 +61,7 @@ export class Http2Client extends Client {
       const settle = (outcome: Outcome): void => {
         if (settled) return;
         settled = true;
-        clearTimeout(timer);
+        cancel();
         resolve(outcome);
       };
       const fail = (error: NodeJS.ErrnoException): void => {
@@ -77,11 +78,11 @@ export class Http2Client extends Client {
         settle('failed');
       };
       const stream = session.request({ ':path': this.options.path ?? '/' });
-      const timer = setTimeout(() => {
+      const cancel = whenLate(this.timeout, () => {
         if (!settled) this.tally.fail(ticket, 'client-timeout', `h2: ${this.timeout} ms`);
         settle('failed');
         stream.destroy();
-      }, this.timeout);
+      });
       stream.on('error', fail);
       stream.on('response', (headers) => {
         gotHead = true;

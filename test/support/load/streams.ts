@@ -1,6 +1,7 @@
 /** The clients of long answers: a download whose every byte is known, and server-sent events. */
 import http from 'node:http';
 import { addressOf } from '../request.ts';
+import { whenLate } from '../slowness.ts';
 import { Client, classify, exchange, whoIn } from './client.ts';
 import type { Who } from './tally.ts';
 
@@ -49,7 +50,7 @@ export class EventsClient extends Client {
       const settle = (good: boolean): void => {
         if (settled) return;
         settled = true;
-        clearTimeout(timer);
+        cancel();
         this.#leave = null;
         if (good) tally.answer(ticket, who);
         req.destroy();
@@ -60,10 +61,10 @@ export class EventsClient extends Client {
         settle(false);
       };
       const req = http.request({ ...addressOf(this.target), path: this.options.path ?? '/sse', agent: false });
-      const timer = setTimeout(() => {
+      const cancel = whenLate(this.timeout, () => {
         if (!settled) tally.fail(ticket, 'client-timeout', `/sse: no first event in ${this.timeout} ms`);
         settle(false);
-      }, this.timeout);
+      });
       this.#leave = () => settle(true);
       req.on('socket', () => {
         tally.connections++;
@@ -74,7 +75,7 @@ export class EventsClient extends Client {
         const reader = new EventReader(this.options.count ?? Number.POSITIVE_INFINITY);
         res.setEncoding('utf8');
         res.on('data', (text: string) => {
-          clearTimeout(timer);
+          cancel();
           reader.take(text);
           who = reader.who;
           if (reader.wrong !== null) wrong(reader.wrong);

@@ -2,6 +2,7 @@
 import http from 'node:http';
 import type { Duplex } from 'node:stream';
 import { addressOf } from '../request.ts';
+import { whenLate } from '../slowness.ts';
 import { Client, classify } from './client.ts';
 import type { Ticket } from './tally.ts';
 
@@ -31,15 +32,19 @@ export class UpgradeClient extends Client {
     return new Promise((resolve) => {
       const headers = { connection: 'Upgrade', upgrade: 'echo' };
       const path = this.options.path ?? '/ws';
-      const req = http.request({ ...addressOf(this.target), path, headers, agent: false, timeout: this.timeout });
+      const req = http.request({ ...addressOf(this.target), path, headers, agent: false });
+      const noUpgrade = whenLate(this.timeout, () =>
+        req.destroy(Object.assign(new Error('no upgrade'), { code: 'ETIMEDOUT' })),
+      );
       const fail = (error: NodeJS.ErrnoException): void => {
+        noUpgrade();
         tally.fail(ticket, classify(error, false), `${path}: ${error.code ?? ''} ${error.message}`);
         resolve(false);
       };
       req.on('error', fail);
-      req.on('timeout', () => req.destroy(Object.assign(new Error('no upgrade'), { code: 'ETIMEDOUT' })));
       req.on('response', (res) => fail(new Error(`answered ${res.statusCode} to an upgrade`)));
       req.on('upgrade', (res, socket) => {
+        noUpgrade();
         tally.connections++;
         const pid = Number(res.headers['x-pid']);
         tally.answer(ticket, Number.isInteger(pid) ? { pid } : {});
@@ -58,7 +63,7 @@ export class UpgradeClient extends Client {
     return new Promise((resolve) => {
       let got = '';
       const done = (good: boolean): void => {
-        clearTimeout(timer);
+        cancel();
         socket.off('data', data).off('close', cut);
         if (good) tally.answer(ticket);
         else this.#socket = null;
@@ -74,11 +79,11 @@ export class UpgradeClient extends Client {
         if (got !== line) tally.fail(ticket, 'wrong-body', `sent ${line} got ${got}`);
         done(got === line);
       };
-      const timer = setTimeout(() => {
+      const cancel = whenLate(this.timeout, () => {
         tally.fail(ticket, 'client-timeout', 'no echo');
         socket.destroy();
         done(false);
-      }, this.timeout);
+      });
       socket.on('data', data).on('close', cut);
       socket.write(line);
     });

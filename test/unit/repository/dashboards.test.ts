@@ -5,8 +5,9 @@ import { describe, it } from 'node:test';
 import { initialFleet, type Policy } from '../../../src/core/model.ts';
 import { Metrics } from '../../../src/master/metrics/metrics.ts';
 import type { Status } from '../../../src/protocol/status.ts';
+import { fromRoot } from '../../support/paths.ts';
 
-const read = (path: string): string => readFileSync(new URL(`../../../config/${path}`, import.meta.url), 'utf8');
+const read = (path: string): string => readFileSync(fromRoot(`config/${path}`), 'utf8');
 
 /** Every name that a page can hold, with the samples of histograms, and its labels. */
 function known(): ReadonlyMap<string, ReadonlySet<string>> {

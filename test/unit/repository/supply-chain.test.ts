@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { fromRoot } from '../../support/paths.ts';
 
 interface Manifest {
   readonly scripts: Readonly<Record<string, string>>;
@@ -15,8 +16,7 @@ interface Lock {
   >;
 }
 
-const read = <T>(path: string): T =>
-  JSON.parse(readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8')) as T;
+const read = <T>(path: string): T => JSON.parse(readFileSync(fromRoot(path), 'utf8')) as T;
 const manifest = read<Manifest>('package.json');
 const lock = read<Lock>('package-lock.json');
 const installed = Object.entries(lock.packages).filter(([path]) => path !== '');

@@ -8,6 +8,7 @@ import { startLoad } from '../../../support/load/child.ts';
 import { total } from '../../../support/load/mix.ts';
 import { head, RawSocket } from '../../../support/raw.ts';
 import { freePort, request } from '../../../support/request.ts';
+import { stretched } from '../../../support/slowness.ts';
 import { startSupervisor } from '../../../support/supervisor.ts';
 import { until } from '../../../support/until.ts';
 
@@ -15,7 +16,16 @@ test('a reload, a crash, a stuck worker and a scale-up: log, metrics, status and
   const admin = await freePort();
   const s = await startSupervisor(t, {
     workers: 3,
-    args: ['--admin', `127.0.0.1:${admin}`, '--timeout', '3', '--access-log', '-', '--access-log-format', 'json'],
+    args: [
+      '--admin',
+      `127.0.0.1:${admin}`,
+      '--timeout',
+      `${stretched(3_000)}ms`,
+      '--access-log',
+      '-',
+      '--access-log-format',
+      'json',
+    ],
   });
   await s.waitReady(30_000);
   const get = async <T>(path: string): Promise<T> => JSON.parse((await request({ port: admin }, path)).body) as T;

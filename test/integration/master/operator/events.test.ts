@@ -14,6 +14,7 @@ import { stopClean } from '../../../support/invariants.ts';
 import { fdCount } from '../../../support/proc.ts';
 import { head, RawSocket } from '../../../support/raw.ts';
 import { addressOf, freePort, request, type Target } from '../../../support/request.ts';
+import { stretched } from '../../../support/slowness.ts';
 import { type Supervisor, startSupervisor } from '../../../support/supervisor.ts';
 import { until } from '../../../support/until.ts';
 
@@ -293,7 +294,7 @@ describe('of a running service', () => {
   });
 
   it('a stuck worker is there with its stack, and without what may be secret in its URL', async (t) => {
-    const s = await start(t, ['--timeout', '2', '--blocked-warning', '1']);
+    const s = await start(t, ['--timeout', `${stretched(2_000)}ms`, '--blocked-warning', '1']);
     const reader = await open(t, socketOf(s));
     const stuck = request(s.target, '/spin-forever?token=s3cr3t', { timeout: 60_000 }).catch(() => undefined);
     const entry = await until(

@@ -8,8 +8,9 @@ import { assertClean, stopClean } from '../../../support/invariants.ts';
 import { fixture } from '../../../support/paths.ts';
 import { listeningOn } from '../../../support/proc.ts';
 import { freePort, request, requestJson } from '../../../support/request.ts';
+import { stretched } from '../../../support/slowness.ts';
 import { type Supervisor, startSupervisor, writeConfig } from '../../../support/supervisor.ts';
-import { pause, until } from '../../../support/until.ts';
+import { until } from '../../../support/until.ts';
 
 const fatal = /"level":60/;
 
@@ -110,8 +111,8 @@ test("BIND-06 the backlog is the kernel's: connections wait while every worker b
   const s = await startSupervisor(t, { workers: 1 });
   await s.waitForLog(/^ready/);
   const fds = s.figures().fds;
-  const blocked = request(s.target, '/spin?ms=2000', { timeout: 20_000 });
-  await pause(300);
+  const blocked = request(s.target, `/spin?ms=${stretched(2_000)}`, { timeout: 20_000 });
+  await s.arrived();
   const waiting = Array.from({ length: 200 }, () => request(s.target, '/pid', { timeout: 20_000 }));
   await until('the connections to wait in the kernel', () => listeningOn(s.port).some(({ waiting }) => waiting > 100));
   assert.ok(s.figures().fds <= fds + 2);

@@ -3,14 +3,15 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { startLoad } from '../../../support/load/child.ts';
-import { fourKinds, table, total } from '../../../support/load/mix.ts';
+import { table, total } from '../../../support/load/mix.ts';
 import { Tally } from '../../../support/load/tally.ts';
-import { startService as start, stopService as stop } from '../../../support/masters.ts';
+import { startService as start, stopService as stop, underLoad } from '../../../support/masters.ts';
 import { isAlive } from '../../../support/proc.ts';
 import { requestJson } from '../../../support/request.ts';
+import { stretched } from '../../../support/slowness.ts';
 import { pause, until } from '../../../support/until.ts';
 
-const timeout = 150_000;
+const timeout = stretched(150_000);
 
 describe('upgrade', { timeout }, () => {
   it('downloads, uploads, event streams and WebSockets, over a unix socket', async (t) => {
@@ -47,8 +48,7 @@ describe('upgrade', { timeout }, () => {
   it(`the old master is killed at any moment: the new one serves, or whoever there is by then`, async (t) => {
     const service = await start(t);
     const { s, masters } = service;
-    const load = startLoad(t, { target: s.target, groups: fourKinds });
-    await load.answered(20);
+    const { load, calm } = await underLoad(t, service);
     const control = { socketPath: join(s.dir, 'app.ctl') };
     for (const moment of moments) {
       const old = masters.current();
@@ -66,16 +66,14 @@ describe('upgrade', { timeout }, () => {
       assert.equal(masters.pid(true), null);
     }
     await load.further(50);
-    const report = await load.stop();
-    assert.equal(total(report).failed, 0, table(report));
+    await calm();
     await masters.stop();
   });
 
   it('the new master is killed at any moment while there is an old one: that one serves', async (t) => {
     const service = await start(t, { args: ['--upgrade-by-hand'] });
     const { s, masters } = service;
-    const load = startLoad(t, { target: s.target, groups: fourKinds });
-    await load.answered(20);
+    const { load, calm } = await underLoad(t, service);
     const old = masters.current();
     const workers = masters.workers(old);
     for (const [round, moment] of moments.entries()) {
@@ -90,8 +88,7 @@ describe('upgrade', { timeout }, () => {
       assert.deepEqual(masters.workers(old), workers);
     }
     await load.further(50);
-    const report = await load.stop();
-    assert.equal(total(report).failed, 0, table(report));
+    await calm();
     await stop(service);
   });
 });

@@ -21,9 +21,10 @@ import { startService as start, stopService as stop } from '../../../support/mas
 import { bin, fixtureApp, root } from '../../../support/paths.ts';
 import { isAlive } from '../../../support/proc.ts';
 import { freePort, request, requestJson } from '../../../support/request.ts';
+import { stretched } from '../../../support/slowness.ts';
 import { until } from '../../../support/until.ts';
 
-const timeout = 120_000;
+const timeout = stretched(120_000);
 
 describe('prefork upgrade', { timeout }, () => {
   const run = (

@@ -2,27 +2,22 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { assertLog } from '../../../support/invariants.ts';
-import { startLoad } from '../../../support/load/child.ts';
-import { fourKinds, table, total } from '../../../support/load/mix.ts';
-import { startService as start, stopService as stop } from '../../../support/masters.ts';
+import { startService as start, stopService as stop, underLoad } from '../../../support/masters.ts';
 import { isAlive } from '../../../support/proc.ts';
 import { request } from '../../../support/request.ts';
+import { stretched } from '../../../support/slowness.ts';
 import { stays } from '../../../support/until.ts';
 
-const timeout = 120_000;
+const timeout = stretched(120_000);
 
 describe("UPG-03 Gunicorn's manual dance", { timeout }, () => {
   it('forward: USR2, WINCH the old, TERM the old', async (t) => {
     const service = await start(t);
-    const { s, masters } = service;
-    const load = startLoad(t, { target: s.target, groups: fourKinds });
-    await load.answered(20);
+    const { masters } = service;
+    const { load, calm } = await underLoad(t, service);
     const old = masters.current();
-    masters.signal('SIGUSR2');
-    await masters.until('pidfile.2', () => masters.pid(true) !== null);
-    const second = masters.pid(true) ?? 0;
-    masters.signal('SIGWINCH', old);
-    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
+    const second = await masters.begin();
+    await masters.retire(old);
     assert.deepEqual([masters.pid(), masters.pid(true)], [old, second], "pidfile and pidfile.2 are Gunicorn's");
     await stays('the old one', () => isAlive(old), 500);
     await load.further(20);
@@ -30,16 +25,14 @@ describe("UPG-03 Gunicorn's manual dance", { timeout }, () => {
     assert.equal(await masters.replaced(old), second);
     assert.equal(masters.pid(true), null);
     await load.further(20);
-    const report = await load.stop();
-    assert.equal(total(report).failed, 0, table(report));
+    await calm();
     await stop(service);
   });
 
   it('at leisure, with upgradeByHand: both serve until the old one is told to go', async (t) => {
     const service = await start(t, { args: ['--upgrade-by-hand'] });
-    const { s, masters } = service;
-    const load = startLoad(t, { target: s.target, groups: fourKinds });
-    await load.answered(20);
+    const { masters } = service;
+    const { load, calm } = await underLoad(t, service);
     const old = masters.current();
     masters.signal('SIGUSR2');
     await masters.waitForLine(/^upgrade 1: the new master is ready; both serve/);
@@ -52,26 +45,20 @@ describe("UPG-03 Gunicorn's manual dance", { timeout }, () => {
     masters.signal('SIGUSR2');
     await masters.waitForLine(/^upgrade 2: the new master is ready/);
     const third = masters.pid(true) ?? 0;
-    masters.signal('SIGWINCH', old);
-    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
+    await masters.retire(old);
     masters.signal('SIGTERM', old);
     assert.equal(await masters.replaced(old), third);
-    const report = await load.stop();
-    assert.equal(total(report).failed, 0, table(report));
+    await calm();
     await stop(service);
   });
 
   it('back: USR2, WINCH the old, HUP the old, TERM the new', async (t) => {
     const service = await start(t);
-    const { s, masters } = service;
-    const load = startLoad(t, { target: s.target, groups: fourKinds });
-    await load.answered(20);
+    const { masters } = service;
+    const { load, calm } = await underLoad(t, service);
     const old = masters.current();
-    masters.signal('SIGUSR2');
-    await masters.until('pidfile.2', () => masters.pid(true) !== null);
-    const second = masters.pid(true) ?? 0;
-    masters.signal('SIGWINCH', old);
-    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
+    const second = await masters.begin();
+    await masters.retire(old);
     masters.signal('SIGHUP', old);
     await masters.until('the old one to serve', () => masters.workers(old).length === 2);
     await masters.waitForLine(/^reload 1 done/);
@@ -82,8 +69,7 @@ describe("UPG-03 Gunicorn's manual dance", { timeout }, () => {
     await load.further(20);
     // And forward after all.
     await masters.upgrade();
-    const report = await load.stop();
-    assert.equal(total(report).failed, 0, table(report));
+    await calm();
     await stop(service);
   });
 
@@ -91,11 +77,8 @@ describe("UPG-03 Gunicorn's manual dance", { timeout }, () => {
     const service = await start(t);
     const { masters } = service;
     const old = masters.current();
-    masters.signal('SIGUSR2');
-    await masters.until('pidfile.2', () => masters.pid(true) !== null);
-    const second = masters.pid(true) ?? 0;
-    masters.signal('SIGWINCH', old);
-    await masters.until('the new one alone to serve', () => masters.workers(old).length === 0);
+    const second = await masters.begin();
+    await masters.retire(old);
     process.kill(second, 'SIGKILL');
     await masters.until('the old one to serve', () => masters.workers(old).length === 2);
     assert.deepEqual([masters.pid(), masters.pid(true)], [old, null]);
@@ -108,9 +91,7 @@ describe("UPG-03 Gunicorn's manual dance", { timeout }, () => {
     const { s, masters } = service;
     const old = masters.current();
     s.set('boot', 'slow:1500');
-    masters.signal('SIGUSR2');
-    await masters.until('pidfile.2', () => masters.pid(true) !== null);
-    const second = masters.pid(true) ?? 0;
+    const second = await masters.begin();
     masters.signal('SIGWINCH', old);
     masters.signal('SIGTERM', old);
     assert.equal(await masters.replaced(old), second);

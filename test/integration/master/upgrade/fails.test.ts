@@ -3,13 +3,12 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { startLoad } from '../../../support/load/child.ts';
-import { fourKinds, table, total } from '../../../support/load/mix.ts';
-import { type Service, startService as start, stopService as stop } from '../../../support/masters.ts';
+import { type Service, startService as start, stopService as stop, underLoad } from '../../../support/masters.ts';
 import { isAlive } from '../../../support/proc.ts';
-import { request, requestJson } from '../../../support/request.ts';
+import { request } from '../../../support/request.ts';
+import { stretched } from '../../../support/slowness.ts';
 
-const timeout = 120_000;
+const timeout = stretched(120_000);
 
 describe('UPG-02 a new master that fails changes nothing', { timeout }, () => {
   /** The old one goes on, and can be upgraded. */
@@ -18,7 +17,7 @@ describe('UPG-02 a new master that fails changes nothing', { timeout }, () => {
     assert.equal(masters.pid(), old);
     await masters.until('no pidfile.2', () => masters.pid(true) === null);
     assert.deepEqual(masters.workers(old), workers);
-    const status = (await requestJson({ socketPath: join(s.dir, 'app.ctl') }, '/status')) as { pid: number };
+    const status = await masters.status();
     assert.equal(status.pid, old);
     assert.equal((await request(s.target, '/healthz')).status, 200);
   }
@@ -32,8 +31,7 @@ describe('UPG-02 a new master that fails changes nothing', { timeout }, () => {
       const service = await start(t);
       const { s, masters } = service;
       const [old, workers] = [masters.current(), masters.workers()];
-      const load = startLoad(t, { target: s.target, groups: fourKinds });
-      await load.answered(20);
+      const { load, calm } = await underLoad(t, service);
       s.set('boot', boot);
       masters.signal('SIGUSR2');
       await masters.waitForLine(line);
@@ -41,8 +39,7 @@ describe('UPG-02 a new master that fails changes nothing', { timeout }, () => {
       s.set('boot', 'ok');
       await masters.upgrade();
       await load.further(20);
-      const report = await load.stop();
-      assert.equal(total(report).failed, 0, table(report));
+      await calm();
       await stop(service, /giving up|failed/);
     });
 
@@ -62,30 +59,26 @@ describe('UPG-02 a new master that fails changes nothing', { timeout }, () => {
     ['its workers never listen', 'never-listen'],
   ] as const)
     it(`${name}, past upgradeTimeout`, async (t) => {
-      const service = await start(t, { args: ['--upgrade-timeout', '3s'] });
+      const service = await start(t, { args: ['--upgrade-timeout', `${stretched(3_000)}ms`] });
       const { s, masters } = service;
       const [old, workers] = [masters.current(), masters.workers()];
-      const load = startLoad(t, { target: s.target, groups: fourKinds });
-      await load.answered(20);
+      const { calm } = await underLoad(t, service);
       s.set('boot', boot);
       masters.signal('SIGUSR2');
       await masters.waitForLine(/^upgrade 1 failed, nothing was changed: the new master was not ready within upgrade/);
       await assertUnchanged(service, old, workers);
       s.set('boot', 'ok');
       await masters.upgrade();
-      const report = await load.stop();
-      assert.equal(total(report).failed, 0, table(report));
+      await calm();
       await stop(service);
     });
 
   it('it is stopped itself, and cannot be told: it is killed', async (t) => {
-    const service = await start(t, { args: ['--upgrade-timeout', '2s'] });
+    const service = await start(t, { args: ['--upgrade-timeout', `${stretched(2_000)}ms`] });
     const { s, masters } = service;
     const [old, workers] = [masters.current(), masters.workers()];
     s.set('boot', 'slow:4000');
-    masters.signal('SIGUSR2');
-    await masters.until('pidfile.2', () => masters.pid(true) !== null);
-    const second = masters.pid(true) ?? 0;
+    const second = await masters.begin();
     process.kill(second, 'SIGSTOP');
     await masters.waitForLine(/^upgrade 1 failed/);
     await masters.until('its end', () => !isAlive(second));
@@ -97,19 +90,15 @@ describe('UPG-02 a new master that fails changes nothing', { timeout }, () => {
     const service = await start(t);
     const { s, masters } = service;
     const [old, workers] = [masters.current(), masters.workers()];
-    const load = startLoad(t, { target: s.target, groups: fourKinds });
-    await load.answered(20);
+    const { load, calm } = await underLoad(t, service);
     s.set('boot', 'never-listen@2+');
-    masters.signal('SIGUSR2');
-    await masters.until('pidfile.2', () => masters.pid(true) !== null);
-    const second = masters.pid(true) ?? 0;
+    const second = await masters.begin();
     await masters.until('its workers', () => masters.workers(second).length === 2);
     process.kill(second, 'SIGKILL');
     await masters.waitForLine(/^upgrade 1 failed, nothing was changed: it was ended by SIGKILL/);
     await assertUnchanged(service, old, workers);
     await load.further(50);
-    const report = await load.stop();
-    assert.equal(total(report).failed, 0, table(report));
+    await calm();
     await stop(service);
   });
 });

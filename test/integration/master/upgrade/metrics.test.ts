@@ -4,15 +4,15 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { it } from 'node:test';
 import { readExposition, sumOf } from '../../../support/exposition.ts';
-import { startLoad } from '../../../support/load/child.ts';
-import { fourKinds, table, total } from '../../../support/load/mix.ts';
-import { startService as start, stopService as stop } from '../../../support/masters.ts';
+import { table, total } from '../../../support/load/mix.ts';
+import { startService as start, stopService as stop, underLoad } from '../../../support/masters.ts';
 import { fixture } from '../../../support/paths.ts';
 import { freePort, request } from '../../../support/request.ts';
-import { until } from '../../../support/until.ts';
+import { stretched } from '../../../support/slowness.ts';
+import { pause, until } from '../../../support/until.ts';
 
 it('CTL-04 UPG-05: http_requests_total is what the clients counted over upgrades too, and never falls', {
-  timeout: 120_000,
+  timeout: stretched(120_000),
 }, async (t) => {
   const admin = await freePort();
   const statsd = createSocket('udp4');
@@ -26,11 +26,10 @@ it('CTL-04 UPG-05: http_requests_total is what the clients counted over upgrades
   const service = await start(t, {
     args: ['--admin', `127.0.0.1:${admin}`, '--statsd', `127.0.0.1:${statsd.address().port}`],
   });
-  const { s, masters } = service;
+  const { masters } = service;
   const count = async (): Promise<number> =>
     sumOf(readExposition((await request({ port: admin }, '/metrics')).body), 'http_requests_total');
-  const load = startLoad(t, { target: s.target, groups: fourKinds });
-  await load.answered(100);
+  const { load, calm } = await underLoad(t, service, 100);
   let last = 0;
   let isOver = false;
   const watching = (async () => {
@@ -38,7 +37,7 @@ it('CTL-04 UPG-05: http_requests_total is what the clients counted over upgrades
       const now = await count();
       assert.ok(now >= last, `${now} after ${last}`);
       last = now;
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await pause(50);
     }
   })();
   for (let round = 0; round < 3; round += 1) {
@@ -46,7 +45,7 @@ it('CTL-04 UPG-05: http_requests_total is what the clients counted over upgrades
     await load.heardFrom(masters.workers(now));
     await masters.waitForLine(/^the master before this one is gone/, round + 1);
   }
-  const report = await load.stop();
+  const report = await calm();
   isOver = true;
   await watching;
   const { sent, answered, failed } = total(report);
@@ -58,7 +57,7 @@ it('CTL-04 UPG-05: http_requests_total is what the clients counted over upgrades
   await stop(service);
 });
 
-it("the app's own counters pass to the new master", { timeout: 120_000 }, async (t) => {
+it("the app's own counters pass to the new master", { timeout: stretched(120_000) }, async (t) => {
   const admin = await freePort();
   const service = await start(t, {
     app: fixture('metrics/app.mjs'),

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { assertClean } from '../../../support/invariants.ts';
-import { startService as start, stopService as stop } from '../../../support/masters.ts';
+import { slowRequest, startService as start, stopService as stop } from '../../../support/masters.ts';
 import { isAlive } from '../../../support/proc.ts';
-import { request, requestJson } from '../../../support/request.ts';
-import { until } from '../../../support/until.ts';
+import { request } from '../../../support/request.ts';
+import { stretched } from '../../../support/slowness.ts';
 
-const timeout = 120_000;
+const timeout = stretched(120_000);
 
 describe('two masters', { timeout }, () => {
   it('UPG-04: one upgrade at a time, from either side, refused in one line', async (t) => {
@@ -36,9 +36,7 @@ describe('two masters', { timeout }, () => {
     const { s, masters } = service;
     const old = masters.current();
     s.set('boot', 'slow:2000');
-    masters.signal('SIGUSR2');
-    await masters.until('pidfile.2', () => masters.pid(true) !== null);
-    const second = masters.pid(true) ?? 0;
+    const second = await masters.begin();
     process.kill(old, 'SIGKILL');
     // Nobody accepts for a moment; nobody is refused either.
     const answer = await request(s.target, '/pid', { timeout: 30_000 });
@@ -46,9 +44,7 @@ describe('two masters', { timeout }, () => {
     assert.equal(await masters.replaced(old), second);
     assert.equal(masters.pid(true), null);
     await masters.waitForLine(/^ready: 2 workers/, 2);
-    const status = (await until('the control socket', () =>
-      requestJson({ socketPath: join(s.dir, 'app.ctl') }, '/status'),
-    )) as { pid: number };
+    const status = await masters.status();
     assert.equal(status.pid, second);
     s.set('boot', 'ok');
     await masters.upgrade();
@@ -60,8 +56,7 @@ describe('two masters', { timeout }, () => {
     const service = await start(t);
     const { s, masters } = service;
     s.set('boot', 'slow:3000');
-    masters.signal('SIGUSR2');
-    await masters.until('pidfile.2', () => masters.pid(true) !== null);
+    await masters.begin();
     masters.signal('SIGTERM');
     await masters.gone();
     await assertClean(s, { gone: [masters.pidfile, `${masters.pidfile}.2`, join(s.dir, 'app.ctl')] });
@@ -72,17 +67,11 @@ describe('two masters', { timeout }, () => {
       const service = await start(t, { unix: true });
       const { s, masters } = service;
       if (generation === 'second') await masters.upgrade();
-      const old = masters.current();
-      const slow = request(s.target, '/slow?ms=4000', { timeout: 30_000 });
-      await until('the request to be there', async () => {
-        const status = await requestJson({ socketPath: join(s.dir, 'app.ctl') }, '/status');
-        return (status.workers as { inFlight: number }[]).some(({ inFlight }) => inFlight > 0);
-      });
-      masters.signal('SIGUSR2');
-      await masters.until('the new one to be in charge', () => masters.pid() !== old);
+      const slow = await slowRequest(service, 4_000);
+      await masters.inCharge();
       masters.signal('SIGTERM');
       await masters.waitForLine(/^the new master was told to stop, so the service stops/);
-      assert.equal((await slow).status, 200);
+        await slow.answered;
       await masters.gone();
       await assertClean(s, { gone: [join(s.dir, 'app.sock'), masters.pidfile, join(s.dir, 'app.ctl')] });
     });
@@ -91,21 +80,14 @@ describe('two masters', { timeout }, () => {
     const service = await start(t, { unix: true });
     const { s, masters } = service;
     const old = masters.current();
-    const slow = request(s.target, '/slow?ms=4000', { timeout: 30_000 });
-    await until('the request to be there', async () => {
-      const status = await requestJson({ socketPath: join(s.dir, 'app.ctl') }, '/status');
-      return (status.workers as { inFlight: number }[]).some(({ inFlight }) => inFlight > 0);
-    });
-    masters.signal('SIGUSR2');
-    await masters.until('the new one to be in charge', () => masters.pid() !== old);
+    const slow = await slowRequest(service, 4_000);
+    await masters.inCharge();
     process.kill(masters.current(), 'SIGKILL');
     await masters.until('the old one to be in charge again', () => masters.pid() === old);
     assert.equal((await request(s.target, '/pid', { timeout: 30_000 })).status, 200);
-    const status = await until('the control socket', () =>
-      requestJson({ socketPath: join(s.dir, 'app.ctl') }, '/status'),
-    );
+    const status = await masters.status();
     assert.equal(status.pid, old);
-    assert.equal((await slow).status, 200);
+    await slow.answered;
     await masters.upgrade();
     await masters.stop();
     await assertClean(s, { gone: [join(s.dir, 'app.sock'), masters.pidfile, join(s.dir, 'app.ctl')] });
@@ -115,16 +97,10 @@ describe('two masters', { timeout }, () => {
     const service = await start(t, { unix: true });
     const { s, masters } = service;
     const old = masters.current();
-    const slow = request(s.target, '/slow?ms=3000', { timeout: 30_000 });
-    await until('the request to be there', async () => {
-      const status = await requestJson({ socketPath: join(s.dir, 'app.ctl') }, '/status');
-      return (status.workers as { inFlight: number }[]).some(({ inFlight }) => inFlight > 0);
-    });
-    masters.signal('SIGUSR2');
-    await masters.until('the new one to be in charge', () => masters.pid() !== old);
-    const second = masters.current();
+    const slow = await slowRequest(service, 3_000);
+    const second = await masters.inCharge();
     masters.signal('SIGWINCH', old);
-    assert.equal((await slow).status, 200);
+    await slow.answered;
     await masters.until('no workers', () => masters.workers(old).length === 0);
     assert.ok(isAlive(old));
     masters.signal('SIGHUP', old);
@@ -132,9 +108,7 @@ describe('two masters', { timeout }, () => {
     masters.signal('SIGTERM', second);
     await masters.until('the old one to be in charge again', () => masters.pid() === old && !isAlive(second));
     assert.equal((await request(s.target, '/pid')).status, 200);
-    const status = await until('the control socket', () =>
-      requestJson({ socketPath: join(s.dir, 'app.ctl') }, '/status'),
-    );
+    const status = await masters.status();
     assert.equal(status.pid, old);
     await stop(service);
   });
@@ -144,8 +118,7 @@ describe('two masters', { timeout }, () => {
     const { s, masters } = service;
     const old = masters.current();
     s.set('boot', 'slow:1000');
-    masters.signal('SIGUSR2');
-    await masters.until('pidfile.2', () => masters.pid(true) !== null);
+    await masters.begin();
     masters.signal('SIGHUP', old);
     await masters.replaced(old);
     await masters.waitForLine(/^reload 1 done/);

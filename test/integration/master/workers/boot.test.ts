@@ -8,6 +8,7 @@ import { assertClean, stopClean } from '../../../support/invariants.ts';
 import { fixture } from '../../../support/paths.ts';
 import { listeningOn } from '../../../support/proc.ts';
 import { request, requestJson } from '../../../support/request.ts';
+import { stretched } from '../../../support/slowness.ts';
 import { type Supervisor, startSupervisor } from '../../../support/supervisor.ts';
 import { pause, until } from '../../../support/until.ts';
 
@@ -69,7 +70,7 @@ test('BOOT-02 a named export that is missing exits 4 and lists what there is', a
 });
 
 test('BOOT-03 a worker that hangs in boot is killed; the others serve meanwhile', async (t) => {
-  const s = await startSupervisor(t, { workers: 2, args: ['--boot-timeout', '1500ms'] });
+  const s = await startSupervisor(t, { workers: 2, args: ['--boot-timeout', `${stretched(2_500)}ms`] });
   s.set('boot', 'hang@1');
   await s.waitServing();
   const line = await s.waitForLog(/boot timeout/);
@@ -80,7 +81,11 @@ test('BOOT-03 a worker that hangs in boot is killed; the others serve meanwhile'
 
 test('BOOT-03 BOOT-04 when every boot hangs or never listens, the start fails', async (t) => {
   for (const boot of ['hang', 'never-listen']) {
-    const s = await startSupervisor(t, { workers: 2, env: { BOOT: boot }, args: ['--boot-timeout', '1'] });
+    const s = await startSupervisor(t, {
+      workers: 2,
+      env: { BOOT: boot },
+      args: ['--boot-timeout', `${stretched(1_000)}ms`],
+    });
     assert.equal((await s.waitExit(10_000)).code, 3, s.describe());
     assert.match(s.stderr.text, /did not listen within bootTimeout/);
     await assertClean(s, { code: 3, allow: fatal });
@@ -103,7 +108,7 @@ test('BOOT-05 TERM and INT at any moment of the boot leave nothing', async (t) =
       s.set('boot', 'slow:150');
       await pause(delay);
       const { code, signal: by, ms } = await s.stop(signal);
-      assert.ok(ms < 3_000, `${signal} after ${delay} ms took ${ms} ms`);
+      assert.ok(ms < stretched(3_000), `${signal} after ${delay} ms took ${ms} ms`);
       // Before any JavaScript runs the system's default applies.
       assert.ok(code === 0 || by === signal, `${signal} after ${delay} ms: ${code} ${by}\n${s.describe()}`);
       await until('no process left', () => s.processesLeft().length === 0, { within: 3_000 });

@@ -9,6 +9,7 @@ import { fourKinds, table, total } from '../../../support/load/mix.ts';
 import { fdCount, isAlive, listeningOn } from '../../../support/proc.ts';
 import { head, RawSocket } from '../../../support/raw.ts';
 import { request, requestJson } from '../../../support/request.ts';
+import { stretched } from '../../../support/slowness.ts';
 import { type Supervisor, type SupervisorOptions, startSupervisor } from '../../../support/supervisor.ts';
 import { pause, until } from '../../../support/until.ts';
 
@@ -46,7 +47,10 @@ describe('workers are killed', () => {
       const exited = await supervisor.waitForLog(/^worker exited unasked/, { since });
       const spawned = await supervisor.waitForLog(/^worker spawned/, { since });
       // A worker that had been well is replaced without a penalty; how long a boot takes is the machine's affair.
-      assert.ok(spawned.time - exited.time < 500, `the replacement came ${spawned.time - exited.time} ms late`);
+      assert.ok(
+        spawned.time - exited.time < stretched(500),
+        `the replacement came ${spawned.time - exited.time} ms late`,
+      );
     }
     await load.further(200);
     const report = await load.stop();
@@ -113,7 +117,7 @@ describe('workers are killed', () => {
     killHard(Number(pid));
     await replaced(supervisor, [Number(pid)], 3);
     const exit = await supervisor.stop();
-    assert.ok(exit.ms < 3_000, `the stop took ${exit.ms} ms`);
+    assert.ok(exit.ms < stretched(3_000), `the stop took ${exit.ms} ms`);
     assert.deepEqual(listeningOn(supervisor.port), []);
     // It is the app's own, detached on purpose.
     assert.ok(isAlive(Number(orphan)));
@@ -170,7 +174,7 @@ describe('the master is killed', () => {
   it('KILL-04: with a request in flight, which is still answered', async (t) => {
     const supervisor = await start(t);
     const answer = request(supervisor.target, '/slow?ms=1000');
-    await pause(200);
+    await supervisor.arrived();
     killHard(supervisor.pid);
     assert.equal((await answer).status, 200);
     await assertRecovered(t, supervisor, 3_000);
@@ -180,7 +184,7 @@ describe('the master is killed', () => {
   it('KILL-04: with a worker in a loop', async (t) => {
     const supervisor = await start(t);
     const answer = request(supervisor.target, '/spin-forever', { timeout: 20_000 }).catch(() => 'cut');
-    await pause(300);
+    await supervisor.arrived();
     killHard(supervisor.pid);
     await assertRecovered(t, supervisor, 5_000);
     assert.equal(await answer, 'cut');

@@ -1,13 +1,13 @@
 /** LOG-04: what workers print is in the log, each line told from the supervisor's own. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { LogLine } from '../../../support/log-reader.ts';
+import { fixture } from '../../../support/paths.ts';
 import { request } from '../../../support/request.ts';
 import { type Supervisor, startSupervisor } from '../../../support/supervisor.ts';
 import { until } from '../../../support/until.ts';
 
-const app = fileURLToPath(new URL('../../../fixtures/access-log/printer.cjs', import.meta.url));
+const app = fixture('access-log/printer.cjs');
 
 async function start(t: TestContext): Promise<Supervisor> {
   const s = await startSupervisor(t, { app, workers: 2, args: ['--capture-output'] });
