@@ -19,7 +19,7 @@ export default defineConfig({
   // backlog: 2048,
   // 'per-worker' needs Linux and Node 22.12 or newer.
   // queues: 'auto',
-  // Permissions of unix sockets.
+  // Of unix sockets.
   // socketMode: '660',
   pidfile: '/run/shop/prefork.pid',
   // The app's working directory, which relative paths start from. A link to the current release is followed at each reload.
