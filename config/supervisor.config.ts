@@ -1,6 +1,6 @@
 /**
- * A sample with every setting. What is commented out shows the default, or an example if the default is none.
- * Copy it beside your app, keep what you change, and hold it against `prefork check`.
+ * A sample with every setting. Lines that are commented out show the default, or an example if there is no default.
+ * Copy it beside your app, keep what you change, and try it with `prefork check`.
  *
  * Times are seconds, or '500ms', '30s', '5m', '2h'. Sizes are bytes, or '512MB', '2GB' (of 1024). 0 turns a limit off.
  * A reload (HUP) reads this file, and what it imports, anew.
@@ -22,9 +22,9 @@ export default defineConfig({
   // Of unix sockets.
   // socketMode: '660',
   pidfile: '/run/shop/prefork.pid',
-  // Where the app runs, and what paths above are meant from. A link to the current release is followed at each reload.
+  // The app's working directory, which relative paths start from. A link to the current release is followed at each reload.
   // chdir: '/srv/shop/current',
-  // Added to the environment prefork was started with. PORT is set as the service is bound.
+  // Added to the environment that prefork was started with. PORT is set to match `bind`.
   env: { NODE_ENV: 'production' },
   // The app's process.argv.slice(2).
   // args: ['--verbose'],
@@ -33,7 +33,7 @@ export default defineConfig({
 
   // Default: 2 x cores + 1; 'auto' is the same, WEB_CONCURRENCY sets it too.
   workers: 5,
-  // TTIN goes no further.
+  // Ceiling for TTIN and `prefork scale`.
   // maxWorkers: 20,
   // A worker listens within this time, or is replaced.
   // bootTimeout: '60s',
@@ -51,11 +51,11 @@ export default defineConfig({
   // progressDeadline: '10m',
   // A release that crash-loops this soon after its rollout is rolled back.
   // rollbackWindow: '30s',
-  // Run once per reload, before any new worker; if it fails, nothing changes.
+  // Run once per reload, before any new worker; if it fails, nothing is changed.
   // release: 'npm run migrate',
   // releaseTimeout: '10m',
 
-  // Replace a worker after so many requests, at this size, at this age; the jitter keeps them from leaving together.
+  // Replace a worker after this many requests, at this size, at this age; the jitter keeps workers from leaving together.
   // maxRequests: 10_000,
   // maxRequestsJitter: 1_000,
   maxMemory: '1GB',
@@ -69,11 +69,11 @@ export default defineConfig({
   // Runs in a process of its own.
   // onWorkerAbort: ({ slot, stack }) => console.error(`worker ${slot} was stuck`, stack),
 
-  // Unix socket for `prefork status`, `reload` and the like; by default beside the pidfile; 'none' is off.
+  // Unix socket for `prefork status`, `reload` and the like. Default: beside the pidfile; 'none' is off.
   // controlSocket: '/run/shop.ctl',
   // The page, /metrics and /health, served by the master. Off by default.
   // admin: '127.0.0.1:9090',
-  // Names by which others may ask it: a container's service name, for example.
+  // Names that requests to it may use: a container's service name, for example.
   // adminHosts: ['shop'],
   // Health checks on the app's own port, ahead of the app.
   // health: true,
@@ -88,7 +88,7 @@ export default defineConfig({
   // keepAlive: '75s',
 
   // metrics: true,
-  // Runs in the workers; what Express, Fastify and Koa know needs none.
+  // Runs in the workers; not needed for Express, Fastify and Koa.
   // routeLabel: (request) => request.url?.split('/')[1],
   // statsd: '127.0.0.1:8125',
   // statsdPrefix: 'shop',
@@ -108,9 +108,9 @@ export default defineConfig({
   // socketOwner: 'www-data:www-data',
   // daemon: false,
   // envFile: '.env',
-  // What a new master may take to be ready at an upgrade (prefork upgrade, SIGUSR2).
+  // Time in which a new master must be ready at an upgrade (prefork upgrade, SIGUSR2).
   // upgradeTimeout: '2m',
-  // USR2 only starts the new master, and WINCH and TERM to the old one do the rest.
+  // USR2 only starts the new master; WINCH and TERM to the old one do the rest.
   // upgradeByHand: false,
 
   // logLevel: 'info',

@@ -28,10 +28,10 @@ export {
   UnsupportedNodeError,
 } from './errors.ts';
 
-/** A configuration, or a function that makes one. */
+/** A configuration, or a function that returns one. */
 export type ConfigExport = UserConfig | (() => UserConfig | Promise<UserConfig>);
 
-/** Gives what it is given; it is there so that an editor knows the type, and a misspelled setting is an error. */
+/** Returns its argument: with it an editor knows the type, and a misspelled setting is a type error. */
 export function defineConfig(config: ConfigExport): ConfigExport {
   return config;
 }

@@ -53,8 +53,11 @@ test('SEC-15 every package in the lockfile has its checksum', () => {
 test('SEC-15 what is published is an allow-list', () => {
   assert.deepEqual([...manifest.files].sort(), [
     'CHANGELOG.md',
+    'CONTRIBUTING.md',
     'LICENSE',
     'README.md',
+    'SECURITY.md',
+    'bench/RESULTS.md',
     'bin',
     'config',
     'dist',

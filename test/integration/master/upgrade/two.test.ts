@@ -71,7 +71,7 @@ describe('two masters', { timeout }, () => {
       await masters.inCharge();
       masters.signal('SIGTERM');
       await masters.waitForLine(/^the new master was told to stop, so the service stops/);
-        await slow.answered;
+      await slow.answered;
       await masters.gone();
       await assertClean(s, { gone: [join(s.dir, 'app.sock'), masters.pidfile, join(s.dir, 'app.ctl')] });
     });
