@@ -35,7 +35,11 @@ function linksIn(text: string): Link[] {
 
 /** Paths of files and folders that a page names in code, from the repository's root or from src/. */
 function pathsIn(text: string): string[] {
-  return [...text.matchAll(/`((?:docs|config|test|bench|bin|demo)\/[\w./-]*\w\/?)`/g)].map((match) => match[1] ?? '');
+  return [
+    ...text.matchAll(
+      /`((?:docs|config|test|bench|bin|demo|src|app|cli|core|master|page|protocol|system|worker)\/[\w./-]*\w\/?)`/g,
+    ),
+  ].map((match) => match[1] ?? '');
 }
 
 function isThere(path: string): boolean {
