@@ -1,7 +1,14 @@
 /** Finds out when the main module has been evaluated, and what it exports. */
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { setImmediate as turn } from 'node:timers/promises';
+import { dirname, extname, join } from 'node:path';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+
+/** Milliseconds in which a main module that may be CommonJS is looked for before it is taken for an ES module. */
+const beginsWithin = 250;
+/** Milliseconds between two looks. */
+const every = 5;
 
 /**
  * Waits until the main module has run to its end, top-level await included.
@@ -12,7 +19,8 @@ export async function mainExports(path: string): Promise<unknown> {
   // A preload runs before the main module; a turn later a CommonJS one has run, and an ES module is on its way.
   await turn();
   if (isEvaluatedCommonJs()) return process.mainModule?.exports;
-  await otherPreloads();
+  if (await otherPreloads()) await beginning(path);
+  if (isEvaluatedCommonJs()) return process.mainModule?.exports;
   // Node loads a module once: this is the main module itself.
   const namespace: unknown = await import(pathToFileURL(path).href);
   return isEvaluatedCommonJs() ? process.mainModule?.exports : namespace;
@@ -25,11 +33,46 @@ function isEvaluatedCommonJs(): boolean {
 /**
  * Waits for what is preloaded by `--import`. Until then the main module has not begun, and to import it here would load
  * it before the loaders it needs.
+ *
+ * @returns whether there is any
  */
-async function otherPreloads(): Promise<void> {
+async function otherPreloads(): Promise<boolean> {
   const specifiers = importOptions([...process.execArgv, ...(process.env.NODE_OPTIONS ?? '').split(/\s+/)]);
   await Promise.allSettled(specifiers.map((specifier) => import(toUrl(specifier))));
   await turn();
+  return specifiers.length > 0;
+}
+
+/**
+ * Waits until a CommonJS main module has begun. After a preload Node takes some turns to come to it, on a busy machine
+ * many; a module that is imported here first would never be the main one, and its `require.main === module` would be false.
+ */
+async function beginning(path: string): Promise<void> {
+  const format = formatOf(path);
+  if (format === 'module') return;
+  const deadline = format === 'commonjs' ? Number.POSITIVE_INFINITY : performance.now() + beginsWithin;
+  while (process.mainModule === undefined && performance.now() < deadline)
+    await sleep(every, undefined, { ref: false });
+}
+
+/** See https://nodejs.org/api/packages.html#determining-module-system; `null` if only the module's syntax tells. */
+function formatOf(path: string): 'commonjs' | 'module' | null {
+  if (/^\.c[jt]s$/.test(extname(path))) return 'commonjs';
+  if (/^\.m[jt]s$/.test(extname(path))) return 'module';
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    const manifest = manifestIn(folder);
+    // What "commonjs" says of TypeScript is up to its loader.
+    if (manifest !== null) return manifest.type === 'module' ? 'module' : null;
+    if (folder === dirname(folder)) return null;
+  }
+}
+
+function manifestIn(folder: string): { readonly type?: unknown } | null {
+  try {
+    return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { readonly type?: unknown };
+  } catch {
+    return null;
+  }
 }
 
 function importOptions(args: readonly string[]): string[] {
