@@ -109,8 +109,8 @@ describe(`gates${full ? '' : ', scaled down'}`, { timeout }, () => {
       await until('the exits to be seen', () => supervisor.children().every(({ state }) => state !== 'Z'));
       return { ...supervisor.figures(), ...(await memoryAfterGc(supervisor)) };
     };
-    // Code is compiled and caches fill in the first ones.
-    for (let count = 0; count < 10; count++) await reload();
+    // In the first ones code is compiled, caches fill, and V8 finds the size of its young generation.
+    for (let count = 0; count < 30; count++) await reload();
     const before = await measure();
     for (let count = 0; count < soak; count++) await reload();
     const after = await measure();
