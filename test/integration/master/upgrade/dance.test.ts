@@ -93,6 +93,8 @@ describe("UPG-03 Gunicorn's manual dance", { timeout }, () => {
     s.set('boot', 'slow:1500');
     const second = await masters.begin();
     masters.signal('SIGWINCH', old);
+    // Of two signals that wait at once the kernel may deliver the later one first, see signal(7).
+    await masters.waitForLine(/^the upgrade goes on by hand/);
     masters.signal('SIGTERM', old);
     assert.equal(await masters.replaced(old), second);
     assert.equal((await request(s.target, '/pid', { timeout: 30_000 })).status, 200);
