@@ -1,6 +1,7 @@
 /** Finds the app's file as `require` would, and tells a path from `path:exportName`. */
-import { readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { realpathSync, type Stats, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { manifestIn, startScript } from '../system/manifest.ts';
 import type { AppSpec } from './resolved.ts';
 import { shorten } from './show.ts';
 
@@ -29,9 +30,11 @@ export function findApp(given: string, folder: string): Found {
 
 /** Says how to give an app, with the entry that the project's package.json names, if it does. */
 export function noApp(folder: string): string {
-  const { main, scripts } = readPackage(folder);
-  const started = typeof scripts?.start === 'string' ? /^node\s+([^\s;&|-][^\s;&|]*)/.exec(scripts.start)?.[1] : null;
-  const entry = [started, main].find((path) => typeof path === 'string' && findFile(resolve(folder, path)) !== null);
+  const manifest = manifestIn(folder) ?? {};
+  const started = /^node\s+([^\s;&|-][^\s;&|]*)/.exec(startScript(manifest) ?? '')?.[1];
+  const entry = [started, manifest.main].find(
+    (path) => typeof path === 'string' && findFile(resolve(folder, path)) !== null,
+  );
   const example = typeof entry === 'string' ? `./${shorten(entry.replace(/^\.\//, ''))}` : './server.js';
   return `no app was given; name its file, as in: prefork ${example}`;
 }
@@ -49,7 +52,7 @@ function withExtensions(path: string): string[] {
 }
 
 function mainOf(folder: string): string[] {
-  const { main } = readPackage(folder);
+  const main = manifestIn(folder)?.main;
   if (typeof main !== 'string' || main === '') return [];
   const path = resolve(folder, main);
   return [...withExtensions(path), ...withExtensions(join(path, 'index'))];
@@ -70,17 +73,5 @@ function statOf(path: string): Stats | null {
     return statSync(path);
   } catch {
     return null;
-  }
-}
-
-/** What of a package.json is of use here; nothing if there is none, or it cannot be read. */
-function readPackage(folder: string): { main?: unknown; scripts?: { start?: unknown } } {
-  try {
-    const value: unknown = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-    if (typeof value !== 'object' || value === null) return {};
-    const { main, scripts } = value as { main?: unknown; scripts?: unknown };
-    return { main, ...(typeof scripts === 'object' && scripts !== null ? { scripts } : {}) };
-  } catch {
-    return {};
   }
 }

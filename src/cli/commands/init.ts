@@ -1,7 +1,8 @@
 /** `prefork init`: a first configuration, for the app that is there. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ControlError } from '../../errors.ts';
+import { manifestIn, startScript } from '../../system/manifest.ts';
 import { command } from '../command.ts';
 
 const file = 'supervisor.config.ts';
@@ -36,18 +37,12 @@ async function ask(what: string, suggestion: string | null): Promise<string | nu
 
 /** What `npm start` runs, the package's main file, or a file with a usual name. */
 function findEntry(cwd: string): string | null {
-  const { scripts, main } = manifestIn(cwd);
-  const started = /(?:^|\s)(?:node|tsx)\s+(?:-\S+\s+)*([\w./-]+\.[cm]?[jt]s)\b/.exec(scripts?.start ?? '')?.[1];
-  const named = [started, main].flatMap((name) => (typeof name === 'string' ? [`./${name.replace(/^\.\//, '')}`] : []));
+  const manifest = manifestIn(cwd) ?? {};
+  const started = /(?:^|\s)(?:node|tsx)\s+(?:-\S+\s+)*([\w./-]+\.[cm]?[jt]s)\b/.exec(startScript(manifest) ?? '')?.[1];
+  const named = [started, manifest.main].flatMap((name) =>
+    typeof name === 'string' ? [`./${name.replace(/^\.\//, '')}`] : [],
+  );
   return [...named, ...candidates].find((name) => existsSync(join(cwd, name))) ?? null;
-}
-
-function manifestIn(cwd: string): { readonly scripts?: { readonly start?: string }; readonly main?: unknown } {
-  try {
-    return JSON.parse(readFileSync(join(cwd, 'package.json'), 'utf8')) as Record<string, never>;
-  } catch {
-    return {};
-  }
 }
 
 function textFor(app: string): string {

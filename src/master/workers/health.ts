@@ -1,10 +1,9 @@
 /** How the service is: what the health checks say, on the workers' own ports and on the admin address. */
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import type { Settings } from '../../config/resolved.ts';
 import { isReady } from '../../core/fleet.ts';
 import type { Fleet } from '../../core/model.ts';
 import type { CheckReport, HealthReport } from '../../protocol/messages.ts';
+import { manifestsOf } from '../../system/manifest.ts';
 import type { Pool } from './pool.ts';
 
 export interface HealthOptions {
@@ -80,25 +79,17 @@ export class ServiceHealth {
     return this.#checks.get(id)?.every(({ ok, critical }) => ok || !critical) ?? true;
   }
 
-  /** Of the package.json nearest to the app. */
+  /** Of the nearest package.json that has one. */
   #versionOf(path: string): string | null {
     const known = this.#versions.get(path);
     if (known !== undefined) return known;
-    let version: string | null = null;
-    for (let folder = dirname(path); version === null; folder = dirname(folder)) {
-      version = versionIn(folder);
-      if (folder === dirname(folder)) break;
-    }
+    const version = versionNear(path);
     this.#versions.set(path, version);
     return version;
   }
 }
 
-function versionIn(folder: string): string | null {
-  try {
-    const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version?: unknown };
-    return typeof version === 'string' ? version : null;
-  } catch {
-    return null;
-  }
+function versionNear(path: string): string | null {
+  for (const { version } of manifestsOf(path)) if (typeof version === 'string') return version;
+  return null;
 }

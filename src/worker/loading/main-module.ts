@@ -1,9 +1,9 @@
 /** Finds out when the main module has been evaluated, and what it exports. */
-import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, extname, join } from 'node:path';
+import { extname } from 'node:path';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { manifestsOf } from '../../system/manifest.ts';
 
 /** Milliseconds in which a main module that may be CommonJS is looked for before it is taken for an ES module. */
 const beginsWithin = 250;
@@ -59,20 +59,9 @@ async function beginning(path: string): Promise<void> {
 function formatOf(path: string): 'commonjs' | 'module' | null {
   if (/^\.c[jt]s$/.test(extname(path))) return 'commonjs';
   if (/^\.m[jt]s$/.test(extname(path))) return 'module';
-  for (let folder = dirname(path); ; folder = dirname(folder)) {
-    const manifest = manifestIn(folder);
-    // What "commonjs" says of TypeScript is up to its loader.
-    if (manifest !== null) return manifest.type === 'module' ? 'module' : null;
-    if (folder === dirname(folder)) return null;
-  }
-}
-
-function manifestIn(folder: string): { readonly type?: unknown } | null {
-  try {
-    return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { readonly type?: unknown };
-  } catch {
-    return null;
-  }
+  const [nearest] = manifestsOf(path);
+  // What "commonjs" says of TypeScript is up to its loader.
+  return nearest?.type === 'module' ? 'module' : null;
 }
 
 function importOptions(args: readonly string[]): string[] {
