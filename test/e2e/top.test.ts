@@ -1,10 +1,10 @@
 /** `prefork top` on a real terminal: what it shows, what its keys do, and that the terminal is as before afterwards. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { runCommand } from '../support/command.ts';
 import { startLoad } from '../support/load/child.ts';
 import { startService } from '../support/masters.ts';
 import { bin } from '../support/paths.ts';
@@ -232,15 +232,7 @@ describe('prefork top', { skip, timeout: stretched(120_000) }, () => {
 
   it('without a terminal it says so; --once is plain text; no service is one line', async (t) => {
     const s = await start(t);
-    const run = (args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }> =>
-      new Promise((resolve, reject) => {
-        const child = spawn(process.execPath, [bin, 'top', ...args], { cwd: s.dir, stdio: ['ignore', 'pipe', 'pipe'] });
-        const said = { stdout: '', stderr: '' };
-        child.stdout.on('data', (chunk) => (said.stdout += String(chunk)));
-        child.stderr.on('data', (chunk) => (said.stderr += String(chunk)));
-        child.on('error', reject);
-        child.on('close', (code) => resolve({ code, ...said }));
-      });
+    const run = (args: readonly string[]) => runCommand(['top', ...args], { cwd: s.dir });
     const refused = await run(['-p', 'app.pid']);
     assert.deepEqual([refused.code, refused.stdout], [1, '']);
     assert.match(refused.stderr, /^prefork: top needs a terminal; prefork status .*\n$/);

@@ -1,6 +1,5 @@
 /** The control socket and the commands that use it; the admin address. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -19,42 +18,15 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { runCommand } from '../../../support/command.ts';
 import { stopClean } from '../../../support/invariants.ts';
 import { startLoad } from '../../../support/load/child.ts';
 import { fourKinds, table, total } from '../../../support/load/mix.ts';
-import { bin } from '../../../support/paths.ts';
 import { fdCount } from '../../../support/proc.ts';
 import { freePort, request } from '../../../support/request.ts';
 import { stretched } from '../../../support/slowness.ts';
 import { type Supervisor, type SupervisorOptions, startSupervisor } from '../../../support/supervisor.ts';
 import { until } from '../../../support/until.ts';
-
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function prefork(
-  args: readonly string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv; uid?: number } = {},
-): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    const { cwd = '/', env = {}, uid } = options;
-    const child = spawn(process.execPath, [bin, ...args], {
-      cwd,
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      ...(uid === undefined ? {} : { uid, gid: uid }),
-    });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.on('data', (chunk) => (stdout += String(chunk)));
-    child.stderr.on('data', (chunk) => (stderr += String(chunk)));
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
-  });
-}
 
 async function start(t: TestContext, options: SupervisorOptions = {}): Promise<Supervisor> {
   const s = await startSupervisor(t, { workers: 2, ...options, args: ['-p', 'app.pid', ...(options.args ?? [])] });
@@ -73,10 +45,10 @@ async function post(s: Supervisor, path: string, body: string, headers: Record<s
 describe('commands', () => {
   it('status, workers and config say what is; the values of variables are not shown: SEC-04', async (t) => {
     const s = await start(t, { env: { SECRET_X: 's3cr3t' }, args: ['-e', 'TOKEN=s3cr3t'] });
-    const { code, stdout } = await prefork(['status', ...of(s)]);
+    const { code, stdout } = await runCommand(['status', ...of(s)]);
     assert.equal(code, 0);
     assert.match(stdout, /^app: running, healthy, 2 of 2 workers ready\n/);
-    const json = JSON.parse((await prefork(['status', '--json', ...of(s)])).stdout) as Record<string, unknown>;
+    const json = JSON.parse((await runCommand(['status', '--json', ...of(s)])).stdout) as Record<string, unknown>;
     assert.deepEqual([json.version, json.name, json.pid, json.generation, json.state], [1, 'app', s.pid, 1, 'running']);
     const workers = json.workers as Record<string, unknown>[];
     assert.deepEqual(workers.map(({ pid }) => pid).sort(), s.workers().sort());
@@ -96,7 +68,7 @@ describe('commands', () => {
     ])
       assert.ok(name in (workers[0] ?? {}), name);
     assert.deepEqual((json.listeners as { address: string }[])[0]?.address, `127.0.0.1:${s.port}`);
-    const { stdout: config } = await prefork(['config', ...of(s)]);
+    const { stdout: config } = await runCommand(['config', ...of(s)]);
     assert.match(config, /"TOKEN": "\*\*\*"/);
     for (const text of [config, stdout, JSON.stringify(json), s.stderr.text]) assert.doesNotMatch(text, /s3cr3t/);
     await stopClean(s, { gone: [socketOf(s)] });
@@ -106,18 +78,18 @@ describe('commands', () => {
     const s = await start(t);
     const load = startLoad(t, { target: s.target, groups: fourKinds });
     await load.answered(100);
-    const good = await prefork(['reload', '--wait', ...of(s)]);
+    const good = await runCommand(['reload', '--wait', ...of(s)]);
     assert.deepEqual([good.code, /^reload 1 done in [\d.]+ s, generation 2 serves\n$/.test(good.stdout)], [0, true]);
     s.set('boot', 'throw');
-    const bad = await prefork(['reload', '--wait', ...of(s)]);
+    const bad = await runCommand(['reload', '--wait', ...of(s)]);
     assert.equal(bad.code, 1);
     assert.match(bad.stderr, /^prefork: reload 2 failed, nothing was changed: .*this version cannot start$/m);
-    const { reload } = JSON.parse((await prefork(['status', '--json', ...of(s)])).stdout) as {
+    const { reload } = JSON.parse((await runCommand(['status', '--json', ...of(s)])).stdout) as {
       reload: { last: { verdict: string; reload: number; reason: string } };
     };
     assert.deepEqual([reload.last.verdict, reload.last.reload], ['rejected', 2]);
     s.set('boot', 'ok');
-    assert.equal((await prefork(['reload', '--wait', ...of(s)])).code, 0);
+    assert.equal((await runCommand(['reload', '--wait', ...of(s)])).code, 0);
     const report = await load.stop();
     assert.equal(total(report).failed, 0, table(report));
     await stopClean(s);
@@ -125,10 +97,10 @@ describe('commands', () => {
 
   it('reload --wait during a reload waits for its own; without --wait it comes back at once', async (t) => {
     const s = await start(t, { env: { BOOT: 'slow:800' } });
-    const asked = await prefork(['reload', ...of(s)]);
+    const asked = await runCommand(['reload', ...of(s)]);
     assert.equal(asked.code, 0);
     await s.waitForLog(/^reload 1 started/);
-    const waited = await prefork(['reload', '--wait', ...of(s)]);
+    const waited = await runCommand(['reload', '--wait', ...of(s)]);
     assert.match(waited.stdout, /^reload 2 done/);
     assert.match(waited.stderr, /^reload [12]: the first new worker boots$/m);
     await stopClean(s);
@@ -136,36 +108,36 @@ describe('commands', () => {
 
   it('scale, recycle, reopen, stop', async (t) => {
     const s = await start(t, { args: ['--max-workers', '4'] });
-    assert.equal((await prefork(['scale', '+1', ...of(s)])).code, 0);
+    assert.equal((await runCommand(['scale', '+1', ...of(s)])).code, 0);
     await s.waitWorkers(3);
-    assert.equal((await prefork(['scale', '-2', ...of(s)])).code, 0);
+    assert.equal((await runCommand(['scale', '-2', ...of(s)])).code, 0);
     await s.waitWorkers(1);
-    assert.equal((await prefork(['scale', '3', ...of(s)])).code, 0);
+    assert.equal((await runCommand(['scale', '3', ...of(s)])).code, 0);
     const before = await s.waitWorkers(3);
     for (const [amount, expected] of [
       ['5', /expected from 1 to 4 workers \(maxWorkers\), got 5/],
       ['0', /expected from 1 to 4/],
       ['lots', /expected N, \+N or -N, got "lots"/],
     ] as const) {
-      const { code, stderr } = await prefork(['scale', amount, ...of(s)]);
+      const { code, stderr } = await runCommand(['scale', amount, ...of(s)]);
       assert.equal(code, 1);
       assert.match(stderr, expected);
       assert.equal(stderr.trim().split('\n').length, 1);
     }
-    assert.equal((await prefork(['recycle', '1', ...of(s)])).code, 0);
+    assert.equal((await runCommand(['recycle', '1', ...of(s)])).code, 0);
     await until(
       'one new worker',
       () => s.workers().filter((pid) => !before.includes(pid)).length === 1 && s.workers().length === 3,
     );
-    assert.match((await prefork(['recycle', '9', ...of(s)])).stderr, /slot: expected one of 0, 1, 2/);
-    assert.equal((await prefork(['recycle', ...of(s)])).code, 0);
+    assert.match((await runCommand(['recycle', '9', ...of(s)])).stderr, /slot: expected one of 0, 1, 2/);
+    assert.equal((await runCommand(['recycle', ...of(s)])).code, 0);
     await until(
       'all new workers',
       () => s.workers().length === 3 && s.workers().every((pid) => !before.includes(pid)),
       { within: 30_000 },
     );
-    assert.equal((await prefork(['reopen', ...of(s)])).code, 0);
-    const { code, stdout } = await prefork(['stop', ...of(s)]);
+    assert.equal((await runCommand(['reopen', ...of(s)])).code, 0);
+    const { code, stdout } = await runCommand(['stop', ...of(s)]);
     assert.deepEqual([code, stdout], [0, `stopped (pid ${s.pid})\n`]);
     await s.waitExit();
     await stopClean(s, { gone: [socketOf(s), join(s.dir, 'app.pid')] });
@@ -189,7 +161,7 @@ describe('commands', () => {
       [['stop', '--name', '--now'], 2, /^prefork: command line: not enough arguments following: name$/],
       [['status', '--jsn'], 2, /^prefork: command line: unknown argument: jsn$/],
     ] as const) {
-      const ended = await prefork(args, { cwd: dir, env });
+      const ended = await runCommand(args, { cwd: dir, env });
       assert.equal(ended.code, code, args.join(' ') + ended.stderr);
       assert.match(ended.stderr.trim(), expected);
     }
@@ -202,17 +174,17 @@ describe('commands', () => {
     const one = await startSupervisor(t, { workers: 1, env, args: ['-n', 'one'] });
     await one.waitReady();
     assert.equal(lstatSync(join(runtime, 'prefork')).mode & 0o777, 0o700);
-    assert.match((await prefork(['status'], { env, cwd: runtime })).stdout, /^one: running/);
+    assert.match((await runCommand(['status'], { env, cwd: runtime })).stdout, /^one: running/);
     const two = await startSupervisor(t, { workers: 1, env, args: ['-n', 'two'] });
     await two.waitReady();
     assert.match(
-      (await prefork(['status'], { env, cwd: runtime })).stderr,
+      (await runCommand(['status'], { env, cwd: runtime })).stderr,
       /several services of this user: one \(pid \d+\), two/,
     );
-    assert.match((await prefork(['status', '--name', 'two'], { env })).stdout, /^two: running/);
+    assert.match((await runCommand(['status', '--name', 'two'], { env })).stdout, /^two: running/);
     await stopClean(one);
     await stopClean(two);
-    assert.match((await prefork(['status'], { env, cwd: runtime })).stderr, /not running/);
+    assert.match((await runCommand(['status'], { env, cwd: runtime })).stderr, /not running/);
   });
 
   it('finds a service with a pidfile by its name as well, whatever the name, and each only once', async (t) => {
@@ -223,28 +195,28 @@ describe('commands', () => {
     const s = await start(t, options);
     for (const args of [[], ['--name', '@acme/my shop'], of(s)])
       assert.match(
-        (await prefork(['status', ...args], { env, cwd: runtime })).stdout,
+        (await runCommand(['status', ...args], { env, cwd: runtime })).stdout,
         /^@acme\/my shop: running/,
         `${args}`,
       );
-    assert.match((await prefork(['status', '--name', 'other'], { env })).stderr, /no service named other/);
+    assert.match((await runCommand(['status', '--name', 'other'], { env })).stderr, /no service named other/);
     // What leads to it is made anew, by the next look at the latest.
     const [link = ''] = readdirSync(join(runtime, 'prefork'));
     assert.equal(realpathSync(join(runtime, 'prefork', link)), socketOf(s));
     // One that was left behind, and leads to the same.
     symlinkSync(socketOf(s), join(runtime, 'prefork', link.replace(/-\d+\.ctl$/, '-4194305.ctl')));
-    assert.match((await prefork(['status'], { env, cwd: runtime })).stdout, /: running/);
+    assert.match((await runCommand(['status'], { env, cwd: runtime })).stdout, /: running/);
     await s.reload();
-    assert.match((await prefork(['stop', '--name', '@acme/my shop'], { env })).stdout, /^stopped/);
+    assert.match((await runCommand(['stop', '--name', '@acme/my shop'], { env })).stdout, /^stopped/);
     await s.waitExit();
     assert.equal(existsSync(join(runtime, 'prefork', link)), false);
   });
 
   it('completion: its script asks for the words, and gets those of commands, their options and a start’s', async () => {
-    const script = (await prefork(['completion'])).stdout;
+    const script = (await runCommand(['completion'])).stdout;
     assert.match(script, /--get-yargs-completions/);
     const wordsFor = async (...words: string[]): Promise<string[]> => {
-      const { code, stdout, stderr } = await prefork(['--get-yargs-completions', 'prefork', ...words]);
+      const { code, stdout, stderr } = await runCommand(['--get-yargs-completions', 'prefork', ...words]);
       assert.equal(code, 0, stderr);
       return stdout.trim().split('\n');
     };
@@ -262,9 +234,9 @@ describe('commands', () => {
     writeFileSync(join(dir, 'package.json'), JSON.stringify({ scripts: { start: 'node src/main.js' } }));
     mkdirSync(join(dir, 'src'));
     writeFileSync(join(dir, 'src/main.js'), 'require("http").createServer().listen(0)');
-    assert.equal((await prefork(['init', '--yes'], { cwd: dir })).code, 0);
-    assert.match((await prefork(['check'], { cwd: dir })).stdout, /^OK: \d+ workers for .*src\/main\.js$/m);
-    const again = await prefork(['init', '--yes'], { cwd: dir });
+    assert.equal((await runCommand(['init', '--yes'], { cwd: dir })).code, 0);
+    assert.match((await runCommand(['check'], { cwd: dir })).stdout, /^OK: \d+ workers for .*src\/main\.js$/m);
+    const again = await runCommand(['init', '--yes'], { cwd: dir });
     assert.deepEqual([again.code, /exists already/.test(again.stderr)], [1, true]);
   });
 });
@@ -288,12 +260,12 @@ describe('SEC-04', () => {
       },
     });
     await s.waitReady();
-    const told = [(await prefork(['config', ...of(s)])).stdout];
+    const told = [(await runCommand(['config', ...of(s)])).stdout];
     assert.match(told[0] ?? '', /TOKEN=\*\*\* OTHER=\*\*\* false postgres:\/\/\*\*\*@db --api-token \*\*\*/);
-    const reload = await prefork(['reload', '--wait', ...of(s)]);
+    const reload = await runCommand(['reload', '--wait', ...of(s)]);
     assert.equal(reload.code, 1);
     assert.match(reload.stderr, /release command "TOKEN=\*\*\*/);
-    told.push(reload.stderr, (await prefork(['status', '--json', ...of(s)])).stdout);
+    told.push(reload.stderr, (await runCommand(['status', '--json', ...of(s)])).stdout);
     for (const path of ['/status', '/metrics', '/timeline', '/health/ready'])
       told.push((await request({ port: admin }, path)).body);
     for (const pid of [s.pid, ...s.workers()]) told.push(readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
@@ -309,10 +281,10 @@ describe('the socket', () => {
     assert.equal(lstatSync(socketOf(s)).mode & 0o777, 0o600);
     // So that it is the socket that refuses, and not the folder.
     chmodSync(s.dir, 0o755);
-    const other = await prefork(['status', ...of(s)], { uid: 65_534 });
+    const other = await runCommand(['status', ...of(s)], { uid: 65_534 });
     assert.equal(other.code, 1);
     assert.match(other.stderr, /^prefork: \S+app\.ctl belongs to another user$/m);
-    const direct = await prefork(['stop', '--socket', socketOf(s)], { uid: 65_534 });
+    const direct = await runCommand(['stop', '--socket', socketOf(s)], { uid: 65_534 });
     assert.match(direct.stderr, /belongs to another user$/m);
     await stopClean(s);
   });
@@ -320,7 +292,7 @@ describe('the socket', () => {
   it('a master that is stopped is one line after a while, and not a command that hangs', async (t) => {
     const s = await start(t);
     process.kill(s.pid, 'SIGSTOP');
-    const { code, stderr } = await prefork(['status', '--socket', socketOf(s)]);
+    const { code, stderr } = await runCommand(['status', '--socket', socketOf(s)]);
     process.kill(s.pid, 'SIGCONT');
     assert.deepEqual([code, /no answer within 10 s$/.test(stderr.trim())], [1, true], stderr);
     await stopClean(s);
@@ -329,11 +301,11 @@ describe('the socket', () => {
   it('CTL-02 CTL-03: it survives reloads, and comes back where somebody removes it', async (t) => {
     const s = await start(t);
     assert.match((await s.reload()).msg, /done/);
-    assert.equal((await prefork(['status', ...of(s)])).code, 0);
+    assert.equal((await runCommand(['status', ...of(s)])).code, 0);
     unlinkSync(socketOf(s));
     s.signal('SIGHUP');
     await s.waitForLog(/^the control socket was removed by somebody; it is there again/, { within: 30_000 });
-    assert.equal((await prefork(['status', ...of(s)])).code, 0);
+    assert.equal((await runCommand(['status', ...of(s)])).code, 0);
     await stopClean(s, { gone: [socketOf(s)] });
   });
 
@@ -342,13 +314,13 @@ describe('the socket', () => {
     const second = await startSupervisor(t, { workers: 1, args: ['--control-socket', socketOf(s)] });
     assert.equal((await second.waitExit()).code, 1);
     assert.match(second.stderr.text, /address in use/);
-    assert.equal((await prefork(['status', ...of(s)])).code, 0);
+    assert.equal((await runCommand(['status', ...of(s)])).code, 0);
     process.kill(s.pid, 'SIGKILL');
     await s.waitExit();
     assert.ok(existsSync(socketOf(s)));
     const third = await startSupervisor(t, { workers: 1, args: ['--control-socket', socketOf(s)] });
     await third.waitReady();
-    assert.match((await prefork(['status', '--socket', socketOf(s)])).stdout, /^app: running/);
+    assert.match((await runCommand(['status', '--socket', socketOf(s)])).stdout, /^app: running/);
     await stopClean(third, { gone: [socketOf(s)] });
   });
 
@@ -386,10 +358,10 @@ describe('the socket', () => {
     }
     assert.equal((await request(s.target, '/healthz')).status, 200);
     // They keep nobody else out.
-    assert.equal((await prefork(['status', ...of(s)])).code, 0);
+    assert.equal((await runCommand(['status', ...of(s)])).code, 0);
     for (const socket of sockets) socket.destroy();
     await until('the descriptors to be closed', () => fdCount(s.pid) <= fds + 1, { within: 20_000 });
-    assert.equal((await prefork(['status', ...of(s)])).code, 0);
+    assert.equal((await runCommand(['status', ...of(s)])).code, 0);
     assert.equal(
       s.log.some(({ msg }) => /^reload \d+ started/.test(msg)),
       false,

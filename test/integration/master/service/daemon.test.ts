@@ -1,20 +1,14 @@
 /** `daemon`: who starts it gets the shell back when the service is ready, or the reason why it is not. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { bin, fixture, fixtureApp } from '../../../support/paths.ts';
+import { type CommandEnd, type CommandOptions, runCommand } from '../../../support/command.ts';
+import { fixture, fixtureApp } from '../../../support/paths.ts';
 import { childrenOf, isAlive } from '../../../support/proc.ts';
 import { freePort, request } from '../../../support/request.ts';
 import { until } from '../../../support/until.ts';
-
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 function folder(t: TestContext): string {
   const dir = mkdtempSync(join(tmpdir(), 'prefork-daemon-'));
@@ -30,20 +24,10 @@ function folder(t: TestContext): string {
   return dir;
 }
 
-/** Runs the command and waits for its end, not for that of what it leaves behind. */
-function run(cwd: string, args: readonly string[], signalAfter?: { readonly ms: number }): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    const env = { ...process.env };
-    for (const name of ['NODE_TEST_CONTEXT', 'PORT', 'WEB_CONCURRENCY']) delete env[name];
-    const child = spawn(process.execPath, [bin, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.on('data', (chunk) => (stdout += String(chunk)));
-    child.stderr.on('data', (chunk) => (stderr += String(chunk)));
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
-    if (signalAfter !== undefined) setTimeout(() => child.kill('SIGINT'), signalAfter.ms);
-  });
+/** As a shell would run it: without what the tests have in their environment. */
+function run(cwd: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandEnd> {
+  const env = { NODE_TEST_CONTEXT: undefined, PORT: undefined, WEB_CONCURRENCY: undefined };
+  return runCommand(args, { cwd, env, ...options });
 }
 
 describe('daemon', () => {
@@ -112,7 +96,7 @@ describe('daemon', () => {
   it('an interrupt while it starts ends it', async (t) => {
     const dir = folder(t);
     writeFileSync(join(dir, 'slow.cjs'), 'setTimeout(() => require("http").createServer().listen(0), 60_000)');
-    const { code, stdout } = await run(dir, ['slow.cjs', '-D', '-w', '1', '-p', 'app.pid'], { ms: 1_500 });
+    const { code, stdout } = await run(dir, ['slow.cjs', '-D', '-w', '1', '-p', 'app.pid'], { interruptAfter: 1_500 });
     assert.deepEqual([code, stdout], [1, '']);
     assert.equal(existsSync(join(dir, 'app.pid')), false);
   });

@@ -1,6 +1,6 @@
 /** `prefork upgrade`, and what is started by it: the Node, the prefork and the release that are on the disk by then. */
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import {
   copyFileSync,
   existsSync,
@@ -17,8 +17,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { runCommand } from '../../../support/command.ts';
 import { startService as start, stopService as stop } from '../../../support/masters.ts';
-import { bin, fixtureApp, root } from '../../../support/paths.ts';
+import { fixtureApp, root } from '../../../support/paths.ts';
 import { isAlive } from '../../../support/proc.ts';
 import { freePort, request, requestJson } from '../../../support/request.ts';
 import { stretched } from '../../../support/slowness.ts';
@@ -27,18 +28,7 @@ import { until } from '../../../support/until.ts';
 const timeout = stretched(120_000);
 
 describe('prefork upgrade', { timeout }, () => {
-  const run = (
-    dir: string,
-    args: readonly string[],
-  ): Promise<{ code: number | null; stdout: string; stderr: string }> =>
-    new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [bin, ...args], { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] });
-      const said = { stdout: '', stderr: '' };
-      child.stdout.on('data', (chunk) => (said.stdout += String(chunk)));
-      child.stderr.on('data', (chunk) => (said.stderr += String(chunk)));
-      child.on('error', reject);
-      child.on('close', (code) => resolve({ code, ...said }));
-    });
+  const run = (cwd: string, args: readonly string[]) => runCommand(args, { cwd });
 
   it('--wait ends when the new master serves, which is found from then on', async (t) => {
     const service = await start(t);
