@@ -86,6 +86,11 @@ export class Tally {
     return this.failures.get(failure) ?? 0;
   }
 
+  /** What was inside a process that died. */
+  get resets(): number {
+    return this.failedAs('reset-before-byte') + this.failedAs('reset-mid-body');
+  }
+
   /** Latencies of all phases together. */
   get overall(): Histogram {
     const all = new Histogram();
