@@ -2,7 +2,6 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ControlError } from '../../errors.ts';
-import { manifestIn, startScript } from '../../system/manifest.ts';
 import { command } from '../command.ts';
 
 const file = 'supervisor.config.ts';
@@ -18,7 +17,7 @@ export const init = command({
   async run({ yes }, { cwd }) {
     const path = join(cwd, file);
     if (existsSync(path)) throw new ControlError(`${path} exists already; it is left as it is`);
-    const found = findEntry(cwd);
+    const found = await findEntry(cwd);
     const app = yes || !process.stdin.isTTY ? found : await ask('App', found);
     writeFileSync(path, textFor(app ?? './server.js'), { flag: 'wx' });
     console.log(`wrote ${path}${app === null ? '; set app in it' : ` for ${app}`}`);
@@ -36,7 +35,8 @@ async function ask(what: string, suggestion: string | null): Promise<string | nu
 }
 
 /** What `npm start` runs, the package's main file, or a file with a usual name. */
-function findEntry(cwd: string): string | null {
+async function findEntry(cwd: string): Promise<string | null> {
+  const { manifestIn, startScript } = await import('../../system/manifest.ts');
   const manifest = manifestIn(cwd) ?? {};
   const started = /(?:^|\s)(?:node|tsx)\s+(?:-\S+\s+)*([\w./-]+\.[cm]?[jt]s)\b/.exec(startScript(manifest) ?? '')?.[1];
   const named = [started, manifest.main].flatMap((name) =>
