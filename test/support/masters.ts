@@ -123,14 +123,24 @@ export class Masters {
       .map((child) => child.pid);
   }
 
-  /** Waits until another master is in charge, and this one gone. @returns the pid of the new one */
+  /** Waits until another master is in charge, and knows that this one is gone. @returns the pid of the new one */
   async replaced(old: number, within = 30_000): Promise<number> {
     await this.#until(
       `another master than ${old}`,
       () => this.pid() !== null && this.pid() !== old && !isAlive(old),
       within,
     );
-    return this.current();
+    const now = this.current();
+    // Until it knows, it refuses another upgrade, as Gunicorn does.
+    await this.#until(`${now} to know that ${old} is gone`, () => this.#isAlone(now), within);
+    return now;
+  }
+
+  /** Whether this master has said, since it was started, that the one before it is gone. */
+  #isAlone(pid: number): boolean {
+    const { log } = this.supervisor;
+    const started = log.findLastIndex((line) => /^upgrade \d+ started/.test(line.msg) && Number(line.pid) === pid);
+    return started !== -1 && log.slice(started).some(({ msg }) => gone.test(msg));
   }
 
   /** Begins an upgrade. @returns the pid of the new master, once `<pidfile>.2` names it */
@@ -162,12 +172,8 @@ export class Masters {
   /** One whole upgrade. */
   async upgrade(within = 30_000): Promise<number> {
     const old = this.current();
-    const before = this.lines(gone).length;
     this.signal('SIGUSR2', old);
-    const now = await this.replaced(old, within);
-    // Until it knows, it refuses another upgrade.
-    await this.waitForLine(gone, before + 1, within);
-    return now;
+    return await this.replaced(old, within);
   }
 
   /** Stops the service, whoever is its master, and waits until no process of it is left. */
