@@ -1,9 +1,11 @@
 /** The command line. */
+import { inspect } from 'node:util';
 import type { LoadRequest } from '../config/resolved.ts';
 import { ConfigError, exitStatus, PreforkError, type Problem } from '../errors.ts';
 import { Caller } from '../master/service/daemon.ts';
 import { guardInspector } from '../master/service/inspector-guard.ts';
 import { Predecessor } from '../master/upgrade/predecessor.ts';
+import { escapeText } from '../system/plain.ts';
 import type { LaunchCommand } from './command.ts';
 import { commandNamed } from './commands/index.ts';
 import { serve } from './commands/serve.ts';
@@ -26,13 +28,13 @@ export async function main(argv: readonly string[]): Promise<void> {
     await run(argv, caller, predecessor);
   } catch (error) {
     if (error instanceof PreforkError) {
-      for (const line of error.message.split('\n')) console.error(`prefork: ${line}`);
+      for (const line of error.message.split('\n')) console.error(`prefork: ${escapeText(line)}`);
       caller.tell(error.message);
       predecessor?.tell(error.message);
       process.exitCode = error.exitStatus;
     } else {
       console.error('prefork: this is a bug in prefork, please report it:');
-      console.error(error);
+      for (const line of inspect(error).split('\n')) console.error(escapeText(line));
       process.exitCode = exitStatus.failure;
     }
   }

@@ -2,7 +2,7 @@
 import { type FigureTable, figures, type Row } from '../protocol/figures.ts';
 import { figureText, span } from '../protocol/figures-text.ts';
 import type { Status } from '../protocol/status.ts';
-import { plain } from './text.ts';
+import { plain } from '../system/plain.ts';
 
 export function renderStatus(status: Status): string {
   const { last, running } = status.reload;

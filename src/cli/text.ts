@@ -1,4 +1,4 @@
-/** Strings on a terminal: how wide they are, and nothing in them that steers it. */
+/** Strings on a terminal: how wide they are. What steers it was taken out before, by `plain` of `system/plain.ts`. */
 
 /** Characters that take two cells, besides emoji: East Asian wide and fullwidth (Unicode, EastAsianWidth.txt). */
 const wide: readonly (readonly [from: number, to: number])[] = [
@@ -16,18 +16,6 @@ const wide: readonly (readonly [from: number, to: number])[] = [
   [0x1f900, 0x1faff],
   [0x20000, 0x3fffd],
 ];
-
-/**
- * Names and reasons come from files, configurations and apps: control characters, those that turn the direction of
- * writing, invisible ones and lone surrogates become a space or go, and marks do not pile up.
- */
-export function plain(text: string): string {
-  return text
-    .normalize('NFC')
-    .replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')
-    .replace(/[\p{Cf}\p{Cs}\p{Co}\p{Variation_Selector}]/gu, '')
-    .replace(/(\p{M}{2})\p{M}+/gu, '$1');
-}
 
 /** The number of cells that a string takes. */
 export function widthOf(text: string): number {

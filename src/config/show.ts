@@ -1,5 +1,6 @@
 /** Values and names in messages: short, on one line, whatever they are. */
 import { inspect } from 'node:util';
+import { plain } from '../system/plain.ts';
 
 /** Begins a string that stands for something JSON cannot carry; the rest says what it was. See `probe/child.ts`. */
 export const markerPrefix = '\u0000';
@@ -29,7 +30,7 @@ export function showName(name: string): string {
 /** Cuts a long string, and lets no line break or control character through. */
 export function shorten(text: string, length: number = maxShown): string {
   const cut = text.length > length ? `${text.slice(0, length - 3)}...` : text;
-  return cut.replace(/\p{Cc}+/gu, ' ');
+  return plain(cut);
 }
 
 function withArticle(name: string): string {

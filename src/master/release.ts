@@ -1,12 +1,12 @@
 /** The release command: run once per reload, before any worker of the new generation. */
 import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import type { Settings } from '../config/resolved.ts';
 import { withoutSecrets } from '../config/show.ts';
 import { ReleaseError } from '../errors.ts';
 import { launchAs, withMask } from '../system/identity.ts';
 import { withoutStrays } from '../system/strays.ts';
 import type { Logger } from './log/logger.ts';
+import { readLines } from './workers/output.ts';
 
 /**
  * Runs it, its output into the log line by line.
@@ -37,7 +37,7 @@ export function runRelease(settings: Settings, logger: Logger, signal: AbortSign
     signal.addEventListener('abort', end, { once: true });
     for (const stream of [child.stdout, child.stderr]) {
       if (stream === null) continue;
-      createInterface({ input: stream }).on('line', (text) =>
+      void readLines(stream, (text) =>
         logger.info({ release: withoutSecrets(release) }, `release: ${text.slice(0, 4_000)}`),
       );
     }

@@ -159,3 +159,9 @@ function lookUp(database: 'passwd' | 'group', given: string): string[] | null {
     return null;
   }
 }
+
+/** A user for people: `www-data (uid 33)`, or `uid 12345` if it has no name. */
+export function describeUser(uid: number): string {
+  const name = userOf(String(uid))?.name;
+  return name === undefined ? `uid ${uid}` : `${name} (uid ${uid})`;
+}

@@ -8,11 +8,12 @@ export const check: LaunchCommand = {
   help: 'Check the configuration and the app, serve nothing',
   async run({ request }) {
     const { loadSettings } = await import('../../config/load.ts');
+    const { escapeText } = await import('../../system/plain.ts');
     const { noticesFor } = await import('../../master/notices.ts');
     const settings = await loadSettings(request);
     const { tryApp } = await import('../../master/workers/trial.ts');
     const notes = [...noticesFor(settings), ...(await tryApp(settings))];
-    for (const note of notes) console.error(`prefork: note: ${note}`);
-    console.log(`OK: ${settings.workers} workers for ${settings.app.path}`);
+    for (const note of notes) console.error(`prefork: note: ${escapeText(note)}`);
+    console.log(`OK: ${settings.workers} workers for ${escapeText(settings.app.path)}`);
   },
 };

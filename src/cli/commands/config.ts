@@ -5,6 +5,6 @@ export const config = command({
   name: 'config',
   help: 'The settings in force; values of environment variables are not shown',
   async run(_, { service }) {
-    console.log(JSON.stringify(await (await service()).get('/config'), null, 2));
+    console.log(await (await service()).json('/config'));
   },
 });

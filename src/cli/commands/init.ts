@@ -20,16 +20,18 @@ export const init = command({
     const found = await findEntry(cwd);
     const app = yes || !process.stdin.isTTY ? found : await ask('App', found);
     writeFileSync(path, textFor(app ?? './server.js'), { flag: 'wx' });
-    console.log(`wrote ${path}${app === null ? '; set app in it' : ` for ${app}`}`);
+    const { escapeText } = await import('../../system/plain.ts');
+    console.log(escapeText(`wrote ${path}${app === null ? '; set app in it' : ` for ${app}`}`));
     console.log('check it with: npx prefork check');
     console.log('serve with:    npx prefork');
   },
 });
 
 async function ask(what: string, suggestion: string | null): Promise<string | null> {
+  const { escapeText } = await import('../../system/plain.ts');
   const { createInterface } = await import('node:readline/promises');
   const lines = createInterface({ input: process.stdin, output: process.stdout });
-  const answer = (await lines.question(`${what} [${suggestion ?? './server.js'}]: `)).trim();
+  const answer = (await lines.question(`${what} [${escapeText(suggestion ?? './server.js')}]: `)).trim();
   lines.close();
   return answer === '' ? suggestion : answer;
 }

@@ -1,7 +1,6 @@
 /** `prefork reload` */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ControlError } from '../../errors.ts';
-import type { LastReload, Status } from '../../protocol/status.ts';
 import type { Service } from '../client.ts';
 import { command } from '../command.ts';
 
@@ -19,7 +18,7 @@ export const reload = command({
       console.log('reload asked for; prefork status shows how it goes, --wait waits for it');
       return;
     }
-    const outcome = await withProgress(service, () => service.post<LastReload>('/reload', { wait: true }));
+    const outcome = await withProgress(service, () => service.reload());
     if (outcome.verdict !== 'completed') {
       const { verdictText } = await import('../../protocol/reload-text.ts');
       const why = outcome.reason ?? 'no reason given';
@@ -47,7 +46,7 @@ async function showProgress(service: Service, signal: AbortSignal): Promise<void
   const { progressText } = await import('../../protocol/reload-text.ts');
   let last = '';
   while (!signal.aborted) {
-    const found = await service.get<Status>('/status').catch(() => null);
+    const found = await service.status().catch(() => null);
     const step = found === null ? null : progressText(found);
     if (step !== null && !signal.aborted) {
       const line = `reload ${found?.reload.running?.reload}: ${step}`;

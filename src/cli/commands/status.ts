@@ -1,5 +1,4 @@
 /** `prefork status` */
-import type { Status } from '../../protocol/status.ts';
 import { command } from '../command.ts';
 
 export const status = command({
@@ -7,8 +6,9 @@ export const status = command({
   help: 'How the service is, with its workers',
   switches: { json: { doc: 'As JSON, see docs/control.md' } },
   async run({ json }, { service }) {
-    const found = await (await service()).get<Status>('/status');
+    const found = await service();
+    if (json) return console.log(await found.json('/status'));
     const { renderStatus } = await import('../render.ts');
-    console.log(json ? JSON.stringify(found, null, 2) : renderStatus(found));
+    console.log(renderStatus(await found.status()));
   },
 });

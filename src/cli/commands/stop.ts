@@ -1,6 +1,5 @@
 /** `prefork stop` */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Status } from '../../protocol/status.ts';
 import { command } from '../command.ts';
 
 /** Milliseconds between two looks whether it is gone. */
@@ -12,11 +11,11 @@ export const stop = command({
   switches: { now: { doc: 'Give requests in flight a second only' } },
   async run({ now }, surroundings) {
     const service = await surroundings.service();
-    const { pid } = await service.get<Status>('/status');
+    const { pid } = await service.status();
     await service.post('/stop', { now });
     // The socket is the last thing that goes; in the middle of an upgrade another master may take its place.
     const isThere = (): Promise<boolean> =>
-      service.get<Status>('/status').then(
+      service.status().then(
         (found) => found.pid === pid,
         () => false,
       );

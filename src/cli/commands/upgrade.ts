@@ -1,6 +1,5 @@
 /** `prefork upgrade` */
 import { ControlError } from '../../errors.ts';
-import type { LastUpgrade } from '../../protocol/status.ts';
 import { command } from '../command.ts';
 
 export const upgrade = command({
@@ -14,7 +13,7 @@ export const upgrade = command({
       console.log('upgrade asked for; prefork status shows how it goes, --wait waits for it');
       return;
     }
-    const outcome = await service.post<LastUpgrade>('/upgrade', { wait: true });
+    const outcome = await service.upgrade();
     if (outcome.verdict === 'failed')
       throw new ControlError(`upgrade failed, nothing was changed: ${outcome.reason ?? 'no reason given'}`);
     console.log(`upgraded in ${outcome.duration.toFixed(2)} s, the master is now pid ${outcome.pid}`);

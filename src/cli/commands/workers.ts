@@ -7,8 +7,9 @@ export const workers = command({
   help: 'The workers, one a line',
   switches: { json: { doc: 'As JSON' } },
   async run({ json }, { service }) {
-    const found = await (await service()).get<Status>('/status');
+    const found = await service();
+    if (json) return console.log(await found.json('/status', (status) => (status as Partial<Status>).workers));
     const { renderWorkers } = await import('../render.ts');
-    console.log(json ? JSON.stringify(found.workers, null, 2) : renderWorkers(found.workers));
+    console.log(renderWorkers((await found.status()).workers));
   },
 });

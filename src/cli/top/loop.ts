@@ -2,8 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReadStream, WriteStream } from 'node:tty';
 import { messageOf } from '../../errors.ts';
+import { plain } from '../../system/plain.ts';
+import { checkScale } from '../check-answers.ts';
 import { call } from '../client.ts';
-import { plain } from '../text.ts';
 import { frame, pageOf } from './frame.ts';
 import { type Answers, askAll, askStatus, isAbsence } from './poll.ts';
 import { answered, type Effect, initialState, pressed, type State, withMessage } from './state.ts';
@@ -179,7 +180,7 @@ export class TopLoop {
         this.#ask(
           '/scale',
           { by: effect.by },
-          ({ workers }) => `${String(workers)} workers from now on, until the next reload`,
+          (answer) => `${checkScale(answer, this.#socket).workers} workers from now on, until the next reload`,
         );
         break;
     }

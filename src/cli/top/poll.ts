@@ -1,7 +1,7 @@
 /** What `prefork top` asks a service for. */
-import { ControlError } from '../../errors.ts';
 import type { Status } from '../../protocol/status.ts';
 import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
+import { checkStatus, entriesIn } from '../check-answers.ts';
 import { call } from '../client.ts';
 
 export interface Answers {
@@ -18,17 +18,12 @@ export async function askAll(socket: string, signal?: AbortSignal): Promise<Answ
 
 /** @throws ControlError */
 export async function askStatus(socket: string, signal?: AbortSignal): Promise<Status> {
-  const status = await call<Status>(socket, 'GET', '/status', undefined, signal);
-  if (!Array.isArray(status.workers)) throw new ControlError(`${socket} answers, but not as prefork does`);
-  return status;
+  return checkStatus(await call(socket, 'GET', '/status', undefined, signal), socket);
 }
 
 /** The timeline; an older master has none. */
 async function askTimeline(socket: string, signal?: AbortSignal): Promise<readonly TimelineEntry[]> {
-  return await call<{ readonly entries: readonly TimelineEntry[] }>(socket, 'GET', '/timeline', undefined, signal).then(
-    ({ entries }) => entries,
-    () => [],
-  );
+  return await call(socket, 'GET', '/timeline', undefined, signal).then(entriesIn, () => []);
 }
 
 /** Whether nothing listens there, as opposed to a master that does not answer: the system says so at once. */

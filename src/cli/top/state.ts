@@ -2,7 +2,7 @@
 import { verdictText } from '../../protocol/reload-text.ts';
 import type { LastReload, Status, WorkerStatus } from '../../protocol/status.ts';
 import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
-import { plain } from '../text.ts';
+import { plain } from '../../system/plain.ts';
 import { columns, columnsFor, sorted } from './columns.ts';
 
 export interface State {

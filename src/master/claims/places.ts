@@ -3,6 +3,7 @@ import { lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Settings } from '../../config/resolved.ts';
+import { describeUser } from '../../system/identity.ts';
 import { removeQuietly } from '../../system/paths.ts';
 import { isAlive } from '../../system/processes.ts';
 
@@ -30,10 +31,21 @@ export function claimFolder(path: string): string | null {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return `cannot make ${path}: ${(error as Error).message}`;
   }
-  const stat = lstatSync(path);
-  if (!stat.isDirectory()) return `${path} is not a directory`;
-  if (stat.uid !== process.geteuid?.()) return `${path} belongs to somebody else`;
-  return (stat.mode & 0o077) === 0 ? null : `${path} is open to others`;
+  return distrustOf(path);
+}
+
+/**
+ * Whether what is in a folder of sockets is this user's alone. A link is not followed.
+ *
+ * @returns why it is not to be trusted, `null` if it is, or if there is none
+ */
+export function distrustOf(path: string): string | null {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return null;
+  if (stat.uid !== process.geteuid?.())
+    return `${path} belongs to ${describeUser(stat.uid)}; remove it, or set XDG_RUNTIME_DIR to a folder of your own`;
+  if (!stat.isDirectory()) return `${path} is not a directory; remove it`;
+  return (stat.mode & 0o077) === 0 ? null : `${path} is open to others; chmod go= it`;
 }
 
 /** @returns the path of a service's socket, `null` if it has none */

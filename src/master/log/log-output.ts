@@ -3,6 +3,7 @@ import { fstatSync } from 'node:fs';
 import pino from 'pino';
 import { messageOf } from '../../errors.ts';
 import { openAnew, openLogFile } from '../../system/log-file.ts';
+import { escapeText } from '../../system/plain.ts';
 import { within } from '../../system/within.ts';
 
 const stderr = 2;
@@ -92,7 +93,7 @@ export class LogOutput {
     const now = performance.now();
     if (now - this.#complainedAt < complainEvery) return;
     this.#complainedAt = now;
-    console.error(`prefork: the log ${path} cannot be written: ${messageOf(error)}; the service goes on`);
+    console.error(escapeText(`prefork: the log ${path} cannot be written: ${messageOf(error)}; the service goes on`));
   }
 
   /** Waits a moment for the last lines to be written, and ends the log; a reader that does not read is not waited for. */

@@ -1,7 +1,11 @@
-/** The master's log: pino, to stderr or a file; pretty on a terminal, JSON lines otherwise. It never stops the service. */
+/**
+ * The master's log: pino, to stderr or a file; pretty on a terminal, JSON lines otherwise. One event is one line in either,
+ * whatever is in it. It never stops the service.
+ */
 import { isatty } from 'node:tty';
 import pino from 'pino';
 import { messageOf } from '../../errors.ts';
+import { escapeJson, escapeText } from '../../system/plain.ts';
 import { LogOutput } from './log-output.ts';
 
 export type Logger = pino.Logger;
@@ -35,7 +39,9 @@ export async function openLog(options: LogOptions): Promise<Log> {
   // Only `write`: pino would flush synchronously after a fatal line, past what is still on its way.
   const print = pretty ? await prettyPrinter() : (line: string) => line;
   const { tee = null } = options;
-  const write = (line: string): void => {
+  const write = (raw: string): void => {
+    // What is in it may come from an app or a client, and JSON leaves line separators and bidi controls as they are.
+    const line = escapeJson(raw);
     tee?.(line);
     output.write(print(line));
   };
@@ -60,14 +66,23 @@ export async function openLog(options: LogOptions): Promise<Log> {
   return { logger, reopen, lost: () => output.lost, flush: () => output.end() };
 }
 
+/**
+ * pino-pretty gives an error, and whatever has line ends, lines of their own. Here each event is one line: the message, and
+ * the fields as JSON behind it.
+ */
 async function prettyPrinter(): Promise<(line: string) => string> {
   const { prettyFactory } = await import('pino-pretty');
   const print = prettyFactory({
     colorize: isatty(stderr) && process.env.NO_COLOR === undefined,
     translateTime: 'SYS:HH:MM:ss.l',
-    ignore: 'name,hostname',
-    singleLine: true,
+    hideObject: true,
+    messageFormat: (log, messageKey) => String(log[messageKey]),
   });
   // The factory prints one line at a time; pino-pretty's stream would lose the last ones at the exit.
-  return (line) => print(JSON.parse(line) as object);
+  return (line) => {
+    const { level, time, pid, name: _, hostname: __, msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
+    const more = Object.keys(fields).length === 0 ? '' : ` ${escapeJson(JSON.stringify(fields))}`;
+    const shown = { level, time, ...(typeof pid === 'number' ? { pid } : {}) };
+    return print({ ...shown, msg: `${escapeText(String(msg ?? ''))}${more}` });
+  };
 }

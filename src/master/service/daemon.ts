@@ -8,6 +8,7 @@ import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { exitStatus, FileError, messageOf } from '../../errors.ts';
+import { escapeText } from '../../system/plain.ts';
 
 /** In the child's environment: the descriptor on which its caller waits for news. */
 const variable = 'PREFORK_DAEMON_FD';
@@ -87,9 +88,9 @@ export async function daemonise({ output, umask }: DaemonOptions): Promise<never
   });
   const ready = new Promise<number>((resolve) => {
     createInterface({ input: child.stdio[newsFd] as Readable }).on('line', (line) => {
-      if (line.startsWith(': ')) console.error(`prefork: ${line.slice(2)}`);
+      if (line.startsWith(': ')) console.error(`prefork: ${escapeText(line.slice(2))}`);
       else if (line.startsWith(readyWord)) {
-        console.log(`prefork: ready, in the background with pid ${line.slice(readyWord.length + 1)}`);
+        console.log(`prefork: ready, in the background with pid ${escapeText(line.slice(readyWord.length + 1))}`);
         resolve(exitStatus.ok);
       }
     });

@@ -1,12 +1,10 @@
 /** Reads what a worker prints, line by line: whatever its bytes are, each line is one, of bounded length, and text. */
 import type { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
+import { escapeText } from '../../system/plain.ts';
 
 /** Characters of a line; a longer one becomes several. */
 const maxLine = 16 * 1024;
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: what speaks to terminals may not get through, but for the tab
-const unsafe = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029]/g;
 
 /**
  * @param onLine is told each line without its end, control characters escaped
@@ -16,7 +14,7 @@ export function readLines(stream: Readable, onLine: (line: string) => void): Pro
   // A character may be cut by the end of a chunk.
   const decoder = new StringDecoder('utf8');
   let rest = '';
-  const tell = (line: string): void => onLine(line.replace(/\r$/, '').replace(unsafe, escaped));
+  const tell = (line: string): void => onLine(escapeText(line.replace(/\r$/, '')));
   const take = (text: string): void => {
     const lines = `${rest}${text}`.split('\n');
     rest = lines.pop() ?? '';
@@ -56,8 +54,4 @@ function endOfPiece(line: string, at: number): number {
   const end = Math.min(line.length, at + maxLine);
   const isHalf = end < line.length && /[\ud800-\udbff]/.test(line.charAt(end - 1));
   return isHalf ? end - 1 : end;
-}
-
-function escaped(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

@@ -1,24 +1,27 @@
 /** Makes a line of the access log: in Gunicorn's atoms, or as JSON. Nothing that a client sends makes two of it. */
 import type { FormatPart } from '../../config/access-format.ts';
+import { escapeJson, plain } from '../../system/plain.ts';
 import type { AccessRecord } from './record.ts';
 
 /** @param now milliseconds since 1970 */
 export type Formatter = (record: AccessRecord, now: number) => string;
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
-/** C0, quote, backslash, DEL and C1, and what some take for the end of a line. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: it is these that may not get through
-const unsafe = /[\u0000-\u001f"\\\u007f-\u009f\u2028\u2029\ud800-\udfff]/g;
-/** JSON leaves them as they are. */
-const unsafeInJson = /[\u007f-\u009f\u2028\u2029]/g;
+/** What could end the quotes around it, what is unsafe anywhere (see `system/plain.ts`), and what takes two code units. */
+const unsafe = /["\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}\u{10000}-\u{10ffff}]/gu;
 
 /** Escapes what a client sent: it can end neither the line nor the quotes around it, and controls no terminal. */
 export function escapeText(text: string): string {
   return text.replace(unsafe, (character) => {
     if (character === '"' || character === '\\') return `\\${character}`;
     const code = character.charCodeAt(0);
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
+    if (code < 0x100) return `\\x${code.toString(16).padStart(2, '0')}`;
+    return [...Array(character.length).keys()].map((at) => `\\u${hex(character.charCodeAt(at))}`).join('');
   });
+}
+
+function hex(code: number): string {
+  return code.toString(16).padStart(4, '0');
 }
 
 export function textFormatter(parts: readonly FormatPart[]): Formatter {
@@ -29,7 +32,7 @@ export function textFormatter(parts: readonly FormatPart[]): Formatter {
 function pieceOf(part: FormatPart): Formatter {
   switch (part.kind) {
     case 'text': {
-      const text = part.text.replace(/\n/g, ' ');
+      const text = plain(part.text);
       return () => text;
     }
     case 'i':
@@ -139,6 +142,6 @@ export function jsonFormatter(writer: Writer): Formatter {
       requestId: requestHeader('x-request-id'),
       ...tail,
     });
-    return `${text.replace(unsafeInJson, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n`;
+    return `${escapeJson(text)}\n`;
   };
 }

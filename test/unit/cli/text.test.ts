@@ -1,7 +1,8 @@
 /** How wide text on a terminal is, and that nothing in it steers the terminal. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { cut, fit, join, plain, widthOf } from '../../../src/cli/text.ts';
+import { cut, fit, join, widthOf } from '../../../src/cli/text.ts';
+import { plain } from '../../../src/system/plain.ts';
 
 const esc = '\u001b';
 
