@@ -30,6 +30,7 @@ import { Counts } from './upgrade/counts.ts';
 import type { Command } from './upgrade/own-command.ts';
 import type { Predecessor } from './upgrade/predecessor.ts';
 import { Succession } from './upgrade/succession.ts';
+import { Allowance } from './workers/allowance.ts';
 import { Complaints } from './workers/complaints.ts';
 import { ServiceHealth } from './workers/health.ts';
 import { Pool } from './workers/pool.ts';
@@ -61,6 +62,7 @@ export interface Parts {
   readonly sentinel: Sentinel;
   readonly grants: Grants;
   readonly complaints: Complaints;
+  readonly allowance: Allowance;
   readonly health: ServiceHealth;
   readonly rates: Rates;
   readonly stuck: Stuck;
@@ -198,6 +200,7 @@ export function makeParts(options: MasterOptions): Parts {
     sentinel,
     grants,
     complaints,
+    allowance: new Allowance(),
     health,
     rates,
     stuck,

@@ -27,8 +27,8 @@ const reports: Reports = {
     rates.onBeat(id, figures.requests, performance.now());
     return { type: 'workerBeat', id, figures };
   },
-  traffic: ({ delta }, _, { metrics }) => {
-    metrics.onTraffic(delta);
+  traffic: ({ delta }, { id }, { metrics }) => {
+    metrics.onTraffic(delta, id);
     return null;
   },
   'app-metrics': (message, { id }, { metrics }) => {
@@ -75,7 +75,7 @@ const processes: {
 
 /** Connects the pool: what it hears is reported from now on. */
 export function connectReports(parts: Parts): void {
-  const { arbiter, log, pool } = parts;
+  const { allowance, arbiter, log, pool } = parts;
   pool.connect({
     onEvent: (event) => {
       const before: ((event: never, parts: Parts) => void) | undefined = processes[event.type];
@@ -85,6 +85,10 @@ export function connectReports(parts: Parts): void {
     onMessage: (id, message) => {
       const worker = findWorker(arbiter.fleet, id);
       if (worker === undefined) return;
+      const taken = allowance.take(id, message.type);
+      if (taken === 'exceeded')
+        arbiter.post({ type: 'workerMisbehaved', id, reason: `too many messages of type ${message.type}` });
+      if (taken !== 'taken') return;
       const report: (message: never, worker: Worker, parts: Parts) => Event | null = reports[message.type];
       const event = report(message as never, worker, parts);
       if (event !== null) arbiter.post(event);
@@ -95,10 +99,10 @@ export function connectReports(parts: Parts): void {
 }
 
 /** The process is gone, or never was. */
-function forget(id: number, { arbiter, sentinel, grants, health, rates, metrics }: Parts): void {
+function forget(id: number, { allowance, arbiter, sentinel, grants, health, rates, metrics }: Parts): void {
   const pid = findWorker(arbiter.fleet, id)?.pid;
   if (pid !== undefined && pid !== null) sentinel.delete(pid);
-  for (const part of [grants, health, rates, metrics]) part.forget(id);
+  for (const part of [grants, health, rates, metrics, allowance]) part.forget(id);
 }
 
 function firstLine({ name, message }: ErrorReport): string {

@@ -1,13 +1,33 @@
 /** Checks the counts that workers report: bounded in number and size, and nothing but what a page of metrics can hold. */
-import { type Fields, isAmount, isFields } from './check-values.ts';
+import { escapeText } from '../system/plain.ts';
+import { type Fields, isCount, isFields, startOf } from './check-values.ts';
 import type { WorkerMessage } from './messages.ts';
-import { type AppMetric, type AppSample, durationBounds, type TrafficSeries } from './traffic.ts';
+import {
+  type AppMetric,
+  type AppSample,
+  durationBounds,
+  knownMethods,
+  knownUpgrades,
+  otherMethod,
+  otherUpgrade,
+  sizeOf,
+  statusIn,
+  type TrafficSeries,
+  unknownStatus,
+} from './traffic.ts';
 
 const maxSeries = 2_000;
 const maxUpgrades = 10;
 const maxMetrics = 2_000;
 /** Samples of one worker's own metrics; further ones are left out. */
 const maxSamples = 20_000;
+/** Characters of all names, labels and values of one worker's own metrics; metrics beyond them are left out. */
+const maxSize = 3 * 1024 * 1024;
+const maxLabels = 40;
+/** Seconds that the requests of one report may have taken together. */
+const maxSeconds = 1e12;
+const maxMethod = 40;
+const maxRoute = 200;
 const metricName = /^[a-zA-Z_:][\w:]{0,199}$/;
 const labelName = /^[a-zA-Z_]\w{0,99}$/;
 const suffixes = ['', '_bucket', '_sum', '_count'];
@@ -16,31 +36,47 @@ const aggregators = ['sum', 'first', 'min', 'max', 'average', 'omit'];
 export function checkTraffic({ delta }: Fields): WorkerMessage | null {
   if (!isFields(delta)) return null;
   const { series, upgrades, aborted, connections, received, sent } = delta;
-  if (!isAmount(aborted) || !isAmount(connections) || !isAmount(received) || !isAmount(sent)) return null;
+  if (!isCount(aborted) || !isCount(connections) || !isCount(received) || !isCount(sent)) return null;
   if (!Array.isArray(series) || series.length > maxSeries) return null;
   if (!Array.isArray(upgrades) || upgrades.length > maxUpgrades) return null;
   const checked = series.flatMap((raw: unknown) => checkSeries(raw) ?? []);
   const protocols = upgrades.flatMap((raw: unknown): [string, number][] =>
-    Array.isArray(raw) && typeof raw[0] === 'string' && isAmount(raw[1]) ? [[raw[0].slice(0, 20), raw[1]]] : [],
+    Array.isArray(raw) && typeof raw[0] === 'string' && isCount(raw[1])
+      ? [[among(knownUpgrades, raw[0], otherUpgrade), raw[1]]]
+      : [],
   );
   if (checked.length < series.length || protocols.length < upgrades.length) return null;
   return { type: 'traffic', delta: { series: checked, upgrades: protocols, aborted, connections, received, sent } };
 }
 
+/** Whatever a worker names, there are no more labels than these. */
+function among(known: readonly string[], given: string, other: string): string {
+  return known.includes(given) ? given : other;
+}
+
 function checkSeries(raw: unknown): TrafficSeries | null {
   if (!isFields(raw)) return null;
   const { method, status, route, seconds, buckets } = raw;
-  if (typeof method !== 'string' || !/^[A-Z]{1,10}$/.test(method) || !isAmount(seconds)) return null;
-  if (typeof status !== 'number' || !Number.isInteger(status) || status < 0 || status > 999) return null;
-  if (route !== null && (typeof route !== 'string' || route.length > 200)) return null;
-  if (!Array.isArray(buckets) || buckets.length !== durationBounds.length + 1 || !buckets.every(isAmount)) return null;
-  return { method, status, route, seconds, buckets };
+  if (typeof method !== 'string' || method.length > maxMethod) return null;
+  if (status !== unknownStatus && statusIn(status) === unknownStatus) return null;
+  if (typeof seconds !== 'number' || !(seconds >= 0 && seconds <= maxSeconds)) return null;
+  if (route !== null && (typeof route !== 'string' || route.length > maxRoute)) return null;
+  if (!Array.isArray(buckets) || buckets.length !== durationBounds.length + 1 || !buckets.every(isCount)) return null;
+  return {
+    method: among(knownMethods, method, otherMethod),
+    status: statusIn(status),
+    // It is on pages that are read at a terminal as well.
+    route: route === null ? null : escapeText(route),
+    seconds,
+    buckets,
+  };
 }
 
 /** What cannot be understood is left out: it is the app's, which knows nothing of any protocol. */
 export function checkAppMetrics({ metrics }: Fields): WorkerMessage | null {
   if (!Array.isArray(metrics)) return null;
   let left = maxSamples;
+  let size = 0;
   const checked = metrics.slice(0, maxMetrics).flatMap((raw: unknown): AppMetric[] => {
     if (!isFields(raw) || typeof raw.name !== 'string' || !metricName.test(raw.name)) return [];
     const { name, type, aggregator, values } = raw;
@@ -48,8 +84,12 @@ export function checkAppMetrics({ metrics }: Fields): WorkerMessage | null {
     if (typeof aggregator !== 'string' || !aggregators.includes(aggregator) || !Array.isArray(values)) return [];
     const samples = values.slice(0, left).flatMap((value: unknown) => checkSample(value, name) ?? []);
     left -= samples.length;
-    const help = typeof raw.help === 'string' ? raw.help.slice(0, 1_000) : '';
-    return [{ name, help, type, aggregator, values: samples }];
+    const help = typeof raw.help === 'string' ? escapeText(startOf(raw.help, 1_000)) : '';
+    const metric: AppMetric = { name, help, type, aggregator, values: samples };
+    const own = sizeOf(metric);
+    if (size + own > maxSize) return [];
+    size += own;
+    return [metric];
   });
   return { type: 'app-metrics', metrics: checked };
 }
@@ -59,11 +99,13 @@ function checkSample(raw: unknown, name: string): AppSample | null {
   const sampleName = raw.metricName ?? name;
   if (typeof sampleName !== 'string' || !suffixes.some((suffix) => sampleName === `${name}${suffix}`)) return null;
   const labels: [string, string][] = [];
-  for (const [label, value] of Object.entries(raw.labels)) {
+  const given = Object.entries(raw.labels);
+  if (given.length > maxLabels) return null;
+  for (const [label, value] of given) {
     // prom-client takes any value, and shows it as text.
     const isPlain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
-    if (!labelName.test(label) || (!isPlain && value !== null)) return null;
-    labels.push([label, String(value).slice(0, 500)]);
+    if (!labelName.test(label) || label === '__proto__' || (!isPlain && value !== null)) return null;
+    labels.push([label, escapeText(startOf(String(value), 500))]);
   }
   return { metricName: sampleName, labels: Object.fromEntries(labels), value: raw.value };
 }

@@ -17,6 +17,19 @@ export const knownMethods: readonly string[] = [
 ];
 export const otherMethod = 'OTHER';
 
+/** Protocols to which connections are upgraded that are counted by name; any other is `other`. */
+export const knownUpgrades: readonly string[] = ['websocket', 'h2c', 'connect'];
+export const otherUpgrade = 'other';
+
+/** A status that is none; else it is 100 to 999, as HTTP has it (RFC 9110, section 15). */
+export const unknownStatus = 0;
+
+/** What an app gave as a status: it may be anything, once its response was sent. */
+export function statusIn(value: unknown): number {
+  const isStatus = typeof value === 'number' && Number.isInteger(value) && value >= 100 && value <= 999;
+  return isStatus ? value : unknownStatus;
+}
+
 /** Stands for the routes beyond those that are counted by name. */
 export const otherRoute = '(other)';
 
@@ -53,6 +66,19 @@ export interface AppMetric {
   /** How values of several workers become one: sum, first, min, max, average, omit. */
   readonly aggregator: string;
   readonly values: readonly AppSample[];
+}
+
+/** Characters of a metric, as a measure of what it takes to keep it or to pass it on; of each sample a fixed part too. */
+export function sizeOf({ name, help, values }: AppMetric): number {
+  let size = name.length + help.length;
+  for (const sample of values) size += sizeOfSample(sample);
+  return size;
+}
+
+export function sizeOfSample({ metricName, labels }: AppSample): number {
+  let size = 80 + (metricName?.length ?? 0);
+  for (const [label, value] of Object.entries(labels)) size += 6 + label.length + value.length;
+  return size;
 }
 
 export interface AppSample {

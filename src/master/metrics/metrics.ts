@@ -48,8 +48,9 @@ export class Metrics implements Observer {
     this.#supervisor.onTurn(fleet);
   }
 
-  onTraffic(delta: TrafficDelta): void {
-    this.#traffic.add(delta);
+  /** @param id the worker */
+  onTraffic(delta: TrafficDelta, id: number | null = null): void {
+    this.#traffic.add(delta, id);
     this.#heir?.({ kind: 'traffic', delta, total: false });
   }
 
@@ -61,6 +62,7 @@ export class Metrics implements Observer {
   /** The worker is gone. */
   forget(id: number): void {
     this.#app.retire(id);
+    this.#traffic.forget(id);
     this.#heir?.({ kind: 'gone', id });
   }
 
@@ -69,8 +71,11 @@ export class Metrics implements Observer {
     this.#heir = heir;
     if (heir === null) return;
     for (const delta of this.#traffic.export()) heir({ kind: 'traffic', delta, total: true });
-    heir({ kind: 'app', id: 0, metrics: this.#app.kept() });
-    heir({ kind: 'gone', id: 0 });
+    // In pieces, each of which is added to those before: one message is never longer than the other master takes.
+    for (const metrics of this.#app.kept()) {
+      heir({ kind: 'app', id: 0, metrics });
+      heir({ kind: 'gone', id: 0 });
+    }
     for (const [id, metrics] of this.#app.living()) heir({ kind: 'app', id, metrics });
   }
 

@@ -1,5 +1,14 @@
 /** What all workers have ever served. It is only added to, and survives each of them. */
-import { durationBounds, otherRoute, type TrafficDelta, type TrafficSeries } from '../../protocol/traffic.ts';
+import {
+  durationBounds,
+  knownUpgrades,
+  otherMethod,
+  otherRoute,
+  otherUpgrade,
+  type TrafficDelta,
+  type TrafficSeries,
+  unknownStatus,
+} from '../../protocol/traffic.ts';
 import { Tally } from './counts.ts';
 import { type Family, family, histogramSamples, type Labels, type Sample, single } from './family.ts';
 
@@ -9,9 +18,12 @@ interface Total {
   readonly buckets: number[];
 }
 
-/** Routes that are told apart over all workers and generations, and kinds of requests in all. */
+/** Routes that are told apart over all workers and generations; no single worker takes up all of them. */
 const maxRoutes = 300;
+const maxRoutesEach = 102;
+/** Kinds of requests in all; and of those beyond, which differ in method and status alone. */
 const maxSeries = 3_000;
+const maxOthers = 1_000;
 /** Kinds of requests that another master gets at a time. */
 const piece = 500;
 
@@ -20,16 +32,30 @@ const nothing = { aborted: 0, connections: 0, received: 0, sent: 0 };
 export class TrafficTotals {
   readonly #totals = new Map<string, Total>();
   readonly #routes = new Set<string>();
+  /** Routes that are known because a worker named them first, by worker. */
+  readonly #namedBy = new Map<number, number>();
   readonly #upgrades = new Tally(['websocket']);
   readonly #sums = { ...nothing };
 
-  add(delta: TrafficDelta): void {
-    for (const series of delta.series) this.#addSeries(series);
-    for (const [protocol, count] of delta.upgrades) this.#upgrades.add(protocol, count);
+  /** @param id the worker; `null` if it is another master that counted */
+  add(delta: TrafficDelta, id: number | null = null): void {
+    for (const series of delta.series) this.#addSeries(series, id);
+    for (const [protocol, count] of delta.upgrades)
+      this.#upgrades.add(knownUpgrades.includes(protocol) ? protocol : otherUpgrade, count);
     this.#sums.aborted += delta.aborted;
     this.#sums.connections += delta.connections;
     this.#sums.received += delta.received;
     this.#sums.sent += delta.sent;
+  }
+
+  /** The worker is gone. */
+  forget(id: number): void {
+    this.#namedBy.delete(id);
+  }
+
+  /** What is kept, whatever workers report: series, and names of routes. */
+  get kept(): { readonly series: number; readonly routes: number; readonly workers: number } {
+    return { series: this.#totals.size, routes: this.#routes.size, workers: this.#namedBy.size };
   }
 
   /** All of it, in pieces that {@link add} takes: for another master to go on from. */
@@ -73,25 +99,35 @@ export class TrafficTotals {
     ];
   }
 
-  #addSeries({ method, status, route: given, seconds, buckets }: TrafficSeries): void {
-    const route = given === null ? null : this.#boundedRoute(given);
-    const known = `${method} ${status} ${route ?? ''}`;
-    const key = this.#totals.has(known) || this.#totals.size < maxSeries ? known : `${method} ${status} ${otherRoute}`;
-    let total = this.#totals.get(key);
-    if (total === undefined) {
-      const named = key === known ? route : otherRoute;
-      const labels: Labels = { method, status: String(status), ...(named === null ? {} : { route: named }) };
-      total = { labels, seconds: 0, buckets: buckets.map(() => 0) };
-      this.#totals.set(key, total);
-    }
+  #addSeries({ method, status, route: given, seconds, buckets }: TrafficSeries, id: number | null): void {
+    const route = given === null ? null : this.#boundedRoute(given, id);
+    const total =
+      this.#totalOf(method, status, route, maxSeries) ??
+      this.#totalOf(method, status, otherRoute, maxSeries + maxOthers) ??
+      this.#totalOf(otherMethod, unknownStatus, otherRoute, Number.POSITIVE_INFINITY);
+    if (total === null) return;
     total.seconds += seconds;
     for (const [index, count] of buckets.entries()) total.buckets[index] = (total.buckets[index] ?? 0) + count;
   }
 
-  #boundedRoute(route: string): string {
-    if (this.#routes.has(route)) return route;
-    if (this.#routes.size >= maxRoutes) return otherRoute;
+  /** @param room kinds that there may be in all for a new one to be added; without it there is `null` */
+  #totalOf(method: string, status: number, route: string | null, room: number): Total | null {
+    const key = `${method} ${status} ${route ?? ''}`;
+    const known = this.#totals.get(key);
+    if (known !== undefined) return known;
+    if (this.#totals.size >= room) return null;
+    const labels: Labels = { method, status: String(status), ...(route === null ? {} : { route }) };
+    const total: Total = { labels, seconds: 0, buckets: Array.from({ length: durationBounds.length + 1 }, () => 0) };
+    this.#totals.set(key, total);
+    return total;
+  }
+
+  #boundedRoute(route: string, id: number | null): string {
+    if (route === otherRoute || this.#routes.has(route)) return route;
+    const named = id === null ? 0 : (this.#namedBy.get(id) ?? 0);
+    if (this.#routes.size >= maxRoutes || named >= maxRoutesEach) return otherRoute;
     this.#routes.add(route);
+    if (id !== null) this.#namedBy.set(id, named + 1);
     return route;
   }
 }

@@ -36,12 +36,13 @@ export class ServiceHealth {
 
   /** The app's checks, by name: failing if any worker says so. */
   components(): Readonly<Record<string, { readonly status: 'healthy' | 'failing'; readonly error?: string }>> {
-    const found: Record<string, { status: 'healthy' | 'failing'; error?: string }> = {};
+    // A map: a check may have any name, `__proto__` as well.
+    const found = new Map<string, { status: 'healthy' | 'failing'; error?: string }>();
     for (const { name, ok, error } of [...this.#checks.values()].flat()) {
-      if (ok) found[name] ??= { status: 'healthy' };
-      else found[name] = { status: 'failing', ...(error === null ? {} : { error }) };
+      if (!ok) found.set(name, { status: 'failing', ...(error === null ? {} : { error }) });
+      else if (!found.has(name)) found.set(name, { status: 'healthy' });
     }
-    return found;
+    return Object.fromEntries(found);
   }
 
   report(fleet: Fleet): HealthReport {

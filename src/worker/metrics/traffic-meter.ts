@@ -6,6 +6,7 @@ import {
   knownMethods,
   otherMethod,
   otherRoute,
+  statusIn,
   type TrafficDelta,
   type TrafficSeries,
 } from '../../protocol/traffic.ts';
@@ -47,7 +48,7 @@ export class TrafficMeter implements Observer {
   }
 
   onFinished(request: IncomingMessage, response: ServerResponse, _: Connection, milliseconds: number): void {
-    this.#count(request.method, response.statusCode, this.#routes.of(request), milliseconds);
+    this.#count(request.method, statusIn(response.statusCode), this.#routes.of(request), milliseconds);
   }
 
   onStreamFinished(
@@ -56,8 +57,12 @@ export class TrafficMeter implements Observer {
     _: Connection,
     milliseconds: number,
   ): void {
-    const status = Number(stream.sentHeaders?.[':status'] ?? 0);
-    this.#count(method, status, request === null ? null : this.#routes.of(request), milliseconds);
+    this.#count(
+      method,
+      statusIn(Number(stream.sentHeaders?.[':status'])),
+      request === null ? null : this.#routes.of(request),
+      milliseconds,
+    );
   }
 
   onAborted(): void {
