@@ -16,6 +16,7 @@ import {
   otherMethod,
   otherRoute,
   otherUpgrade,
+  statusIn,
 } from '../../../../src/protocol/traffic.ts';
 import { buckets, delta } from '../../../support/reported-metrics.ts';
 
