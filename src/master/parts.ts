@@ -30,11 +30,11 @@ import { Counts } from './upgrade/counts.ts';
 import type { Command } from './upgrade/own-command.ts';
 import type { Predecessor } from './upgrade/predecessor.ts';
 import { Succession } from './upgrade/succession.ts';
-import { Allowance } from './workers/allowance.ts';
 import { Complaints } from './workers/complaints.ts';
 import { ServiceHealth } from './workers/health.ts';
 import { Pool } from './workers/pool.ts';
 import { Rates } from './workers/rates.ts';
+import { Restraint } from './workers/restraint.ts';
 import { Sentinel } from './workers/sentinel.ts';
 
 export interface MasterOptions {
@@ -62,7 +62,7 @@ export interface Parts {
   readonly sentinel: Sentinel;
   readonly grants: Grants;
   readonly complaints: Complaints;
-  readonly allowance: Allowance;
+  readonly restraint: Restraint;
   readonly health: ServiceHealth;
   readonly rates: Rates;
   readonly stuck: Stuck;
@@ -200,7 +200,7 @@ export function makeParts(options: MasterOptions): Parts {
     sentinel,
     grants,
     complaints,
-    allowance: new Allowance(),
+    restraint: new Restraint(),
     health,
     rates,
     stuck,

@@ -75,7 +75,7 @@ const processes: {
 
 /** Connects the pool: what it hears is reported from now on. */
 export function connectReports(parts: Parts): void {
-  const { allowance, arbiter, log, pool } = parts;
+  const { restraint, arbiter, log, pool } = parts;
   pool.connect({
     onEvent: (event) => {
       const before: ((event: never, parts: Parts) => void) | undefined = processes[event.type];
@@ -85,7 +85,7 @@ export function connectReports(parts: Parts): void {
     onMessage: (id, message) => {
       const worker = findWorker(arbiter.fleet, id);
       if (worker === undefined) return;
-      const taken = allowance.take(id, message.type);
+      const taken = restraint.take(id, message.type);
       if (taken === 'exceeded')
         arbiter.post({ type: 'workerMisbehaved', id, reason: `too many messages of type ${message.type}` });
       if (taken !== 'taken') return;
@@ -99,10 +99,10 @@ export function connectReports(parts: Parts): void {
 }
 
 /** The process is gone, or never was. */
-function forget(id: number, { allowance, arbiter, sentinel, grants, health, rates, metrics }: Parts): void {
+function forget(id: number, { restraint, arbiter, sentinel, grants, health, rates, metrics }: Parts): void {
   const pid = findWorker(arbiter.fleet, id)?.pid;
   if (pid !== undefined && pid !== null) sentinel.delete(pid);
-  for (const part of [grants, health, rates, metrics, allowance]) part.forget(id);
+  for (const part of [grants, health, rates, metrics, restraint]) part.forget(id);
 }
 
 function firstLine({ name, message }: ErrorReport): string {

@@ -1,6 +1,6 @@
 /** Checks the counts that workers report: bounded in number and size, and nothing but what a page of metrics can hold. */
 import { escapeText } from '../system/plain.ts';
-import { type Fields, isCount, isFields, startOf } from './check-values.ts';
+import { clip, type Fields, isCount, isFields } from './check-values.ts';
 import type { WorkerMessage } from './messages.ts';
 import {
   type AppMetric,
@@ -84,7 +84,7 @@ export function checkAppMetrics({ metrics }: Fields): WorkerMessage | null {
     if (typeof aggregator !== 'string' || !aggregators.includes(aggregator) || !Array.isArray(values)) return [];
     const samples = values.slice(0, left).flatMap((value: unknown) => checkSample(value, name) ?? []);
     left -= samples.length;
-    const help = typeof raw.help === 'string' ? escapeText(startOf(raw.help, 1_000)) : '';
+    const help = typeof raw.help === 'string' ? escapeText(clip(raw.help, 1_000)) : '';
     const metric: AppMetric = { name, help, type, aggregator, values: samples };
     const own = sizeOf(metric);
     if (size + own > maxSize) return [];
@@ -105,7 +105,7 @@ function checkSample(raw: unknown, name: string): AppSample | null {
     // prom-client takes any value, and shows it as text.
     const isPlain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
     if (!labelName.test(label) || label === '__proto__' || (!isPlain && value !== null)) return null;
-    labels.push([label, escapeText(startOf(String(value), 500))]);
+    labels.push([label, escapeText(clip(String(value), 500))]);
   }
   return { metricName: sampleName, labels: Object.fromEntries(labels), value: raw.value };
 }

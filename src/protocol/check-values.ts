@@ -5,14 +5,6 @@ export type Fields = Readonly<Record<string, unknown>>;
 /** Longest string that is taken from a worker; an error report is cut, anything else is refused. */
 export const maxText = 16_384;
 
-/**
- * The start of a text. A slice of a string keeps all of that string in memory, for as long as the slice is kept: this one
- * is a copy.
- */
-export function startOf(text: string, length: number): string {
-  return text.length <= length ? text : Buffer.from(text.slice(0, length)).toString();
-}
-
 export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null;
 }
@@ -27,4 +19,9 @@ export function isCount(value: unknown): value is number {
 
 export function isAmount(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0;
+}
+
+/** The beginning of a text. What is kept of a long one would keep all of it in memory, if it was not a copy. */
+export function clip(text: string, length: number): string {
+  return text.length <= length ? text : Buffer.from(text.slice(0, length), 'utf16le').toString('utf16le');
 }

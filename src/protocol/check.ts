@@ -2,7 +2,7 @@
 import type { ListenQuery } from '../system/node-internals.ts';
 import { checkFigures } from './check-figures.ts';
 import { checkAppMetrics, checkTraffic } from './check-metrics.ts';
-import { type Fields, isAmount, isCount, isFields, isText, maxText, startOf } from './check-values.ts';
+import { type Fields, isAmount, isCount, isFields, isText, maxText } from './check-values.ts';
 import { type ErrorReport, unwrap, type WorkerMessage } from './messages.ts';
 
 /** `foreign` is a message of the app's own, which prefork has nothing to do with. */
@@ -52,7 +52,7 @@ function checkFields(m: Fields): WorkerMessage | null {
       return checkAppMetrics(m);
     case 'log-trouble':
       return isCount(m.lines) && typeof m.reason === 'string'
-        ? { type: 'log-trouble', lines: m.lines, reason: startOf(m.reason, 300) }
+        ? { type: 'log-trouble', lines: m.lines, reason: m.reason.slice(0, 300) }
         : null;
     case 'draining':
       return checkDraining(m);
@@ -81,7 +81,7 @@ function checkError(raw: unknown): ErrorReport | null {
   if (!isFields(raw)) return null;
   const { name, message, stack } = raw;
   if (typeof name !== 'string' || typeof message !== 'string' || typeof stack !== 'string') return null;
-  return { name: startOf(name, 200), message: startOf(message, 2_000), stack: startOf(stack, maxText) };
+  return { name: name.slice(0, 200), message: message.slice(0, 2_000), stack: stack.slice(0, maxText) };
 }
 
 function checkDraining(m: Fields): WorkerMessage | null {
@@ -90,7 +90,7 @@ function checkDraining(m: Fields): WorkerMessage | null {
   const requests = m.requests.slice(0, 20).flatMap((raw: unknown) => {
     if (!isFields(raw) || typeof raw.method !== 'string' || typeof raw.url !== 'string' || !isAmount(raw.age))
       return [];
-    return [{ method: startOf(raw.method, 20), url: startOf(raw.url, 500), age: raw.age }];
+    return [{ method: raw.method.slice(0, 20), url: raw.url.slice(0, 500), age: raw.age }];
   });
   return { type: 'draining', requests, inFlight: m.inFlight, connections: m.connections, upgraded: m.upgraded };
 }
@@ -100,8 +100,8 @@ function checkHealth(m: Fields): WorkerMessage | null {
   const checks = m.checks.flatMap((raw: unknown) => {
     if (!isFields(raw) || typeof raw.name !== 'string') return [];
     if (typeof raw.ok !== 'boolean' || typeof raw.critical !== 'boolean') return [];
-    const error = typeof raw.error === 'string' ? startOf(raw.error, 300) : null;
-    return [{ name: startOf(raw.name, 100), ok: raw.ok, critical: raw.critical, error }];
+    const error = typeof raw.error === 'string' ? raw.error.slice(0, 300) : null;
+    return [{ name: raw.name.slice(0, 100), ok: raw.ok, critical: raw.critical, error }];
   });
   return checks.length === m.checks.length ? { type: 'health', checks } : null;
 }

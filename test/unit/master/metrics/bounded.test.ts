@@ -6,7 +6,7 @@ import { AppMetrics } from '../../../../src/master/metrics/app.ts';
 import { Metrics } from '../../../../src/master/metrics/metrics.ts';
 import { StatsdLines } from '../../../../src/master/metrics/statsd-lines.ts';
 import { TrafficTotals } from '../../../../src/master/metrics/traffic.ts';
-import { Allowance } from '../../../../src/master/workers/allowance.ts';
+import { Restraint } from '../../../../src/master/workers/restraint.ts';
 import { checkWorkerMessage } from '../../../../src/protocol/check.ts';
 import type { WorkerMessage } from '../../../../src/protocol/messages.ts';
 import type { Status } from '../../../../src/protocol/status.ts';
@@ -215,25 +215,25 @@ describe("what is kept of the app's own metrics", () => {
 describe('what a worker may say', () => {
   it('has a limit for each kind that costs something; who exceeds it is told on once, and heard no more', () => {
     let now = 0;
-    const allowance = new Allowance(() => now);
+    const restraint = new Restraint(() => now);
     for (const type of ['failed', 'termed', 'health', 'drained', 'listen', 'ready', 'app-metrics'] as const) {
       const id = count;
       count += 1;
-      const said = Array.from({ length: 1_000 }, () => allowance.take(id, type));
+      const said = Array.from({ length: 1_000 }, () => restraint.take(id, type));
       const taken = said.filter((each) => each === 'taken').length;
       assert.ok(taken > 0 && taken <= 300, `${type}: ${taken}`);
       assert.equal(said.filter((each) => each === 'exceeded').length, 1);
-      assert.equal(allowance.take(id, 'beat'), 'ignored');
-      allowance.forget(id);
-      assert.equal(allowance.take(id, type), 'taken');
-      allowance.forget(id);
+      assert.equal(restraint.take(id, 'beat'), 'ignored');
+      restraint.forget(id);
+      assert.equal(restraint.take(id, type), 'taken');
+      restraint.forget(id);
     }
-    assert.equal(allowance.size, 0);
+    assert.equal(restraint.size, 0);
     // Honest ones, for an hour.
     for (let second = 0; second < 3_600; second += 1) {
       now += 1_000;
       for (const type of ['beat', 'beat', 'traffic', 'traffic', 'app-metrics', 'log-trouble', 'health'] as const)
-        assert.equal(allowance.take(7, type), 'taken', `${type} in second ${second}`);
+        assert.equal(restraint.take(7, type), 'taken', `${type} in second ${second}`);
     }
   });
 });

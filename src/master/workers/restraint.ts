@@ -31,7 +31,7 @@ interface Bucket {
   at: number;
 }
 
-export class Allowance {
+export class Restraint {
   readonly #buckets = new Map<number, Map<string, Bucket>>();
   /** Workers that have said too much: nothing that they say counts any more. */
   readonly #over = new Set<number>();
