@@ -1,5 +1,5 @@
 /** Checks the counts that workers report: bounded in number and size, and nothing but what a page of metrics can hold. */
-import { type Fields, isAmount, isFields } from './check-values.ts';
+import { clip, type Fields, isAmount, isCount, isFields } from './check-values.ts';
 import type { WorkerMessage } from './messages.ts';
 import { type AppMetric, type AppSample, durationBounds, type TrafficSeries } from './traffic.ts';
 
@@ -9,7 +9,10 @@ const maxMetrics = 2_000;
 /** Samples of one worker's own metrics; further ones are left out. */
 const maxSamples = 20_000;
 const metricName = /^[a-zA-Z_:][\w:]{0,199}$/;
-const labelName = /^[a-zA-Z_]\w{0,99}$/;
+/** Labels of one sample. */
+const maxLabels = 50;
+/** Names that begin with two underscores are Prometheus's own. */
+const labelName = /^(?!__)[a-zA-Z_]\w{0,99}$/;
 const suffixes = ['', '_bucket', '_sum', '_count'];
 const aggregators = ['sum', 'first', 'min', 'max', 'average', 'omit'];
 
@@ -21,7 +24,7 @@ export function checkTraffic({ delta }: Fields): WorkerMessage | null {
   if (!Array.isArray(upgrades) || upgrades.length > maxUpgrades) return null;
   const checked = series.flatMap((raw: unknown) => checkSeries(raw) ?? []);
   const protocols = upgrades.flatMap((raw: unknown): [string, number][] =>
-    Array.isArray(raw) && typeof raw[0] === 'string' && isAmount(raw[1]) ? [[raw[0].slice(0, 20), raw[1]]] : [],
+    Array.isArray(raw) && typeof raw[0] === 'string' && isAmount(raw[1]) ? [[clip(raw[0], 20), raw[1]]] : [],
   );
   if (checked.length < series.length || protocols.length < upgrades.length) return null;
   return { type: 'traffic', delta: { series: checked, upgrades: protocols, aborted, connections, received, sent } };
@@ -33,7 +36,7 @@ function checkSeries(raw: unknown): TrafficSeries | null {
   if (typeof method !== 'string' || !/^[A-Z]{1,10}$/.test(method) || !isAmount(seconds)) return null;
   if (typeof status !== 'number' || !Number.isInteger(status) || status < 0 || status > 999) return null;
   if (route !== null && (typeof route !== 'string' || route.length > 200)) return null;
-  if (!Array.isArray(buckets) || buckets.length !== durationBounds.length + 1 || !buckets.every(isAmount)) return null;
+  if (!Array.isArray(buckets) || buckets.length !== durationBounds.length + 1 || !buckets.every(isCount)) return null;
   return { method, status, route, seconds, buckets };
 }
 
@@ -48,22 +51,25 @@ export function checkAppMetrics({ metrics }: Fields): WorkerMessage | null {
     if (typeof aggregator !== 'string' || !aggregators.includes(aggregator) || !Array.isArray(values)) return [];
     const samples = values.slice(0, left).flatMap((value: unknown) => checkSample(value, name) ?? []);
     left -= samples.length;
-    const help = typeof raw.help === 'string' ? raw.help.slice(0, 1_000) : '';
+    const help = typeof raw.help === 'string' ? clip(raw.help, 1_000) : '';
     return [{ name, help, type, aggregator, values: samples }];
   });
   return { type: 'app-metrics', metrics: checked };
 }
 
 function checkSample(raw: unknown, name: string): AppSample | null {
-  if (!isFields(raw) || typeof raw.value !== 'number' || !isFields(raw.labels)) return null;
+  if (!isFields(raw) || typeof raw.value !== 'number' || !Number.isFinite(raw.value) || !isFields(raw.labels))
+    return null;
   const sampleName = raw.metricName ?? name;
   if (typeof sampleName !== 'string' || !suffixes.some((suffix) => sampleName === `${name}${suffix}`)) return null;
   const labels: [string, string][] = [];
-  for (const [label, value] of Object.entries(raw.labels)) {
+  const entries = Object.entries(raw.labels);
+  if (entries.length > maxLabels) return null;
+  for (const [label, value] of entries) {
     // prom-client takes any value, and shows it as text.
     const isPlain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
     if (!labelName.test(label) || (!isPlain && value !== null)) return null;
-    labels.push([label, String(value).slice(0, 500)]);
+    labels.push([label, clip(String(value), 500)]);
   }
   return { metricName: sampleName, labels: Object.fromEntries(labels), value: raw.value };
 }
