@@ -23,6 +23,7 @@ import { controlRoutes } from './operator/routes.ts';
 import { statusOf } from './operator/status.ts';
 import { Outcomes, UpgradeOutcomes } from './outcomes.ts';
 import { policyFrom } from './policy.ts';
+import { Datagrams } from './sockets/datagrams.ts';
 import { Grants } from './sockets/grants.ts';
 import type { Listeners } from './sockets/listeners.ts';
 import { Stuck } from './stuck/stuck.ts';
@@ -61,6 +62,7 @@ export interface Parts {
   readonly pool: Pool;
   readonly sentinel: Sentinel;
   readonly grants: Grants;
+  readonly datagrams: Datagrams;
   readonly complaints: Complaints;
   readonly restraint: Restraint;
   readonly health: ServiceHealth;
@@ -199,6 +201,7 @@ export function makeParts(options: MasterOptions): Parts {
     pool,
     sentinel,
     grants,
+    datagrams: new Datagrams(pool),
     complaints,
     restraint: new Restraint(),
     health,

@@ -22,6 +22,18 @@ const reports: Reports = {
     grants.unlisten(id, listener);
     return grants.accepts(id) ? null : { type: 'workerClosed', id };
   },
+  bind: (message, { id, generation }, { datagrams, generations }) => {
+    datagrams.answer(id, message, generations.of(generation));
+    return null;
+  },
+  unbind: ({ seq }, { id }, { datagrams }) => {
+    datagrams.unbind(id, seq);
+    return null;
+  },
+  unheard: (_, worker, { complaints }) => {
+    complaints.reportUnheard(worker);
+    return null;
+  },
   ready: (_, { id }) => ({ type: 'workerReadied', id }),
   beat: ({ figures }, { id }, { rates }) => {
     rates.onBeat(id, figures.requests, performance.now());
@@ -99,10 +111,10 @@ export function connectReports(parts: Parts): void {
 }
 
 /** The process is gone, or never was. */
-function forget(id: number, { restraint, arbiter, sentinel, grants, health, rates, metrics }: Parts): void {
+function forget(id: number, { restraint, arbiter, sentinel, grants, datagrams, health, rates, metrics }: Parts): void {
   const pid = findWorker(arbiter.fleet, id)?.pid;
   if (pid !== undefined && pid !== null) sentinel.delete(pid);
-  for (const part of [grants, health, rates, metrics, restraint]) part.forget(id);
+  for (const part of [grants, datagrams, health, rates, metrics, restraint]) part.forget(id);
 }
 
 function firstLine({ name, message }: ErrorReport): string {

@@ -23,13 +23,15 @@ const maxMetrics = 2_000;
 const maxSamples = 20_000;
 /** Characters of all names, labels and values of one worker's own metrics; metrics beyond them are left out. */
 const maxSize = 3 * 1024 * 1024;
-const maxLabels = 40;
 /** Seconds that the requests of one report may have taken together. */
 const maxSeconds = 1e12;
 const maxMethod = 40;
 const maxRoute = 200;
 const metricName = /^[a-zA-Z_:][\w:]{0,199}$/;
-const labelName = /^[a-zA-Z_]\w{0,99}$/;
+/** Labels of one sample. */
+const maxLabels = 50;
+/** Names that begin with two underscores are Prometheus's own. */
+const labelName = /^(?!__)[a-zA-Z_]\w{0,99}$/;
 const suffixes = ['', '_bucket', '_sum', '_count'];
 const aggregators = ['sum', 'first', 'min', 'max', 'average', 'omit'];
 
@@ -95,7 +97,8 @@ export function checkAppMetrics({ metrics }: Fields): WorkerMessage | null {
 }
 
 function checkSample(raw: unknown, name: string): AppSample | null {
-  if (!isFields(raw) || typeof raw.value !== 'number' || !isFields(raw.labels)) return null;
+  if (!isFields(raw) || typeof raw.value !== 'number' || !Number.isFinite(raw.value) || !isFields(raw.labels))
+    return null;
   const sampleName = raw.metricName ?? name;
   if (typeof sampleName !== 'string' || !suffixes.some((suffix) => sampleName === `${name}${suffix}`)) return null;
   const labels: [string, string][] = [];
@@ -104,7 +107,7 @@ function checkSample(raw: unknown, name: string): AppSample | null {
   for (const [label, value] of given) {
     // prom-client takes any value, and shows it as text.
     const isPlain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
-    if (!labelName.test(label) || label === '__proto__' || (!isPlain && value !== null)) return null;
+    if (!labelName.test(label) || (!isPlain && value !== null)) return null;
     labels.push([label, escapeText(clip(String(value), 500))]);
   }
   return { metricName: sampleName, labels: Object.fromEntries(labels), value: raw.value };

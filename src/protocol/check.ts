@@ -1,24 +1,38 @@
 /** Checks what a worker sends. Workers are not trusted: nothing is used that was not looked at here. */
-import type { ListenQuery } from '../system/node-internals.ts';
+import { isIP } from 'node:net';
+import type { DatagramQuery, ListenQuery } from '../system/node-internals.ts';
 import { checkFigures } from './check-figures.ts';
 import { checkAppMetrics, checkTraffic } from './check-metrics.ts';
-import { type Fields, isAmount, isCount, isFields, isText, maxText } from './check-values.ts';
-import { type ErrorReport, unwrap, type WorkerMessage } from './messages.ts';
+import {
+  clip,
+  type Fields,
+  isAmount,
+  isCount,
+  isFields,
+  isText,
+  maxCheckError,
+  maxCheckName,
+  maxErrorMessage,
+  maxErrorName,
+  maxText,
+} from './check-values.ts';
+import type { ErrorReport, WorkerMessage } from './messages.ts';
 
-/** `foreign` is a message of the app's own, which prefork has nothing to do with. */
 export type Checked =
   | { readonly kind: 'message'; readonly message: WorkerMessage }
-  | { readonly kind: 'foreign' }
   | { readonly kind: 'malformed'; readonly reason: string };
 
-/** Takes anything that arrived on a worker's channel. */
+/** Longest address, characters: a path, at most (PATH_MAX in limits.h of Linux). */
+const maxAddress = 4_096;
+
+/** Takes anything that JSON can be. */
 export function checkWorkerMessage(raw: unknown): Checked {
-  const inner = unwrap(raw);
-  if (inner === null) return { kind: 'foreign' };
-  const message = checkFields(inner as Fields);
-  return message === null
-    ? { kind: 'malformed', reason: `malformed message of type ${String(inner.type).slice(0, 40)}` }
-    : { kind: 'message', message };
+  const message = isFields(raw) ? checkFields(raw) : null;
+  if (message !== null) return { kind: 'message', message };
+  const { type } = isFields(raw) ? raw : {};
+  // It is logged.
+  const isName = typeof type === 'string' && /^[\w-]{1,40}$/.test(type);
+  return { kind: 'malformed', reason: `malformed message of type ${isName ? type : 'unknown'}` };
 }
 
 function checkFields(m: Fields): WorkerMessage | null {
@@ -30,8 +44,17 @@ function checkFields(m: Fields): WorkerMessage | null {
     }
     case 'unlisten':
       return isText(m.listener) ? { type: 'unlisten', listener: m.listener } : null;
+    case 'bind': {
+      const query = checkDatagramQuery(m.query);
+      return isCount(m.seq) && isCount(m.ordinal) && query !== null
+        ? { type: 'bind', seq: m.seq, ordinal: m.ordinal, query }
+        : null;
+    }
+    case 'unbind':
+      return isCount(m.seq) ? { type: 'unbind', seq: m.seq } : null;
     case 'ready':
     case 'termed':
+    case 'unheard':
       return { type: m.type };
     case 'beat': {
       const figures = checkFigures(m.figures);
@@ -52,7 +75,7 @@ function checkFields(m: Fields): WorkerMessage | null {
       return checkAppMetrics(m);
     case 'log-trouble':
       return isCount(m.lines) && typeof m.reason === 'string'
-        ? { type: 'log-trouble', lines: m.lines, reason: m.reason.slice(0, 300) }
+        ? { type: 'log-trouble', lines: m.lines, reason: clip(m.reason, 300) }
         : null;
     case 'draining':
       return checkDraining(m);
@@ -70,18 +93,42 @@ function checkQuery(raw: unknown): ListenQuery | null {
   const address = raw.address ?? null;
   const port = raw.port ?? null;
   const fd = raw.fd ?? null;
-  if (address !== null && !isText(address)) return null;
+  if (address !== null && (typeof address !== 'string' || address.length > maxAddress)) return null;
   if (port !== null && (typeof port !== 'number' || !Number.isInteger(port) || port < -1 || port > 65_535)) return null;
   if (fd !== null && !isCount(fd)) return null;
   if (raw.addressType !== 4 && raw.addressType !== 6 && raw.addressType !== -1) return null;
-  return { address, port, fd, addressType: raw.addressType, flags: isCount(raw.flags) ? raw.flags : 0 };
+  return { address, port, fd, addressType: raw.addressType, flags: isFlags(raw.flags) ? raw.flags : 0 };
+}
+
+function checkDatagramQuery(raw: unknown): DatagramQuery | null {
+  if (!isFields(raw)) return null;
+  const { port, family, flags } = raw;
+  const address = raw.address ?? null;
+  const fd = raw.fd ?? null;
+  if (typeof port !== 'number' || !Number.isInteger(port) || port < 0 || port > 65_535) return null;
+  if (family !== 4 && family !== 6) return null;
+  if (fd !== null && !isCount(fd)) return null;
+  // Of names there is no need: node:dgram has looked them up.
+  if (address === null ? fd === null : typeof address !== 'string' || isIP(withoutZone(address)) !== family)
+    return null;
+  return { address: address as string | null, port, family, fd, flags: isFlags(flags) ? flags : 0 };
+}
+
+/** As in `fe80::1%eth0`. */
+function withoutZone(address: string): string {
+  return address.length <= 100 ? address.replace(/%[\w.-]+$/, '') : '';
+}
+
+/** Those of libuv's that Node uses. */
+function isFlags(value: unknown): value is number {
+  return isCount(value) && value < 16;
 }
 
 function checkError(raw: unknown): ErrorReport | null {
   if (!isFields(raw)) return null;
   const { name, message, stack } = raw;
   if (typeof name !== 'string' || typeof message !== 'string' || typeof stack !== 'string') return null;
-  return { name: name.slice(0, 200), message: message.slice(0, 2_000), stack: stack.slice(0, maxText) };
+  return { name: clip(name, maxErrorName), message: clip(message, maxErrorMessage), stack: clip(stack, maxText) };
 }
 
 function checkDraining(m: Fields): WorkerMessage | null {
@@ -90,7 +137,7 @@ function checkDraining(m: Fields): WorkerMessage | null {
   const requests = m.requests.slice(0, 20).flatMap((raw: unknown) => {
     if (!isFields(raw) || typeof raw.method !== 'string' || typeof raw.url !== 'string' || !isAmount(raw.age))
       return [];
-    return [{ method: raw.method.slice(0, 20), url: raw.url.slice(0, 500), age: raw.age }];
+    return [{ method: clip(raw.method, 20), url: clip(raw.url, 500), age: raw.age }];
   });
   return { type: 'draining', requests, inFlight: m.inFlight, connections: m.connections, upgraded: m.upgraded };
 }
@@ -100,8 +147,8 @@ function checkHealth(m: Fields): WorkerMessage | null {
   const checks = m.checks.flatMap((raw: unknown) => {
     if (!isFields(raw) || typeof raw.name !== 'string') return [];
     if (typeof raw.ok !== 'boolean' || typeof raw.critical !== 'boolean') return [];
-    const error = typeof raw.error === 'string' ? raw.error.slice(0, 300) : null;
-    return [{ name: raw.name.slice(0, 100), ok: raw.ok, critical: raw.critical, error }];
+    const error = typeof raw.error === 'string' ? clip(raw.error, maxCheckError) : null;
+    return [{ name: clip(raw.name, maxCheckName), ok: raw.ok, critical: raw.critical, error }];
   });
   return checks.length === m.checks.length ? { type: 'health', checks } : null;
 }

@@ -1,18 +1,31 @@
 /**
- * The messages between master and worker: JSON over the IPC channel that node:cluster opens, distinguished from the app's
- * own messages by their {@link mark}. A message speaks only about its sender; the master takes pids from the kernel.
+ * The messages between master and worker. A worker speaks over a pipe of its own, a line of JSON a message; a message
+ * speaks only about its sender, and the master takes pids from the kernel. The master speaks over the IPC channel that
+ * node:cluster opens, which it never reads (docs/decisions/0020); there its messages have a {@link mark}.
  */
 import type { Address } from '../config/address.ts';
 import type { WorkerHookName } from '../config/hooks.ts';
 import type { WorkerSettings } from '../config/resolved.ts';
 import type { FailureKind } from '../core/model.ts';
-import type { ListenQuery } from '../system/node-internals.ts';
+import type { DatagramQuery, ListenQuery } from '../system/node-internals.ts';
 import type { WorkerFigures } from './figures.ts';
 import type { Health } from './status.ts';
 import type { AppMetric, TrafficDelta } from './traffic.ts';
 
-/** The key that tells prefork's messages from the app's. */
+/** The key under which the master's messages are. */
 export const mark = 'prefork';
+
+/** The worker's descriptor of the pipe over which it speaks. */
+export const speechDescriptor = 4;
+
+/** Bytes of a worker's message, but for those of {@link longTypes}: room for the longest error report. */
+export const maxLine = 256 * 1024;
+
+/** Bytes of a message of {@link longTypes}. */
+export const maxLongLine = 2 * 1024 * 1024 + maxLine;
+
+/** What a worker counts may be long. */
+export const longTypes: readonly WorkerMessage['type'][] = ['traffic', 'app-metrics'];
 
 /** The environment variable that carries {@link BootInfo} as JSON. The worker deletes it before the app can see it. */
 export const bootVariable = 'PREFORK_WORKER';
@@ -82,6 +95,12 @@ export type WorkerMessage =
     }
   /** A server closed: the worker accepts no more on this listener. */
   | { readonly type: 'unlisten'; readonly listener: string }
+  /** Wants the handle for a `bind()` of a UDP socket; `ordinal` tells apart several of the same address. */
+  | { readonly type: 'bind'; readonly seq: number; readonly query: DatagramQuery; readonly ordinal: number }
+  /** A UDP socket closed, which was granted as the answer to this `bind`, or would have been. */
+  | { readonly type: 'unbind'; readonly seq: number }
+  /** The app sends messages to its parent process, where nobody reads them; sent once. */
+  | { readonly type: 'unheard' }
   | { readonly type: 'ready' }
   | { readonly type: 'beat'; readonly figures: WorkerFigures }
   /** What was added to its counters; sent with heartbeats, when it has drained, and when it exits. */
@@ -120,6 +139,9 @@ export type MasterMessage =
     }
   /** The address cannot be bound; `errno` is libuv's negative number. */
   | { readonly type: 'refused'; readonly seq: number; readonly errno: number }
+  /** Grants the UDP socket that answers a `bind`; the handle travels beside the message. Or there is none. */
+  | { readonly type: 'bound'; readonly seq: number }
+  | { readonly type: 'unbindable'; readonly seq: number; readonly errno: number }
   /** Accept from a further queue of a listener (the handle travels beside the message), or stop to. */
   | { readonly type: 'assign'; readonly listener: string; readonly queue: number; readonly backlog: number }
   | { readonly type: 'unassign'; readonly listener: string; readonly queue: number }
@@ -136,7 +158,7 @@ export type MasterMessage =
   | { readonly type: 'reopen' };
 
 /** Wraps a message for the channel. */
-export function wrap<T extends WorkerMessage | MasterMessage>(message: T): { [mark]: T } {
+export function wrap<T extends MasterMessage>(message: T): { [mark]: T } {
   return { [mark]: message };
 }
 

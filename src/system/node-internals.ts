@@ -3,12 +3,12 @@
  * says what it relies on; `test/integration/system/node-internals.test.ts` holds them against every supported version.
  */
 import type { ChildProcess } from 'node:child_process';
-import cluster, { type Worker } from 'node:cluster';
+import cluster from 'node:cluster';
+import dgram from 'node:dgram';
 import type { ServerResponse } from 'node:http';
 import Module from 'node:module';
 import net, { type Server, type Socket } from 'node:net';
 import { UnsupportedNodeError } from '../errors.ts';
-import { checkClusterMessage } from './cluster-messages.ts';
 
 /** A libuv server handle: a TCP socket or a pipe. */
 export interface Handle {
@@ -124,116 +124,236 @@ export function supportsReusePort(): boolean {
   return major > 22 || (major === 22 && minor >= 12);
 }
 
-/**
- * Lets through only what the master may do for a worker it does not trust. Plain node:cluster binds any address a
- * worker names, with the master's rights, and can be made to throw by an odd `act`.
- *
- * Relies on node:cluster's listener being the last one for 'internalMessage' right after fork().
- */
-export function filterClusterMessages(worker: Worker, mayBind: (port: number) => boolean = () => true): void {
-  const child = worker.process;
-  const listener = child.listeners('internalMessage' as 'message').at(-1);
-  // A fork that failed has no channel, and nothing can arrive.
-  if (listener === undefined && child.pid === undefined) return;
-  if (listener?.name !== 'onInternalMessage') throw unsupported("node:cluster's message listener is not where it was");
-  const datagramSockets = new Map<string, number>();
-  child.removeListener('internalMessage', listener as () => void);
-  child.on('internalMessage', (raw: unknown, handle: unknown) => {
-    const message = checkClusterMessage(raw, datagramSockets, mayBind);
-    if (message === null) return;
-    if (typeof message !== 'number') Reflect.apply(listener, child, [message, handle]);
-    // Without an answer the app would wait for ever.
-    else if (child.connected) {
-      const { seq } = raw as { seq: number };
-      child.send({ cmd: 'NODE_CLUSTER', ack: seq, errno: message }, undefined, {}, () => {});
-    }
-  });
-}
-
-/** Characters of one message that have arrived, before its end has. */
-const maxUnfinished = 8 * 1024 * 1024;
-
 interface ChannelHandle {
-  onread: (buffer: unknown) => void;
+  readStop(): number;
+  readonly writeQueueSize: number;
+}
+
+interface ChannelInternals {
+  _handleQueue: unknown;
+  _send?: Send;
+}
+
+type Send = (
+  this: NodeJS.Process,
+  message: unknown,
+  handle?: unknown,
+  options?: unknown,
+  callback?: (error: Error | null) => void,
+) => boolean;
+
+/** The event by which a worker is given what Node would keep for itself, and with it what the master sends. */
+export const internalEvent = 'internalMessage';
+
+/** Words that begin so are Node's own: it hands them on as {@link internalEvent}, never to the app. */
+const internalPrefix = 'NODE_';
+
+/**
+ * Stops reading a child's channel for good. To be called in the same tick as the fork, before anything can have been
+ * read: reading it is not safe if the child is not trusted (docs/decisions/0020).
+ *
+ * Relies on the channel's handle under the child's 'kChannelHandle', and on its `readStop`.
+ *
+ * @throws UnsupportedNodeError
+ */
+export function muteChannel(child: ChildProcess): void {
+  const channel = channelOf(child);
+  if (channel === undefined && child.pid === undefined) return;
+  if (typeof channel?.readStop !== 'function') throw unsupported("a child's channel is not where it was");
+  channel.readStop();
 }
 
 /**
- * Keeps what a worker writes to its channel from throwing in Node's own code here, where it would end the master: bytes
- * that are no JSON, messages without an end, and Node's own words where they make no sense.
+ * Writes to a child's channel, beside a handle if one is given, without waiting for Node's acknowledgement: it would
+ * have to be read.
  *
- * Relies on the channel's handle under the child's 'kChannelHandle', on its `onread`, on what has arrived of a message
- * being its 'kJSONBuffer', on Node's own listener being the first for 'internalMessage' and on `child._handleQueue` being
- * an array exactly while an acknowledgement is due.
+ * Relies on `child._handleQueue`, which holds back further messages while an acknowledgement is due, and on the
+ * channel's `writeQueueSize`.
  *
- * @param onOffence called with what it did, once
+ * @param done called once the kernel has the message, or never will have it
+ * @returns whether the kernel had it at once
+ * @throws UnsupportedNodeError
  */
-export function guardChannel(worker: Worker, onOffence: (reason: string) => void): void {
-  const child = worker.process as unknown as ChildProcess & Record<symbol, ChannelHandle | undefined>;
-  const channel = child[symbolOf(child, 'kChannelHandle') ?? Symbol()];
-  if (channel === undefined && child.pid === undefined) return;
-  if (typeof channel?.onread !== 'function') throw unsupported("a child's channel is not where it was");
-  let isOver = false;
-  const offend = (reason: string): void => {
-    if (!isOver) onOffence(reason);
-    isOver = true;
-  };
-  const { onread } = channel;
-  channel.onread = (buffer) => {
-    // Of a channel with an offence only the end is of interest.
-    if (isOver && buffer) return;
-    try {
-      Reflect.apply(onread, channel, [buffer]);
-    } catch {
-      offend('what it wrote to its channel is no JSON');
-    }
-    const unfinished = (channel as unknown as Record<symbol, unknown>)[symbolOf(channel, 'kJSONBuffer') ?? Symbol()];
-    if (typeof unfinished === 'string' && unfinished.length > maxUnfinished) offend('a message without an end');
-  };
-  const [own] = child.listeners('internalMessage' as 'message');
-  if (own === undefined) throw unsupported("a child's own message listener is not where it was");
-  child.removeListener('internalMessage', own as () => void);
-  child.prependListener('internalMessage' as 'message', (raw: unknown, handle: unknown) => {
-    closeSentAlong(handle);
-    const { cmd, msg } = (raw ?? {}) as { cmd?: unknown; msg?: unknown };
-    const isAcknowledgement = cmd === 'NODE_HANDLE_ACK' || cmd === 'NODE_HANDLE_NACK';
-    const isExpected = Array.isArray((child as unknown as { _handleQueue?: unknown })._handleQueue);
-    if (isAcknowledgement && !isExpected) offend('it acknowledges what it was not sent');
-    else if (cmd === 'NODE_HANDLE') {
-      // Node would make a server or a socket of it, as the worker says, listen on it, and throw if that is impossible.
-      if (isOver || !child.connected) return;
-      child.send({ cmd: 'NODE_HANDLE_ACK' }, undefined, {}, () => {});
-      process.nextTick(() => child.emit('message', msg, undefined));
-    } else if (!isOver) Reflect.apply(own, child, [raw, undefined]);
-  });
+export function sendUnacknowledged(
+  child: ChildProcess,
+  message: object,
+  handle: Handle | undefined,
+  done: () => void,
+): boolean {
+  const internals = child as unknown as ChannelInternals;
+  const wrapped = handle === undefined ? { cmd: `${internalPrefix}PREFORK`, msg: message } : message;
+  child.send(wrapped, handle as never, {}, done);
+  if (internals._handleQueue === undefined) throw unsupported('a child does not say what it holds back');
+  internals._handleQueue = null;
+  return (channelOf(child)?.writeQueueSize ?? 0) === 0;
 }
 
-/** The master has no use for what a worker sends along; its descriptor would stay open. */
-function closeSentAlong(handle: unknown): void {
-  const { close } = (handle ?? {}) as { close?: unknown };
-  if (typeof close === 'function') Reflect.apply(close, handle, []);
+/** In a worker: takes what {@link sendUnacknowledged} has sent out of Node's wrapping; `null` if it is not that. */
+export function unwrapSent(raw: unknown): unknown {
+  const { cmd, msg } = (raw ?? {}) as { cmd?: unknown; msg?: unknown };
+  return cmd === `${internalPrefix}PREFORK` || cmd === `${internalPrefix}HANDLE` ? (msg ?? null) : null;
+}
+
+function channelOf(child: ChildProcess): ChannelHandle | undefined {
+  const key = symbolOf(child, 'kChannelHandle');
+  return key === undefined ? undefined : (child as unknown as Record<symbol, ChannelHandle | undefined>)[key];
+}
+
+/**
+ * Has every message of this process to its parent dropped: nobody reads it. To the caller it looks as if it was sent;
+ * what Node refuses to send, Node refuses. A connection that is sent along is closed here, as if it had been given away.
+ *
+ * Relies on `process._send`, and on node:cluster's own requests for the primary going through it, which get the answers
+ * that they wait for.
+ *
+ * @param onDropped called for each message of the app's own
+ * @throws UnsupportedNodeError
+ */
+export function dropSends(onDropped: () => void): void {
+  const internals = process as unknown as ChannelInternals;
+  const original = internals._send;
+  if (typeof original !== 'function') throw unsupported('process._send is missing');
+  internals._send = function send(message, handle, options, callback) {
+    if (!isMessage(message) || (isGiven(handle) && !isSendable(handle))) {
+      // It throws.
+      return Reflect.apply(original, this, [message, handle, options, callback]);
+    }
+    if (!isInternal(message)) onDropped();
+    else answerItself(message);
+    if (handle instanceof net.Socket && (options as { keepOpen?: unknown } | undefined)?.keepOpen !== true) {
+      handle.destroy();
+    }
+    if (typeof callback === 'function') process.nextTick(callback, null);
+    return true;
+  };
+}
+
+function isMessage(value: unknown): boolean {
+  return ['string', 'object', 'number', 'boolean'].includes(typeof value);
+}
+
+function isGiven(handle: unknown): boolean {
+  return handle !== undefined && handle !== null && handle !== false && handle !== 0 && handle !== '';
+}
+
+function isSendable(handle: unknown): boolean {
+  if (handle instanceof net.Socket || handle instanceof net.Server || handle instanceof dgram.Socket) return true;
+  // Node's handles below them.
+  const { close, getAsyncId } = handle as { close?: unknown; getAsyncId?: unknown };
+  return typeof close === 'function' && typeof getAsyncId === 'function';
+}
+
+function isInternal(message: unknown): message is { readonly cmd: string } {
+  const { cmd } = (message ?? {}) as { cmd?: unknown };
+  return typeof cmd === 'string' && cmd.startsWith(internalPrefix) && cmd.length > internalPrefix.length;
+}
+
+/** `cluster.worker.disconnect()` goes on once the primary has acknowledged that it is meant. */
+function answerItself(message: object): void {
+  const { cmd, act, seq } = message as { cmd: string; act?: unknown; seq?: unknown };
+  if (act !== 'exitedAfterDisconnect') return;
+  process.nextTick(() => process.emit(internalEvent as 'message', { cmd, ack: seq }, undefined));
 }
 
 /** Answers one `listen()`: with a handle, or with libuv's negative error number. */
 export type ListenAnswer = (answer: Handle | number) => void;
 
+/** What a UDP socket of the app asks for in `bind()`. */
+export interface DatagramQuery {
+  /** An IP address; `null` if `fd` is given. */
+  readonly address: string | null;
+  readonly port: number;
+  readonly family: 4 | 6;
+  readonly fd: number | null;
+  readonly flags: number;
+}
+
+/** The flag of {@link DatagramQuery} that sets SO_REUSEADDR. */
+export const UV_UDP_REUSEADDR = 4;
+
+/** A libuv UDP handle. */
+export interface DatagramHandle extends Handle {
+  bind(address: string, port: number, flags: number): number;
+  hasRef(): boolean;
+}
+
+/** Who answers the sockets of a worker. */
+export interface SocketService {
+  serve(server: Server, query: ListenQuery, answer: ListenAnswer): void;
+  bind(query: DatagramQuery, answer: ListenAnswer): void;
+}
+
 /**
- * Has every `listen()` of this worker that wants a socket ask `serve` instead of node:cluster's primary. UDP goes on
- * to node:cluster.
+ * Has every `listen()` of this worker that wants a socket, and every `bind()` of a UDP socket that it would share, ask
+ * `service` instead of node:cluster's primary.
  *
- * Relies on `cluster._getServer`, and on `server._listeningId` changing when a server is closed meanwhile.
+ * Relies on `cluster._getServer`, on `server._listeningId` changing when a server is closed meanwhile, and on node:dgram
+ * closing what it does not want any more.
  */
-export function takeOverListen(serve: (server: Server, query: ListenQuery, answer: ListenAnswer) => void): void {
+export function takeOverListen(service: SocketService): void {
   const internals = cluster as unknown as { _getServer?: GetServer };
-  const original = internals._getServer;
-  if (typeof original !== 'function') throw unsupported('cluster._getServer is missing');
+  if (typeof internals._getServer !== 'function') throw unsupported('cluster._getServer is missing');
   internals._getServer = (server, raw, callback) => {
-    if (!(server instanceof net.Server)) return original(server, raw, callback);
+    const settle = (answer: Handle | number): void => {
+      if (typeof answer === 'number') callback(answer, null);
+      else callback(0, answer);
+    };
+    if (!(server instanceof net.Server)) {
+      service.bind(toDatagramQuery(raw), (answer) => {
+        if (typeof answer !== 'number' && datagramHandle(server)?.hasRef() === false) answer.unref();
+        settle(answer);
+      });
+      return;
+    }
     const listeningId = internalsOf(server)._listeningId;
-    serve(server, toQuery(raw), (answer) => {
-      if (typeof answer !== 'number') callback(0, answer);
+    service.serve(server, toQuery(raw), (answer) => {
       // Node would close the handle that an error does not come with.
-      else if (internalsOf(server)._listeningId === listeningId) callback(answer, null);
+      if (typeof answer !== 'number' || internalsOf(server)._listeningId === listeningId) settle(answer);
     });
+  };
+}
+
+function toDatagramQuery({ address, port, addressType, fd = null, flags }: RawQuery): DatagramQuery {
+  return {
+    address,
+    port: port ?? 0,
+    family: addressType === 'udp6' ? 6 : 4,
+    fd: fd === null || fd < 0 ? null : fd,
+    flags: flags ?? 0,
+  };
+}
+
+/** Relies on the handle being in what the socket has under its 'state symbol'. */
+function datagramHandle(socket: object): DatagramHandle | undefined {
+  const key = symbolOf(socket, 'state symbol');
+  if (key === undefined) return undefined;
+  return (socket as Record<symbol, { handle?: DatagramHandle | null } | undefined>)[key]?.handle ?? undefined;
+}
+
+/**
+ * Binds a UDP socket without reading from it.
+ *
+ * Relies on the handle of a socket of node:dgram, and on its `bind`, which is synchronous.
+ *
+ * @param address an IP address of that family
+ * @returns the handle, or libuv's negative error number
+ * @throws UnsupportedNodeError
+ */
+export function bindDatagramHandle(address: string, port: number, family: 4 | 6, flags: number): Handle | number {
+  const handle = datagramHandle(dgram.createSocket(family === 6 ? 'udp6' : 'udp4'));
+  if (typeof handle?.bind !== 'function') throw unsupported('a UDP socket does not have its handle where it was');
+  const error = handle.bind(address, port, flags);
+  if (error === 0) return handle;
+  handle.close();
+  return error;
+}
+
+/** Calls back when a granted handle is closed, by whomever. Relies on node:dgram closing by `handle.close`. */
+export function onHandleClosed(handle: Handle, onClose: () => void): void {
+  const { close } = handle;
+  handle.close = (callback) => {
+    onClose();
+    Reflect.apply(close, handle, callback === undefined ? [] : [callback]);
   };
 }
 

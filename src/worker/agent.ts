@@ -11,6 +11,7 @@ import type { Handle } from '../system/node-internals.ts';
 import { AccessLog } from './access-log/access-log.ts';
 import { takeBootInfo } from './birth.ts';
 import { Channel } from './channel.ts';
+import { Datagrams } from './datagrams.ts';
 import { Drain } from './drain/drain.ts';
 import { leave, sayFarewell } from './drain/farewell.ts';
 import { orphanOrder } from './drain/plan.ts';
@@ -37,6 +38,7 @@ class Agent {
   readonly #heartbeat: Heartbeat;
   readonly #drain: Drain;
   readonly #listens: Listens;
+  readonly #datagrams: Datagrams;
   readonly #app: App;
   #accessLog: AccessLog | null = null;
   #isLeaving = false;
@@ -56,6 +58,7 @@ class Agent {
       whenWell: (proceed) => this.#readiness.whenWell(proceed),
       onServer: (server) => this.#traffic.track(server),
     });
+    this.#datagrams = new Datagrams(channel);
     this.#app = new App(boot, this.#listens, this.#failures, () => this.#ready());
   }
 
@@ -70,7 +73,7 @@ class Agent {
       onClosed: () => this.#orphaned(),
     });
     this.#failures.start();
-    this.#listens.install(this.#app);
+    this.#listens.install(this.#app, this.#datagrams);
     this.#metrics?.start();
     this.#accessLog = AccessLog.join(this.#traffic, this.#boot, this.#channel);
     leaveEvidence(this.#traffic.inFlight);
@@ -100,6 +103,12 @@ class Agent {
       case 'refused':
         this.#listens.onRefused(message);
         break;
+      case 'bound':
+        this.#datagrams.onBound(message, handle);
+        break;
+      case 'unbindable':
+        this.#datagrams.onUnbindable(message);
+        break;
       case 'assign':
         this.#listens.onAssign(message, handle);
         break;
@@ -123,7 +132,7 @@ class Agent {
   #termed(): void {
     // An app that raises the signal again after its own handler has run wants to be gone.
     if (this.#isLeaving) process.exit(0);
-    if (this.#channel.isOpen) this.#channel.send({ type: 'termed' });
+    if (this.#channel.isConnected) this.#channel.send({ type: 'termed' });
     else this.#orphaned();
   }
 

@@ -1,7 +1,19 @@
-/** The worker's end of the IPC channel. The app never sees what passes here; its own messages pass untouched. */
-import { type MasterMessage, unwrap, type WorkerMessage, wrap } from '../protocol/messages.ts';
-import type { Handle } from '../system/node-internals.ts';
-import { surviveDisconnect } from '../system/node-internals.ts';
+/**
+ * The worker's end of what master and worker say to each other. The app never sees what passes here; what it sends to
+ * its parent itself is read by nobody.
+ */
+import { writeSync } from 'node:fs';
+import net from 'node:net';
+import {
+  longTypes,
+  type MasterMessage,
+  maxLine,
+  maxLongLine,
+  speechDescriptor,
+  unwrap,
+  type WorkerMessage,
+} from '../protocol/messages.ts';
+import { dropSends, type Handle, internalEvent, surviveDisconnect, unwrapSent } from '../system/node-internals.ts';
 import type { EventFilter } from './process-events.ts';
 
 export interface ChannelObserver {
@@ -11,13 +23,16 @@ export interface ChannelObserver {
 }
 
 export class Channel {
+  #pipe: net.Socket | null = null;
   #holds = 0;
   #sending = 0;
+  #hasBeenUnheard = false;
 
   /** Begins to take messages. */
   open(events: EventFilter, observer: ChannelObserver): void {
-    events.intercept('message', ([raw, handle]) => {
-      const inner = unwrap(raw);
+    const closed = (): void => queueMicrotask(() => observer.onClosed());
+    events.intercept(internalEvent, ([raw, handle]) => {
+      const inner = unwrap(unwrapSent(raw));
       if (inner === null) return false;
       // The master is trusted: it holds all the worker's rights anyway.
       observer.onMessage(inner as MasterMessage, (handle as Handle | undefined) ?? null);
@@ -25,17 +40,32 @@ export class Channel {
     });
     events.intercept('disconnect', () => {
       surviveDisconnect();
-      queueMicrotask(() => observer.onClosed());
+      closed();
       return false;
     });
-    // Node keeps messages back until there is an event listener.
-    process.on('message', () => {});
+    dropSends(() => this.#unheard());
     // Under plain node there is no channel, and so none that keeps a process alive that has nothing left to do.
     process.channel?.unref();
+    // It makes the descriptor one that does not block, and sees its end. Nothing ever comes this way.
+    const pipe = new net.Socket({ fd: speechDescriptor, readable: true, writable: true });
+    pipe.on('error', () => {});
+    pipe.on('close', () => {
+      this.#pipe = null;
+      closed();
+    });
+    pipe.resume();
+    pipe.unref();
+    this.#pipe = pipe;
   }
 
+  /** Whether the master hears what is sent. */
   get isOpen(): boolean {
-    return process.connected === true;
+    return this.#pipe !== null && !this.#pipe.destroyed;
+  }
+
+  /** Whether the master can answer: not once the app has called `process.disconnect()`. */
+  get isConnected(): boolean {
+    return this.isOpen && process.connected === true;
   }
 
   /** Messages that were sent and that the kernel has not taken yet. */
@@ -46,26 +76,54 @@ export class Channel {
   /** Keeps the process alive while an answer is awaited. */
   hold(): void {
     this.#holds += 1;
-    if (this.#holds === 1) process.channel?.ref();
+    if (this.#holds === 1) this.#pipe?.ref();
   }
 
   release(): void {
     this.#holds -= 1;
-    if (this.#holds === 0) process.channel?.unref();
+    if (this.#holds === 0) this.#pipe?.unref();
   }
 
   /** @param done called once the kernel has the message, or never will have it */
   send(message: WorkerMessage, done?: () => void): void {
-    if (!this.isOpen) {
+    const pipe = this.#pipe;
+    const rest = pipe === null || pipe.destroyed ? null : this.#write(pipe, message);
+    if (pipe === null || rest === null) {
       if (done !== undefined) process.nextTick(done);
       return;
     }
     this.#sending += 1;
-    const sent = (): void => {
+    pipe.write(rest, () => {
       this.#sending -= 1;
       done?.();
-    };
-    // A callback always: a send that fails late would otherwise be an uncaught exception.
-    process.send?.(wrap(message), undefined, {}, sent);
+    });
+  }
+
+  /**
+   * Writes at once what the kernel takes: the process may be about to exit.
+   *
+   * @returns what it did not take, `null` if that is nothing
+   */
+  #write(pipe: net.Socket, message: WorkerMessage): Buffer | null {
+    const line = Buffer.from(`${JSON.stringify(message)}\n`);
+    // The master would take it for hostile.
+    if (line.length > (longTypes.includes(message.type) ? maxLongLine : maxLine)) return null;
+    // In order.
+    if (this.#sending > 0) return line;
+    try {
+      const written = writeSync(speechDescriptor, line);
+      return written === line.length ? null : line.subarray(written);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return line;
+      // The master has closed its end, or the app this one.
+      pipe.destroy();
+      return null;
+    }
+  }
+
+  #unheard(): void {
+    if (this.#hasBeenUnheard) return;
+    this.#hasBeenUnheard = true;
+    this.send({ type: 'unheard' });
   }
 }

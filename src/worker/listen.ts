@@ -17,6 +17,7 @@ import {
   takeOverListen,
 } from '../system/node-internals.ts';
 import type { Channel } from './channel.ts';
+import type { Datagrams } from './datagrams.ts';
 
 /** One kernel queue that a server accepts from. */
 interface Queue {
@@ -70,9 +71,12 @@ export class Listens {
   }
 
   /** From here on no `listen()` of this process binds anything by itself. */
-  install(policy: BindPolicy): void {
+  install(policy: BindPolicy, datagrams: Datagrams): void {
     this.#policy = policy;
-    takeOverListen((server, query, answer) => this.#ask(server, query, answer));
+    takeOverListen({
+      serve: (server, query, answer) => this.#ask(server, query, answer),
+      bind: (query, answer) => datagrams.bind(query, answer),
+    });
     const { prototype } = net.Server;
     const { listen } = prototype;
     const { onServer } = this.#options;
@@ -95,10 +99,14 @@ export class Listens {
   }
 
   onGrant(message: Extract<MasterMessage, { type: 'grant' }>, handle: Handle | null): void {
-    if (handle === null) return;
     const listening = this.#open.get(message.seq);
     if (listening === undefined || listening.answer === null) {
-      handle.close();
+      handle?.close();
+      return;
+    }
+    // The kernel had no descriptor left for it.
+    if (handle === null) {
+      this.#refuse(listening, -constants.errno.EMFILE);
       return;
     }
     const { listener, queue, backlog } = message;

@@ -5,15 +5,9 @@ import { afterEach } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Address } from '../../src/config/address.ts';
 import { plainSettings, settingsFor } from '../../src/config/settings.ts';
-import {
-  type BootInfo,
-  bootVariable,
-  type MasterMessage,
-  unwrap,
-  type WorkerMessage,
-  wrap,
-} from '../../src/protocol/messages.ts';
-import { bindHandle, filterClusterMessages, type Handle, handleAddress } from '../../src/system/node-internals.ts';
+import { WorkerChannel } from '../../src/master/workers/channel.ts';
+import { type BootInfo, bootVariable, type MasterMessage, type WorkerMessage } from '../../src/protocol/messages.ts';
+import { bindDatagramHandle, bindHandle, type Handle, handleAddress } from '../../src/system/node-internals.ts';
 import { isAlive } from './proc.ts';
 import { until } from './until.ts';
 
@@ -52,13 +46,15 @@ export const loopback: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 };
 /** One worker under test, and its sockets. */
 export class WorkerUnderTest {
   readonly messages: WorkerMessage[] = [];
-  /** Messages that are not prefork's. */
-  readonly foreign: unknown[] = [];
+  /** What the worker did that breaks the protocol. */
+  readonly offences: string[] = [];
   output = '';
   exit: Exit | null = null;
   readonly #options: WorkerOptions;
   readonly #listeners = new Map<string, Listener>();
   readonly #worker: Worker;
+  readonly #channel: WorkerChannel;
+  readonly #datagrams: Handle[] = [];
   #refusals = new Map<number, number>();
 
   /** Starts a worker without waiting for anything. */
@@ -95,7 +91,7 @@ export class WorkerUnderTest {
         fromRoot('dist/worker/agent.js'),
         ...(nodeArgs[0] === '--import' ? nodeArgs : []),
       ],
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc', 'pipe'],
       serialization: 'json',
     });
     // Nothing of the test runner's own.
@@ -105,16 +101,22 @@ export class WorkerUnderTest {
         .map((name) => [name, undefined]),
     );
     this.#worker = cluster.fork({ ...unset, ...env, [bootVariable]: JSON.stringify(boot) });
-    filterClusterMessages(this.#worker);
     const child = this.#worker.process;
+    this.#channel = new WorkerChannel(child, {
+      onMessage: (message) => this.#receive(message),
+      onOffence: (reason) => this.offences.push(reason),
+    });
     for (const stream of [child.stdout, child.stderr]) {
       stream?.on('data', (chunk: Buffer) => {
         this.output += chunk.toString();
       });
     }
-    child.on('message', (raw) => this.#receive(raw));
     child.on('exit', (code, signal) => {
-      this.exit = { code, signal };
+      // What it said last is heard first.
+      void this.#channel.ended.then(() => {
+        this.exit = { code, signal };
+        this.#channel.close();
+      });
     });
   }
 
@@ -161,8 +163,7 @@ export class WorkerUnderTest {
   }
 
   send(message: MasterMessage, handle?: Handle): void {
-    if (!this.#worker.isConnected()) return;
-    this.#worker.process.send?.(wrap(message), handle as never, {}, () => {});
+    this.#channel.send(message, handle);
   }
 
   drain(order: Partial<{ within: number; linger: number; quick: boolean }> = {}): void {
@@ -170,7 +171,7 @@ export class WorkerUnderTest {
     this.send({ type: 'drain', within: gracefulTimeout, linger, quick: false, ...order, reject: false });
   }
 
-  /** A message of the app's own. */
+  /** A message for the app, as if its parent was another. */
   sendForeign(message: object): void {
     this.#worker.process.send?.(message, undefined, {}, () => {});
   }
@@ -199,20 +200,28 @@ export class WorkerUnderTest {
     }
     for (const { handles } of this.#listeners.values()) for (const handle of handles) handle.close();
     this.#listeners.clear();
+    for (const handle of this.#datagrams) handle.close();
   }
 
   #story(): string {
     return `${JSON.stringify(this.exit)} ${JSON.stringify(this.messages.slice(-3))}\n${this.output}`;
   }
 
-  #receive(raw: unknown): void {
-    const message = unwrap(raw) as WorkerMessage | null;
-    if (message === null) {
-      this.foreign.push(raw);
-      return;
-    }
+  #receive(message: WorkerMessage): void {
     this.messages.push(message);
     if (message.type === 'listen') this.#answer(message);
+    if (message.type === 'bind') this.#bind(message);
+  }
+
+  #bind({ seq, query: { address, port, family, flags } }: Message<'bind'>): void {
+    const refusal = this.#refusals.get(port);
+    const handle = refusal ?? bindDatagramHandle(address ?? '', port, family, flags);
+    if (typeof handle === 'number') {
+      this.send({ type: 'unbindable', seq, errno: handle });
+      return;
+    }
+    this.#datagrams.push(handle);
+    this.send({ type: 'bound', seq }, handle);
   }
 
   #answer({ seq, bound, query, ordinal }: Message<'listen'>): void {

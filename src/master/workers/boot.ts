@@ -6,7 +6,7 @@ import { settings as everySetting, settingsFor } from '../../config/settings.ts'
 import type { BootInfo } from '../../protocol/messages.ts';
 
 /** The worker's copy of the master's stdout, if its own goes elsewhere: the place it has in the pool's `stdio`. */
-const spareStdout = 4;
+const spareStdout = 5;
 
 /** Who is born, and with which settings. */
 export interface Birth {

@@ -20,6 +20,7 @@ export class Complaints {
   readonly #timeline: Timeline;
   readonly #printed = new Map<string, number>();
   #lostLines = 0;
+  #saidUnheard = false;
 
   constructor(logger: () => Logger, timeline: Timeline) {
     this.#logger = logger;
@@ -84,6 +85,18 @@ export class Complaints {
     this.#logger().warn(
       { ...workerFields(worker), cutRequests, cutConnections },
       `worker's drain ended at its limit: ${cutRequests} requests and ${cutConnections} connections were cut`,
+    );
+  }
+
+  /** Once: it is the same for all workers, and it lasts. */
+  reportUnheard(worker: Worker): void {
+    if (this.#saidUnheard) return;
+    this.#saidUnheard = true;
+    this.#logger().warn(
+      workerFields(worker),
+      'the app sends messages to its parent process (process.send), and nobody reads them: what it does by itself as a ' +
+        'single process, it has to do here as well; for log4js set disableClustering: true, leave out adapters for ' +
+        "node:cluster; process.send('ready') and the like do no harm (said once)",
     );
   }
 

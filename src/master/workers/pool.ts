@@ -5,13 +5,12 @@ import type { Settings } from '../../config/resolved.ts';
 import type { Event } from '../../core/events.ts';
 import type { Limits } from '../../core/model.ts';
 import { messageOf } from '../../errors.ts';
-import { type Checked, checkWorkerMessage } from '../../protocol/check.ts';
-import { bootVariable, type MasterMessage, type WorkerMessage, wrap } from '../../protocol/messages.ts';
+import { bootVariable, type MasterMessage, type WorkerMessage } from '../../protocol/messages.ts';
 import { launchAs } from '../../system/identity.ts';
-import { filterClusterMessages, guardChannel, type Handle } from '../../system/node-internals.ts';
+import type { Handle } from '../../system/node-internals.ts';
 import { type StdioPart, withoutStrays } from '../../system/strays.ts';
-import { mayBindPort } from '../service/rights.ts';
 import { bootInfo } from './boot.ts';
+import { WorkerChannel } from './channel.ts';
 import { readLines } from './output.ts';
 import { wantsTsx } from './typescript.ts';
 
@@ -40,20 +39,15 @@ export interface Printed {
   readonly stream: 'stdout' | 'stderr';
 }
 
-/** Messages a worker may send in a second, on average over a few, before it is taken for hostile. */
-const maxRate = 500;
-/** Milliseconds for a dead worker's last words to arrive: `exit` is often reported before its channel is read out. */
+/** Milliseconds for a dead worker's last words to arrive: `exit` is often reported before its pipes are read out. */
 const lastWords = 250;
 /** Milliseconds between heartbeats. */
 export const heartbeat = 500;
 
 interface Process {
   readonly worker: ClusterWorker;
+  readonly channel: WorkerChannel;
   gone: boolean;
-  /** It broke the protocol and is about to be killed: nothing it says counts any more. */
-  condemned: boolean;
-  tokens: number;
-  refilledAt: number;
 }
 
 const agent = fileURLToPath(new URL('../../worker/agent.js', import.meta.url));
@@ -81,16 +75,17 @@ export class Pool {
       this.#observer?.onEvent({ type: 'workerSpawnFailed', id, reason: messageOf(error), jitter: Math.random() });
       return;
     }
-    const entry: Process = {
-      worker,
-      gone: false,
-      condemned: false,
-      tokens: maxRate * 4,
-      refilledAt: performance.now(),
-    };
+    const channel = new WorkerChannel(worker.process, {
+      onMessage: (message) => {
+        if (!entry.gone) this.#observer?.onMessage(id, message);
+      },
+      // It is about to be killed.
+      onOffence: (reason) => {
+        if (!entry.gone) this.#observer?.onEvent({ type: 'workerMisbehaved', id, reason });
+      },
+    });
+    const entry: Process = { worker, channel, gone: false };
     this.#processes.set(id, entry);
-    filterClusterMessages(worker, (port) => mayBindPort(port, settings.identity));
-    guardChannel(worker, (reason) => this.#condemn(id, entry, reason));
     this.#watch(id, entry, settings.captureOutput ? this.#capture(order, worker) : Promise.resolve());
     const { pid } = worker.process;
     if (pid !== undefined) this.#observer?.onEvent({ type: 'workerSpawned', id, pid, limits: order.limits });
@@ -98,10 +93,7 @@ export class Pool {
 
   /** Sends a message, beside a handle if one is given. A worker that is gone is not an error: its exit is an event. */
   send(id: number, message: MasterMessage, handle?: Handle): void {
-    const worker = this.#processes.get(id)?.worker;
-    if (worker === undefined || !worker.isConnected()) return;
-    // Without a callback a late failure would be an uncaught exception.
-    worker.process.send?.(wrap(message), handle as never, {}, () => {});
+    this.#processes.get(id)?.channel.send(message, handle);
   }
 
   signal(id: number, signal: NodeJS.Signals): void {
@@ -124,9 +116,8 @@ export class Pool {
   }
 
   #watch(id: number, entry: Process, printed: Promise<void>): void {
-    const { worker } = entry;
+    const { worker, channel } = entry;
     const child = worker.process;
-    child.on('message', (raw) => this.#receive(id, entry, raw));
     child.on('error', (error) => {
       // EMFILE and the like: there is no process and there will be no exit.
       if (child.pid === undefined)
@@ -137,11 +128,7 @@ export class Pool {
       const event: Event = { type: 'workerExited', id, code, signal, jitter: Math.random() };
       // What it forked may hold its pipes open for ever.
       const timer = setTimeout(() => this.#gone(id, entry, event), lastWords);
-      const told = new Promise<void>((resolve) => {
-        if (child.connected) child.once('disconnect', resolve);
-        else resolve();
-      });
-      void Promise.all([told, printed]).then(() => {
+      void Promise.all([channel.ended, printed]).then(() => {
         clearTimeout(timer);
         this.#gone(id, entry, event);
       });
@@ -151,31 +138,9 @@ export class Pool {
   #gone(id: number, entry: Process, event: Event): void {
     if (entry.gone) return;
     entry.gone = true;
+    entry.channel.close();
     this.#processes.delete(id);
     this.#observer?.onEvent(event);
-  }
-
-  #receive(id: number, entry: Process, raw: unknown): void {
-    if (entry.gone || entry.condemned) return;
-    const checked: Checked = this.#isTooFast(entry)
-      ? { kind: 'malformed', reason: 'too many messages' }
-      : checkWorkerMessage(raw);
-    if (checked.kind === 'message') this.#observer?.onMessage(id, checked.message);
-    else if (checked.kind === 'malformed') this.#condemn(id, entry, checked.reason);
-  }
-
-  #condemn(id: number, entry: Process, reason: string): void {
-    if (entry.gone || entry.condemned) return;
-    entry.condemned = true;
-    this.#observer?.onEvent({ type: 'workerMisbehaved', id, reason });
-  }
-
-  /** A token bucket: bursts are fine, a flood is not. */
-  #isTooFast(entry: Process): boolean {
-    const now = performance.now();
-    entry.tokens = Math.min(maxRate * 4, entry.tokens + ((now - entry.refilledAt) * maxRate) / 1_000) - 1;
-    entry.refilledAt = now;
-    return entry.tokens < 0;
   }
 }
 
@@ -222,8 +187,9 @@ function clusterSettings(settings: Settings): ClusterSettings {
 }
 
 function stdioOf({ captureOutput, accessLog }: Settings): StdioPart[] {
-  if (!captureOutput) return ['ignore', 'inherit', 'inherit', 'ipc'];
-  return ['ignore', 'pipe', 'pipe', 'ipc', ...(accessLog === '-' ? [1] : [])];
+  // Over the last one it speaks, see speechDescriptor.
+  if (!captureOutput) return ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'];
+  return ['ignore', 'pipe', 'pipe', 'ipc', 'pipe', ...(accessLog === '-' ? [1] : [])];
 }
 
 /** cluster.fork() adds the master's environment to what it is given: what a worker must not have is set to undefined. */

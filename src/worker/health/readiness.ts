@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CheckResult, runChecks } from '../../app/checks.ts';
 import { registry } from '../../app/registry.ts';
+import { maxCheckError, maxCheckName } from '../../protocol/check-values.ts';
 import type { Channel } from '../channel.ts';
 
 /** Milliseconds between two rounds of checks: while they fail at the start, and later. */
@@ -65,7 +66,12 @@ export class Readiness {
 
   async #check(): Promise<void> {
     this.results = await runChecks();
-    const checks = this.results.slice(0, 50).map(({ name, ok, critical, error }) => ({ name, ok, critical, error }));
+    const checks = this.results.slice(0, 50).map(({ name, ok, critical, error }) => ({
+      name: name.slice(0, maxCheckName),
+      ok,
+      critical,
+      error: error === null ? null : error.slice(0, maxCheckError),
+    }));
     const text = JSON.stringify(checks);
     // Only changes are sent.
     if (text !== this.#sent) this.#channel.send({ type: 'health', checks });

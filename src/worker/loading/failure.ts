@@ -1,5 +1,6 @@
 /** Reports to the master why this worker cannot boot; the master prints it once for all workers. */
 import type { FailureKind } from '../../core/model.ts';
+import { maxErrorMessage, maxErrorName, maxText } from '../../protocol/check-values.ts';
 import type { ErrorReport } from '../../protocol/messages.ts';
 import type { Channel } from '../channel.ts';
 import { describeError, isFromLoader, isTransformError } from './describe-error.ts';
@@ -96,9 +97,12 @@ export class FailureWatch {
 function reportOf(error: unknown): ErrorReport {
   const isError = error instanceof Error;
   const stack = describeError(error);
+  const name = isError ? error.name : typeof error;
+  const message = isError ? error.message : (stack.split('\n', 1)[0] ?? '');
+  // An app may throw anything.
   return {
-    name: isError ? error.name : typeof error,
-    message: isError ? error.message : (stack.split('\n', 1)[0] ?? ''),
-    stack,
+    name: String(name).slice(0, maxErrorName),
+    message: String(message).slice(0, maxErrorMessage),
+    stack: stack.slice(0, maxText),
   };
 }

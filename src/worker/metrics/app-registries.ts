@@ -7,7 +7,7 @@ import { MetricReader } from './metric-reader.ts';
 
 /** Milliseconds between two looks. */
 const every = 1_000;
-/** Longest report, characters. Beyond it the app has labels without bounds. */
+/** Longest report, bytes. Beyond it the app has labels without bounds. */
 const maxLength = 2 * 1024 * 1024;
 /** Milliseconds that a metric may take to be collected; and when the worker leaves. */
 const patience = 5_000;
@@ -123,7 +123,7 @@ export class AppRegistries {
   #send(metrics: readonly AppMetric[]): void {
     const text = JSON.stringify(metrics);
     if (text === this.#last) return;
-    if (text.length > maxLength) {
+    if (Buffer.byteLength(text) > maxLength) {
       this.#complain("the app's metrics are too many to be collected");
       return;
     }

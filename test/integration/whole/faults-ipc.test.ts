@@ -11,26 +11,42 @@ describe('SEC-08: what a worker says to the master', { concurrency: 3 }, () => {
   /** What becomes of who says it: nothing, or its own end. */
   const says: readonly (readonly [name: string, fate: 'stays' | 'goes' | 'any'])[] = [
     ['own', 'stays'],
-    ['flood-own', 'any'],
+    ['flood-own', 'stays'],
+    ['huge-own', 'stays'],
+    ['handle', 'stays'],
     ['ready', 'stays'],
     ['unknown', 'goes'],
     ['beat', 'goes'],
+    ['infinite', 'goes'],
     ['proto', 'goes'],
+    ['type-object', 'goes'],
     ['garbage', 'goes'],
     ['binary', 'goes'],
-    ['null', 'stays'],
-    ['internal', 'any'],
-    ['ack', 'goes'],
-    ['nack', 'goes'],
+    ['no-utf8', 'goes'],
+    ['null', 'goes'],
+    ['deep', 'goes'],
+    ['endless', 'goes'],
+    ['endless-metrics', 'goes'],
+    ['huge', 'goes'],
+    ['large', 'goes'],
+    ['pieces', 'goes'],
+    ['errors', 'goes'],
     ['flood', 'goes'],
-    ['handle', 'stays'],
-    ['big', 'any'],
+    ['big', 'goes'],
+    ['shut', 'any'],
+    ['internal', 'stays'],
+    ['ack', 'stays'],
+    ['nack', 'stays'],
+    ['channel-garbage', 'stays'],
+    ['channel-endless', 'stays'],
+    ['channel-ready', 'stays'],
   ];
   for (const [name, fate] of says) {
     it(`${name}: speaks for nobody else; the siblings and the master stay`, async (t) => {
       const s = await start(t, { app });
       const before = s.workers();
       const rss = residentSize(s.pid);
+      const fds = fdCount(s.pid);
       const { pid } = await requestJson(s.target, `/ipc?say=${name}`);
       const siblings = before.filter((each) => each !== pid);
       await until(
@@ -44,6 +60,7 @@ describe('SEC-08: what a worker says to the master', { concurrency: 3 }, () => {
         await until('the speaker to be gone', () => !s.workers().includes(Number(pid)), { within: 10_000 });
       assert.equal(s.exit, null);
       assert.ok(residentSize(s.pid) - rss < 150e6, `the master grew by ${residentSize(s.pid) - rss} bytes`);
+      await until('the descriptors', () => fdCount(s.pid) <= fds, { within: 10_000 });
       const gone = before.filter((each) => !s.workers().includes(each));
       t.diagnostic(`${name}: ${gone.length === 0 ? 'nobody went' : 'the speaker was replaced'}`);
       await replaced(s, gone);

@@ -6,7 +6,7 @@ import { buckets, counter, delta } from '../../support/reported-metrics.ts';
 
 describe('what a worker reports', () => {
   const good = { type: 'traffic', delta: delta('/a', 1) };
-  const kindOf = (message: unknown): string => checkWorkerMessage({ prefork: message }).kind;
+  const kindOf = (message: unknown): string => checkWorkerMessage(message).kind;
 
   it('is taken where it is what it should be, and else is an offence', () => {
     assert.equal(kindOf(good), 'message');
@@ -37,18 +37,16 @@ describe('what a worker reports', () => {
 
   it("of the app's own loses what no page can hold", () => {
     const checked = checkWorkerMessage({
-      prefork: {
-        type: 'app-metrics',
-        metrics: [
-          counter(1),
-          { ...counter(1), name: 'a b' },
-          { ...counter(1), type: 'text' },
-          { ...counter(1), aggregator: 'toString' },
-          { ...counter(1), values: [{ value: 'x', labels: {} }, { value: 1, labels: { 'a-b': 'c' } }, null] },
-          { ...counter(1), name: 'jobs' },
-          17,
-        ],
-      },
+      type: 'app-metrics',
+      metrics: [
+        counter(1),
+        { ...counter(1), name: 'a b' },
+        { ...counter(1), type: 'text' },
+        { ...counter(1), aggregator: 'toString' },
+        { ...counter(1), values: [{ value: 'x', labels: {} }, { value: 1, labels: { 'a-b': 'c' } }, null] },
+        { ...counter(1), name: 'jobs' },
+        17,
+      ],
     });
     assert.ok(checked.kind === 'message' && checked.message.type === 'app-metrics');
     assert.deepEqual(

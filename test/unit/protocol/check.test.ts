@@ -19,17 +19,20 @@ const figures = {
 };
 
 test('SEC-08 messages: what a worker may say passes, field by field', () => {
-  const checked = checkWorkerMessage({ prefork: { type: 'beat', figures: { ...figures, pid: 1 }, extra: true } });
+  const checked = checkWorkerMessage({ type: 'beat', figures: { ...figures, pid: 1 }, extra: true });
   assert.deepEqual(checked, { kind: 'message', message: { type: 'beat', figures } });
-  assert.deepEqual(checkWorkerMessage({ prefork: { type: 'ready', id: 7 } }), {
+  assert.deepEqual(checkWorkerMessage({ type: 'ready', id: 7 }), {
     kind: 'message',
     message: { type: 'ready' },
   });
 });
 
-test("messages: the app's own are nobody's business", () => {
-  for (const raw of ['ready', 1, null, undefined, {}, [], { type: 'ready' }, { prefork: 'x' }, { prefork: null }]) {
-    assert.deepEqual(checkWorkerMessage(raw), { kind: 'foreign' }, JSON.stringify(raw));
+test('SEC-08 messages: what is no message at all is malformed, whatever it is, and its type is told only if it is a word', () => {
+  const shapes = ['ready', 1, null, undefined, {}, [], [[]], { prefork: { type: 'ready' } }, { type: null }];
+  const types = [{ type: { toString: 1 } }, { type: ['ready'] }, { type: '\u001b[2J' }, { type: 'x'.repeat(1e6) }];
+  for (const raw of [...shapes, ...types]) {
+    const checked = checkWorkerMessage(raw);
+    assert.deepEqual(checked, { kind: 'malformed', reason: 'malformed message of type unknown' });
   }
 });
 
@@ -57,25 +60,21 @@ test('SEC-08 messages: what is malformed is told, not used', () => {
     { type: 'drained', cutRequests: 1.5, cutConnections: 0 },
   ];
   for (const message of malformed) {
-    assert.equal(checkWorkerMessage({ prefork: message }).kind, 'malformed', JSON.stringify(message).slice(0, 100));
+    assert.equal(checkWorkerMessage(message).kind, 'malformed', JSON.stringify(message).slice(0, 100));
   }
 });
 
 test('SEC-08 messages: hostile keys are inert', () => {
-  const raw: unknown = JSON.parse(
-    '{"prefork":{"type":"beat","figures":{"__proto__":{"polluted":1}},"__proto__":{"polluted":1}}}',
-  );
+  const raw: unknown = JSON.parse('{"type":"beat","figures":{"__proto__":{"polluted":1}},"__proto__":{"polluted":1}}');
   assert.equal(checkWorkerMessage(raw).kind, 'malformed');
   assert.equal(({} as { polluted?: number }).polluted, undefined);
 });
 
 test('messages: an error report is cut, not refused', () => {
   const checked = checkWorkerMessage({
-    prefork: {
-      type: 'failed',
-      kind: 'boot',
-      error: { name: 'Error', message: 'm'.repeat(1e6), stack: 's'.repeat(1e6) },
-    },
+    type: 'failed',
+    kind: 'boot',
+    error: { name: 'Error', message: 'm'.repeat(1e6), stack: 's'.repeat(1e6) },
   });
   assert.ok(checked.kind === 'message' && checked.message.type === 'failed');
   assert.ok(checked.message.error.stack.length < 20_000);

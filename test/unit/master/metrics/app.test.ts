@@ -51,7 +51,8 @@ describe("the app's metrics", () => {
   it('labels may be true, false and null as well', () => {
     const values = [{ metricName: 'jobs_total', labels: { paid: true, by: null, n: 1 }, value: 1 }];
     const checked = checkWorkerMessage({
-      prefork: { type: 'app-metrics', metrics: [{ ...counter(1), values }] },
+      type: 'app-metrics',
+      metrics: [{ ...counter(1), values }],
     });
     const metrics = checked.kind === 'message' && checked.message.type === 'app-metrics' ? checked.message.metrics : [];
     assert.deepEqual(metrics[0]?.values[0]?.labels, { paid: 'true', by: 'null', n: '1' });

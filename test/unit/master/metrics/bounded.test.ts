@@ -25,7 +25,7 @@ type App = Extract<WorkerMessage, { type: 'app-metrics' }>;
 
 /** As the master takes it; `null` if it does not. */
 function taken<T extends WorkerMessage>(message: unknown): T | null {
-  const checked = checkWorkerMessage({ prefork: message });
+  const checked = checkWorkerMessage(message);
   return checked.kind === 'message' ? (checked.message as T) : null;
 }
 
@@ -131,7 +131,7 @@ describe("what is kept of the app's own metrics", () => {
     // What another master takes as one message at an upgrade.
     assert.ok(length < 8 * 1024 * 1024, `${length} characters`);
     const name = fresh();
-    const labels = Object.fromEntries(Array.from({ length: 41 }, () => [fresh(), 'x']));
+    const labels = Object.fromEntries(Array.from({ length: 51 }, () => [fresh(), 'x']));
     const wide = taken<App>({ type: 'app-metrics', metrics: [metric(name, [sample(name, labels)])] });
     assert.equal(wide?.metrics[0]?.values.length, 0);
     const hidden = JSON.parse('{"__proto__":"x"}') as object;

@@ -1,0 +1,92 @@
+/** Every `bind()` of a UDP socket that workers share, served with a socket that the master owns. */
+import { constants } from 'node:os';
+import type { MasterMessage } from '../protocol/messages.ts';
+import {
+  type DatagramQuery,
+  type Handle,
+  type ListenAnswer,
+  onHandleClosed,
+  UV_UDP_REUSEADDR,
+} from '../system/node-internals.ts';
+import type { Channel } from './channel.ts';
+
+/** One `bind()`, from the question to the master until the socket is closed. */
+interface Binding {
+  readonly query: DatagramQuery;
+  readonly ordinal: number;
+  /** `null` once it is answered. */
+  answer: ListenAnswer | null;
+}
+
+export class Datagrams {
+  readonly #channel: Channel;
+  readonly #open = new Map<number, Binding>();
+  #seq = 0;
+
+  constructor(channel: Channel) {
+    this.#channel = channel;
+  }
+
+  bind(query: DatagramQuery, answer: ListenAnswer): void {
+    const ordinal = this.#freeOrdinal(query);
+    // The master grants the same socket to each worker; within one process a second `bind()` must fail.
+    const isShared = query.port === 0 || (query.flags & UV_UDP_REUSEADDR) !== 0;
+    if (!this.#channel.isConnected || (ordinal > 0 && !isShared)) {
+      const errno = this.#channel.isConnected ? constants.errno.EADDRINUSE : constants.errno.EPIPE;
+      process.nextTick(answer, -errno);
+      return;
+    }
+    this.#seq += 1;
+    this.#open.set(this.#seq, { query, ordinal, answer });
+    this.#channel.hold();
+    this.#channel.send({ type: 'bind', seq: this.#seq, query, ordinal });
+  }
+
+  onBound({ seq }: Extract<MasterMessage, { type: 'bound' }>, handle: Handle | null): void {
+    // The kernel had no descriptor left for it.
+    if (handle === null) this.#refuse(seq, -constants.errno.EMFILE);
+    else {
+      onHandleClosed(handle, () => this.#closed(seq));
+      const answer = this.#settle(seq);
+      if (answer === null) handle.close();
+      // If the app has closed the socket meanwhile, Node closes what it is given.
+      else answer(handle);
+    }
+  }
+
+  onUnbindable({ seq, errno }: Extract<MasterMessage, { type: 'unbindable' }>): void {
+    this.#refuse(seq, errno);
+  }
+
+  #refuse(seq: number, errno: number): void {
+    const answer = this.#settle(seq);
+    this.#closed(seq);
+    answer?.(errno);
+  }
+
+  #settle(seq: number): ListenAnswer | null {
+    const binding = this.#open.get(seq);
+    if (binding === undefined || binding.answer === null) return null;
+    const { answer } = binding;
+    binding.answer = null;
+    this.#channel.release();
+    return answer;
+  }
+
+  #closed(seq: number): void {
+    if (this.#open.delete(seq)) this.#channel.send({ type: 'unbind', seq });
+  }
+
+  #freeOrdinal(query: DatagramQuery): number {
+    const taken = new Set(
+      [...this.#open.values()].filter((other) => isSame(other.query, query)).map(({ ordinal }) => ordinal),
+    );
+    let ordinal = 0;
+    while (taken.has(ordinal)) ordinal += 1;
+    return ordinal;
+  }
+}
+
+function isSame(a: DatagramQuery, b: DatagramQuery): boolean {
+  return a.address === b.address && a.port === b.port && a.family === b.family && a.fd === b.fd;
+}
