@@ -9,7 +9,17 @@ const net = require('node:net');
 const path = require('node:path');
 const { Worker } = require('node:worker_threads');
 
-const { seed, speech, folder, python, pidfile, precious, isOther, hostilePort: port } = JSON.parse(process.env.FUZZ);
+const {
+  seed,
+  only,
+  speech,
+  folder,
+  python,
+  pidfile,
+  precious,
+  isOther,
+  hostilePort: port,
+} = JSON.parse(process.env.FUZZ);
 
 /** mulberry32 */
 function randomFrom(text) {
@@ -456,13 +466,14 @@ const steps = {
 
 exports.begin = async (id) => {
   random = randomFrom(`${seed}:${id}`);
+  const chosen = Object.keys(steps).filter((what) => new RegExp(only).test(what));
   process.on('uncaughtException', () => {});
   process.on('unhandledRejection', () => {});
   // Some come at once, in the middle of a boot or of a reload; most are there long enough to count as up.
   await pause(random() < 0.2 ? 0 : 2_100);
   for (let step = 1; ; step += 1) {
     if (fs.existsSync(`${folder}/enough`)) return;
-    const what = pick(Object.keys(steps));
+    const what = pick(chosen);
     fs.appendFileSync(`${folder}/steps`, `worker ${id}, pid ${process.pid}, step ${step}: ${what}\n`);
     try {
       await steps[what]();

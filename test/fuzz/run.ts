@@ -3,7 +3,7 @@
  * as is wanted. As root the workers run as nobody. Beside it honest workers of the same service have clients, of which none
  * may notice anything; the master must answer all the while, and be at the end what it was at the beginning.
  *
- *   npm run fuzz -- [--for 10m] [--seed N]
+ *   npm run fuzz -- [--for 10m] [--seed N] [--only <pattern of steps>]
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -35,7 +35,9 @@ import { freePort } from '../support/request.ts';
 import { stretched } from '../support/slowness.ts';
 import { pause, until } from '../support/until.ts';
 
-const { values } = parseArgs({ options: { for: { type: 'string', default: '60s' }, seed: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { for: { type: 'string', default: '60s' }, seed: { type: 'string' }, only: { type: 'string', default: '' } },
+});
 const milliseconds = durationOf(values.for);
 const seed = values.seed === undefined ? newSeed() : Number(values.seed);
 
@@ -250,7 +252,17 @@ async function start(places: Places, honestPort: number): Promise<Master> {
   if (python === null) console.log('there is no python3: no descriptors are sent over sockets');
   const { folder, precious, pidfile, dir } = places;
   const ports = { honestPort, hostilePort: await freePort() };
-  const about = { seed, speech: await speechOf(), python, isOther: isRoot, hostileSlots, folder, precious, pidfile };
+  const about = {
+    seed,
+    only: values.only,
+    speech: await speechOf(),
+    python,
+    isOther: isRoot,
+    hostileSlots,
+    folder,
+    precious,
+    pidfile,
+  };
   const args = [
     ...[
       fromRoot('test/fuzz/app.cjs'),
