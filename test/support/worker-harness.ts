@@ -54,7 +54,7 @@ export class WorkerUnderTest {
   readonly #listeners = new Map<string, Listener>();
   readonly #worker: Worker;
   readonly #channel: WorkerChannel;
-  readonly #datagrams: Handle[] = [];
+  readonly #datagrams = new Map<number, Handle>();
   #refusals = new Map<number, number>();
 
   /** Starts a worker without waiting for anything. */
@@ -200,7 +200,8 @@ export class WorkerUnderTest {
     }
     for (const { handles } of this.#listeners.values()) for (const handle of handles) handle.close();
     this.#listeners.clear();
-    for (const handle of this.#datagrams) handle.close();
+    for (const handle of this.#datagrams.values()) handle.close();
+    this.#datagrams.clear();
   }
 
   #story(): string {
@@ -211,6 +212,10 @@ export class WorkerUnderTest {
     this.messages.push(message);
     if (message.type === 'listen') this.#answer(message);
     if (message.type === 'bind') this.#bind(message);
+    if (message.type === 'unbind') {
+      this.#datagrams.get(message.seq)?.close();
+      this.#datagrams.delete(message.seq);
+    }
   }
 
   #bind({ seq, query: { address, port, family, flags } }: Message<'bind'>): void {
@@ -220,7 +225,7 @@ export class WorkerUnderTest {
       this.send({ type: 'unbindable', seq, errno: handle });
       return;
     }
-    this.#datagrams.push(handle);
+    this.#datagrams.set(seq, handle);
     this.send({ type: 'bound', seq }, handle);
   }
 
