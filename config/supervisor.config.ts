@@ -66,6 +66,7 @@ export default defineConfig({
   timeout: '30s',
   // Reported from this time on.
   // blockedWarning: '1s',
+  // captures: false,
   // Runs in a process of its own.
   // onWorkerAbort: ({ slot, stack }) => console.error(`worker ${slot} was stuck`, stack),
 

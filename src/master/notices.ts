@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Settings } from '../config/resolved.ts';
 import type { Identity } from '../system/identity.ts';
+import { inspectorAsked } from '../system/inspector-option.ts';
 import { supportsReusePort } from '../system/node-internals.ts';
 import type { PassedSocket } from '../system/passed.ts';
 
@@ -26,6 +27,11 @@ export function noticesFor(settings: Settings, passed: readonly PassedSocket[] =
   }
   if (settings.timeout > 0 && settings.blockedWarning > settings.timeout)
     notices.push('blockedWarning has no effect above timeout');
+  if (inspectorAsked(settings.nodeArgs, settings.env.NODE_OPTIONS) !== null) {
+    notices.push(
+      'the workers are debugged (--inspect): none is killed for being stuck or slow to start, and none is asked where it is blocked',
+    );
+  }
   for (const { fd, name } of passed) {
     if (settings.bind.some((address) => address.kind === 'fd' && address.fd === fd)) continue;
     const which = name === null ? `fd://${fd}` : `fd://${fd}, or fd://${name}`;

@@ -2,6 +2,7 @@
 import type { Settings } from '../config/resolved.ts';
 import { settingsFor } from '../config/settings.ts';
 import type { Limits, Policy } from '../core/model.ts';
+import { inspectorOf } from './workers/inspectors.ts';
 import { heartbeat } from './workers/pool.ts';
 
 export function policyFrom(settings: Settings): Policy {
@@ -11,6 +12,8 @@ export function policyFrom(settings: Settings): Policy {
     // The last heartbeat may be as old as the time between two when the loop blocks.
     blockedWarning: settings.blockedWarning > 0 ? settings.blockedWarning + heartbeat : 0,
     minReady: settings.minReadySeconds,
+    // A worker may stand at a breakpoint for as long as somebody thinks.
+    ...(inspectorOf(settings) === null ? {} : { timeout: 0, blockedWarning: 0, bootTimeout: Number.POSITIVE_INFINITY }),
   };
 }
 

@@ -65,6 +65,10 @@ const reports: Reports = {
     complaints.reportShortage(worker, message);
     return null;
   },
+  stack: (message, { id }, { stuck }) => {
+    stuck.onStack(id, message);
+    return null;
+  },
   termed: (_, { id }) => ({ type: 'workerTermed', id }),
   draining: (message, worker, { complaints }) => {
     complaints.reportDraining(worker, message);

@@ -79,6 +79,8 @@ function checkFields(m: Fields): WorkerMessage | null {
         : null;
     case 'draining':
       return checkDraining(m);
+    case 'stack':
+      return checkStack(m);
     case 'drained':
       return isCount(m.cutRequests) && isCount(m.cutConnections)
         ? { type: 'drained', cutRequests: m.cutRequests, cutConnections: m.cutConnections }
@@ -134,12 +136,34 @@ function checkError(raw: unknown): ErrorReport | null {
 function checkDraining(m: Fields): WorkerMessage | null {
   if (!isCount(m.inFlight) || !isCount(m.connections) || !isCount(m.upgraded) || !Array.isArray(m.requests))
     return null;
-  const requests = m.requests.slice(0, 20).flatMap((raw: unknown) => {
+  const requests = checkRequests(m.requests);
+  return { type: 'draining', requests, inFlight: m.inFlight, connections: m.connections, upgraded: m.upgraded };
+}
+
+function checkRequests(requests: readonly unknown[]): { method: string; url: string; age: number }[] {
+  return requests.slice(0, 20).flatMap((raw: unknown) => {
     if (!isFields(raw) || typeof raw.method !== 'string' || typeof raw.url !== 'string' || !isAmount(raw.age))
       return [];
     return [{ method: clip(raw.method, 20), url: clip(raw.url, 500), age: raw.age }];
   });
-  return { type: 'draining', requests, inFlight: m.inFlight, connections: m.connections, upgraded: m.upgraded };
+}
+
+function checkStack({ frames, requests, isOwn, resources }: Fields): WorkerMessage | null {
+  if (!Array.isArray(frames) || !Array.isArray(requests) || !Array.isArray(resources)) return null;
+  const texts = (list: readonly unknown[], count: number, length: number): string[] =>
+    list.slice(0, count).flatMap((text) => (typeof text === 'string' ? [plain(text.slice(0, length))] : []));
+  return {
+    type: 'stack',
+    frames: texts(frames, 30, 500),
+    isOwn: isOwn === true,
+    requests: checkRequests(requests),
+    resources: texts(resources, 40, 40),
+  };
+}
+
+/** One line, whatever it is shown on: no control character, nothing that changes the direction of the text. */
+function plain(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd');
 }
 
 function checkHealth(m: Fields): WorkerMessage | null {

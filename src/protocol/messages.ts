@@ -30,9 +30,6 @@ export const longTypes: readonly WorkerMessage['type'][] = ['traffic', 'app-metr
 /** The environment variable that carries {@link BootInfo} as JSON. The worker deletes it before the app can see it. */
 export const bootVariable = 'PREFORK_WORKER';
 
-/** Under this symbol a worker leaves a function that lists its requests in flight as JSON. */
-export const inFlightKey = 'prefork.inFlight';
-
 /** The name of the worker's functions whose presence in a stack means that prefork's own code ran, not the app's. */
 export const ownWork = 'prefork.ownWork';
 
@@ -81,6 +78,18 @@ export interface ErrorReport {
   readonly stack: string;
 }
 
+/**
+ * Where a worker was when it was sent SIGUSR1: `frames` as an Error's stack has them, none if its event loop turned, and
+ * then `resources` that it waited for (process.getActiveResourcesInfo); `isOwn` if prefork's own code ran.
+ */
+export interface StackMessage {
+  readonly type: 'stack';
+  readonly frames: readonly string[];
+  readonly isOwn: boolean;
+  readonly requests: readonly { readonly method: string; readonly url: string; readonly age: number }[];
+  readonly resources: readonly string[];
+}
+
 export type WorkerMessage =
   /**
    * Wants the handles for a `listen()`. `bound` is true for the listen that is served on `bind`; `ordinal` tells
@@ -124,6 +133,7 @@ export type WorkerMessage =
       readonly connections: number;
       readonly upgraded: number;
     }
+  | StackMessage
   /** The drain ended; `cut` counts the requests and connections that did not end by themselves. */
   | { readonly type: 'drained'; readonly cutRequests: number; readonly cutConnections: number };
 

@@ -449,6 +449,37 @@ export function surviveDisconnect(): void {
   if (cluster.worker !== undefined && cluster.worker !== null) cluster.worker.exitedAfterDisconnect = true;
 }
 
+/** A multicast group that is never used (RFC 1112): a TCP socket can be bound to it, and nobody can connect to it. */
+const nowhere = '224.0.0.0';
+
+/**
+ * Options for a process that a signal may have to interrupt: the inspector that SIGUSR1 opens listens where no process
+ * can connect to it, whoever has sent the signal.
+ *
+ * Relies on Linux, which binds TCP sockets to multicast addresses and connects none to them, and needs no route for it.
+ */
+export const interruptible: readonly string[] = [`--inspect-port=${nowhere}:0`, '--inspect-publish-uid=http'];
+
+/** Options for a process that no SIGUSR1 may open an inspector in: it ignores the signal, where Node can. */
+export function uninterruptible(): readonly string[] {
+  const option = '--disable-sigusr1';
+  return process.allowedNodeEnvironmentFlags.has(option) ? [option, ...interruptible] : interruptible;
+}
+
+/** The event of `process` of which {@link isInspectorNotice} speaks. */
+export const inspectorNotice = 'internalMessage';
+
+/**
+ * Whether an {@link inspectorNotice} says that an inspector has opened.
+ *
+ * Relies on Node emitting it in the very moment, which for one that SIGUSR1 opens is on top of the JavaScript that runs,
+ * even if that never ends (`NotifyClusterWorkersDebugEnabled` of Node's inspector_agent.cc): what listens to it can see
+ * the stack of an endless loop.
+ */
+export function isInspectorNotice(raw: unknown): boolean {
+  return typeof raw === 'object' && raw !== null && (raw as { cmd?: unknown }).cmd === 'NODE_DEBUG_ENABLED';
+}
+
 /** The HTTP/1 response that is being written to a socket. Relies on `socket._httpMessage`. */
 export function currentResponse(socket: Socket): ServerResponse | null {
   return internalsOfSocket(socket)._httpMessage ?? null;

@@ -15,7 +15,7 @@ import { Datagrams } from './datagrams.ts';
 import { Drain } from './drain/drain.ts';
 import { leave, sayFarewell } from './drain/farewell.ts';
 import { orphanOrder } from './drain/plan.ts';
-import { leaveEvidence } from './evidence.ts';
+import { giveEvidence } from './evidence.ts';
 import { HealthEndpoint } from './health/endpoint.ts';
 import { Readiness } from './health/readiness.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -76,7 +76,7 @@ class Agent {
     this.#listens.install(this.#app, this.#datagrams);
     this.#metrics?.start();
     this.#accessLog = AccessLog.join(this.#traffic, this.#boot, this.#channel);
-    leaveEvidence(this.#traffic.inFlight);
+    giveEvidence(events, this.#channel, this.#traffic.inFlight);
     this.#heartbeat.start(heartbeat);
     this.#app.start();
   }

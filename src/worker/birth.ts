@@ -2,6 +2,7 @@
 import { realpathSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 import { type BootInfo, bootVariable } from '../protocol/messages.ts';
+import { interruptible, uninterruptible } from '../system/node-internals.ts';
 
 /**
  * @param preload absolute path of the file that the master preloads
@@ -19,6 +20,9 @@ export function takeBootInfo(preload: string): BootInfo | null {
   return boot;
 }
 
+/** What node:cluster adds where an option begins with --inspect. */
+const clusters = ['--inspect-port=0'];
+
 /** Removes what the app, and what it forks, would not find under plain node. */
 function coverTracks(preload: string): void {
   delete process.env[bootVariable];
@@ -27,7 +31,8 @@ function coverTracks(preload: string): void {
   );
   if (index >= 0) process.execArgv.splice(index, 2);
   // The master's precautions for the inspector; process.execArgv must stay the same array.
-  const kept = process.execArgv.filter((arg) => !/^--inspect-(port|publish-uid)=/.test(arg));
+  const precautions = new Set([...interruptible, ...uninterruptible(), ...clusters]);
+  const kept = process.execArgv.filter((arg) => !precautions.has(arg));
   process.execArgv.splice(0, process.execArgv.length, ...kept);
 }
 

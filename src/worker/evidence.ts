@@ -1,29 +1,53 @@
-/** What the master looks at from outside when this worker's event loop is blocked. */
-import inspector from 'node:inspector';
-import { inFlightKey, ownWork } from '../protocol/messages.ts';
+/**
+ * What this worker tells of itself when the master asks by SIGUSR1, even if its event loop is blocked. Node acts upon the
+ * signal on top of whatever JavaScript runs: it opens an inspector, which is closed again at once, and emits an event, in
+ * whose listener the stack can be seen. See docs/decisions/0021-stack-by-signal.md.
+ */
+import { ownWork } from '../protocol/messages.ts';
 import { asksForInspector } from '../system/inspector-option.ts';
+import { inspectorNotice, isInspectorNotice } from '../system/node-internals.ts';
+import type { Channel } from './channel.ts';
+import type { EventFilter } from './process-events.ts';
+import { takeStack } from './stack.ts';
 import type { InFlight } from './traffic/in-flight.ts';
 
 const maxRequests = 20;
+const maxResources = 40;
 
-/** Leaves a function where the master's debugger finds it: it lists the requests in flight as JSON, oldest first. */
-export function leaveEvidence(inFlight: InFlight): void {
-  const list = (): string => JSON.stringify(inFlight.oldest(maxRequests));
-  Object.defineProperty(globalThis, Symbol.for(inFlightKey), { value: list, enumerable: false });
-}
-
-/** Marks a function, so that the master recognises it in a stack: what it does is no work of the app's. */
+/** Marks a function, so that it is recognised in a stack: what it does is no work of the app's. */
 export function marked(run: () => void): () => void {
   return Object.defineProperty(run, 'name', { value: ownWork });
 }
 
-/**
- * @returns closes the inspector if a signal has opened it; called while the event loop turns, so the master does not
- *   need it. One that was asked for on the command line stays.
- */
-export function inspectorCloser(): () => void {
-  const isWanted = asksForInspector();
-  return marked(() => {
-    if (!isWanted && inspector.url() !== undefined) inspector.close();
+/** Has each SIGUSR1 answered by a message that says where this worker is. */
+export function giveEvidence(events: EventFilter, channel: Channel, inFlight: InFlight): void {
+  // Then it is open already, and a signal changes nothing.
+  if (asksForInspector()) return;
+  // Not imported: an app that imports it would then find the function from before.
+  const inspector = process.getBuiltinModule('node:inspector');
+  const { open } = inspector;
+  let isOpening = false;
+  // By default it would open where those of signals do, and nobody could connect.
+  inspector.open = (port, host = '127.0.0.1', wait) => {
+    isOpening = true;
+    try {
+      return open(port, host, wait);
+    } finally {
+      isOpening = false;
+    }
+  };
+  events.intercept(inspectorNotice, ([raw]) => {
+    if (!isInspectorNotice(raw) || isOpening) return false;
+    inspector.close();
+    try {
+      const { frames, isOwn } = takeStack(process.emit);
+      const requests = inFlight.oldest(maxRequests);
+      // What is waited for is of interest if nothing runs.
+      const resources = frames.length > 0 ? [] : process.getActiveResourcesInfo().slice(0, maxResources);
+      channel.send({ type: 'stack', frames, isOwn, requests, resources });
+    } catch {
+      // The stack may be all but full: the master does without.
+    }
+    return true;
   });
 }

@@ -3,7 +3,7 @@ import { type EventLoopUtilization, type IntervalHistogram, monitorEventLoopDela
 import type { WorkerFigures } from '../protocol/figures.ts';
 import type { Channel } from './channel.ts';
 import { shortage } from './descriptors.ts';
-import { inspectorCloser, marked } from './evidence.ts';
+import { marked } from './evidence.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import type { Traffic } from './traffic/traffic.ts';
 
@@ -16,7 +16,6 @@ export class Heartbeat {
   readonly #traffic: Traffic;
   readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution });
   #utilisation: EventLoopUtilization = performance.eventLoopUtilization();
-  readonly #closeInspector = inspectorCloser();
   #memory = { rss: 0, heapUsed: 0 };
   #cpu = { used: process.cpuUsage(), at: performance.now() };
   #sending = false;
@@ -31,10 +30,7 @@ export class Heartbeat {
   start(interval: number): void {
     this.#delay.enable();
     setInterval(() => this.#lookForShortage(), shortageEvery).unref();
-    const beat = marked(() => {
-      this.#closeInspector();
-      this.beat();
-    });
+    const beat = marked(() => this.beat());
     setInterval(beat, interval).unref();
   }
 

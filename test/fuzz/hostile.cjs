@@ -94,6 +94,12 @@ const messages = {
   unheard: () => ({}),
   ready: () => ({}),
   termed: () => ({}),
+  stack: () => ({
+    frames: Array.from({ length: below(60) }, name),
+    isOwn: random() < 0.3,
+    requests: [{ method: name(), url: `/${name()}`, age: below(1e6) }],
+    resources: [name()],
+  }),
   beat: () => ({ figures: figures() }),
   failed: () => ({
     kind: pick(['load', 'boot']),

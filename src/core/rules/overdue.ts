@@ -5,7 +5,7 @@
 
 import { fixed } from '../fixed.ts';
 import { policyOf, withWorker } from '../fleet.ts';
-import type { Worker } from '../model.ts';
+import type { KillReason, Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
 export function overdue(turn: Turn): void {
@@ -22,7 +22,7 @@ function check(turn: Turn, worker: Worker): void {
   switch (phase.name) {
     case 'booting':
       // A long synchronous import sends no heartbeats and is no fault: only the boot's own deadline applies.
-      if (turn.due(phase.since + bootTimeout)) turn.kill(worker, 'boot-timeout', 'SIGABRT');
+      if (turn.due(phase.since + bootTimeout)) explainAndKill(turn, worker, 'boot-timeout', phase.since);
       return;
     case 'ready':
       judgeSilence(turn, worker);
@@ -44,8 +44,7 @@ function judgeSilence(turn: Turn, worker: Worker): void {
   const { timeout, blockedWarning } = policyOf(turn.fleet, worker);
   const { capture, beatAt } = worker;
   if (timeout > 0 && turn.due(beatAt + timeout)) {
-    if (capture === null || !capture.fatal || capture.since < beatAt) askForStack(turn, worker, true);
-    else if (capture.done || turn.due(capture.since + fixed.captureLimit)) turn.kill(worker, 'stuck', 'SIGABRT');
+    explainAndKill(turn, worker, 'stuck', beatAt);
     return;
   }
   const warnAfter = Math.min(
@@ -55,6 +54,13 @@ function judgeSilence(turn: Turn, worker: Worker): void {
   if (!Number.isFinite(warnAfter)) return;
   const warnAt = Math.max(beatAt + warnAfter, capture === null ? 0 : capture.since + fixed.warnEvery);
   if (turn.due(warnAt)) askForStack(turn, worker, false);
+}
+
+/** @param since an older explanation says nothing about this */
+function explainAndKill(turn: Turn, worker: Worker, reason: KillReason, since: number): void {
+  const { capture } = worker;
+  if (capture === null || !capture.fatal || capture.since < since) askForStack(turn, worker, true);
+  else if (capture.done || turn.due(capture.since + fixed.captureLimit)) turn.kill(worker, reason, 'SIGABRT');
 }
 
 function askForStack(turn: Turn, worker: Worker, fatal: boolean): void {

@@ -1,101 +1,73 @@
-/** The JavaScript stack of a worker that is stuck, taken from outside. */
-import { inFlightKey, ownWork } from '../../protocol/messages.ts';
-import { connectInspector, type Session } from './inspector.ts';
-import { SourceMaps } from './source-maps.ts';
+/** Where a worker is stuck, as it says itself when it is asked by a signal. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { StackMessage } from '../../protocol/messages.ts';
+import { statFieldsOf } from '../../system/processes.ts';
 
 /** Where a worker is stuck, and on what. */
 export interface Capture {
   /** One line per frame, innermost first, as in an Error's stack. */
   readonly frames: readonly string[];
   /** Requests in flight in that worker. */
-  readonly requests: readonly { readonly method: string; readonly url: string; readonly age: number }[];
+  readonly requests: StackMessage['requests'];
   /** The worker ran prefork's own code: it was not stuck any more when it was looked at. */
   readonly isOwnWork: boolean;
-  /** Why there is no stack; `null` if there is one. */
+  /** Its event loop turned when it was looked at; what it waited for, in Node's words. */
+  readonly waitsFor: readonly string[] | null;
+  /** Why there is no stack; `null` if there is one, or if the event loop turned. */
   readonly problem: string | null;
-}
-
-interface CallFrame {
-  readonly functionName: string;
-  readonly location: { readonly scriptId: string; readonly lineNumber: number; readonly columnNumber?: number };
-  readonly callFrameId: string;
-}
-
-const maxFrames = 30;
-
-/**
- * Takes the stack, lets the worker run on, and closes the session. Never throws.
- *
- * @param within milliseconds
- */
-export async function captureStack(pid: number, open: () => void, within: number): Promise<Capture> {
-  const signal = AbortSignal.timeout(within);
-  try {
-    const session = await connectInspector(pid, open, signal);
-    try {
-      return await read(session);
-    } finally {
-      session.close();
-    }
-  } catch (error) {
-    const reason = signal.aborted
-      ? `no answer within ${within} ms (a stopped process has no stack to show)`
-      : String(error);
-    return withoutStack(reason);
-  }
 }
 
 /** @param problem why there is no stack */
 export function withoutStack(problem: string): Capture {
-  return { frames: [], requests: [], isOwnWork: false, problem };
+  return { frames: [], requests: [], isOwnWork: false, waitsFor: null, problem };
 }
 
-async function read(session: Session): Promise<Capture> {
-  const maps = new SourceMaps(session);
-  await session.send('Debugger.enable');
-  const paused = session.next('Debugger.paused');
-  // If the worker dies before it is waited for, nothing would handle the rejection, and it would end the master.
-  paused.catch(() => {});
-  await session.send('Debugger.pause');
-  const callFrames = ((await paused).callFrames ?? []) as CallFrame[];
-  const frames: string[] = [];
-  for (const frame of callFrames.slice(0, maxFrames)) frames.push(await describe(frame, maps));
-  // Node's own frames below the app's say nothing about the app.
-  while (frames.length > 1 && frames.at(-1)?.includes('(node:')) frames.pop();
-  const [top] = callFrames;
-  const requests = top === undefined ? [] : await requestsInFlight(session, top);
-  await session.send('Debugger.resume');
-  return { frames, requests, isOwnWork: isOwnWork(callFrames), problem: null };
+/** The workers that were asked, and have not answered. What comes unasked is not looked at. */
+export class Captures {
+  readonly #asked = new Map<number, (message: StackMessage) => void>();
+
+  /**
+   * Asks a worker. Never throws.
+   *
+   * @param ask sends the signal
+   * @param within milliseconds
+   */
+  async take(id: number, pid: number, ask: () => void, within: number): Promise<Capture> {
+    // A stopped process answers nothing; asking it would only cost time.
+    if (/^[Tt]/.test(stateOf(pid))) return withoutStack('the process is stopped (SIGSTOP)');
+    const patience = new AbortController();
+    const answer = new Promise<StackMessage>((resolve) => this.#asked.set(id, resolve));
+    ask();
+    const message = await Promise.race([answer, delay(within, null, { signal: patience.signal }).catch(() => null)]);
+    patience.abort();
+    this.#asked.delete(id);
+    if (message === null) return withoutStack(`${activityOf(pid)} (no answer within ${within} ms)`);
+    const { frames, requests, isOwn, resources } = message;
+    return { frames, requests, isOwnWork: isOwn, waitsFor: frames.length === 0 ? resources : null, problem: null };
+  }
+
+  onMessage(id: number, message: StackMessage): void {
+    this.#asked.get(id)?.(message);
+  }
 }
 
-/** By a marked function in the script of the innermost frame: what it calls elsewhere, such as a metric of the app, may be stuck. */
-function isOwnWork(frames: readonly CallFrame[]): boolean {
-  const innermost = frames[0]?.location.scriptId;
-  return frames.some(({ functionName, location }) => functionName === ownWork && location.scriptId === innermost);
+/** A worker answers as soon as it runs any JavaScript: what it does instead, as the kernel sees it. */
+function activityOf(pid: number): string {
+  switch (stateOf(pid)) {
+    case 'R':
+      return 'it runs, but no JavaScript: native code, such as an addon, JSON.parse or a synchronous compression';
+    case 'S':
+    case 'D':
+      return 'it waits for the system, as in execSync, in a synchronous read or in an addon';
+    case 'T':
+    case 't':
+      return 'the process is stopped (SIGSTOP)';
+    default:
+      return 'it is gone, or all but gone';
+  }
 }
 
-async function describe(frame: CallFrame, maps: SourceMaps): Promise<string> {
-  const { scriptId, lineNumber, columnNumber = 0 } = frame.location;
-  const place = await maps.place(scriptId, lineNumber, columnNumber);
-  return `at ${frame.functionName === '' ? '<anonymous>' : frame.functionName} (${place})`;
-}
-
-async function requestsInFlight(session: Session, frame: CallFrame): Promise<Capture['requests']> {
-  const { result } = await session.send('Debugger.evaluateOnCallFrame', {
-    callFrameId: frame.callFrameId,
-    expression: `globalThis[Symbol.for(${JSON.stringify(inFlightKey)})]?.()`,
-    silent: true,
-    returnByValue: true,
-    timeout: 200,
-  });
-  const value = (result as { value?: unknown } | undefined)?.value;
-  if (typeof value !== 'string') return [];
-  const parsed: unknown = JSON.parse(value.slice(0, 100_000));
-  if (!Array.isArray(parsed)) return [];
-  return parsed.slice(0, 20).flatMap((raw: Record<string, unknown>) => {
-    const { method, url, age } = raw;
-    return typeof method === 'string' && typeof url === 'string' && typeof age === 'number'
-      ? [{ method: method.slice(0, 20), url: url.slice(0, 500), age }]
-      : [];
-  });
+/** One letter, of proc_pid_stat(5). */
+function stateOf(pid: number): string {
+  return statFieldsOf(pid)?.[0] ?? '';
 }

@@ -4,12 +4,13 @@ import { callHook } from '../../config/probe/run.ts';
 import type { Settings } from '../../config/resolved.ts';
 import { findWorker } from '../../core/fleet.ts';
 import type { Fleet, Worker } from '../../core/model.ts';
-import { statFieldsOf } from '../../system/processes.ts';
+import type { StackMessage } from '../../protocol/messages.ts';
 import { workerFields } from '../log/line.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Timeline } from '../log/timeline.ts';
 import type { Pool } from '../workers/pool.ts';
-import type { Capture } from './capture.ts';
+import { type Capture, Captures, withoutStack } from './capture.ts';
+import { headlineOf } from './headline.ts';
 
 export interface StuckOptions {
   readonly pool: Pool;
@@ -21,14 +22,15 @@ export interface StuckOptions {
   readonly onCaptured: (id: number) => void;
 }
 
-/** Milliseconds; the core waits a little longer. */
+/** Milliseconds; the core waits a little longer. On a busy machine even an answer takes a while. */
 const within = 2_500;
 
 export class Stuck {
   readonly #options: StuckOptions;
   /** What was found at those that are killed next. */
   readonly #found = new Map<number, WorkerAbort>();
-  /** Two sessions at one inspector would resume each other's pause: the second one shares what the first finds. */
+  readonly #captures = new Captures();
+  /** A worker is asked one thing at a time: who asks second shares what the first finds. */
   readonly #taking = new Map<number, Promise<Capture>>();
 
   constructor(options: StuckOptions) {
@@ -38,18 +40,22 @@ export class Stuck {
   /** Takes and logs the stack of a worker. Never throws. */
   async capture(id: number, fatal: boolean, fleet: Fleet): Promise<void> {
     const { pool, onCaptured } = this.#options;
+    // Who had recovered when it was looked at was not killed.
+    for (const known of this.#found.keys()) if (findWorker(fleet, known) === undefined) this.#found.delete(known);
     const pid = pool.pidOf(id);
     const worker = findWorker(fleet, id);
     if (pid !== null && worker !== undefined) {
       const silentMs = Math.round((worker.capture?.since ?? worker.beatAt) - worker.beatAt);
       const late = this.#taking.get(id);
-      let capture = await (late ?? this.#take(id, pid));
+      let capture = await (late ?? this.#take(id, pid, worker.generation));
       // What was begun for a warning was also begun too early to be the last word.
-      if (fatal && late !== undefined && capture.frames.length === 0) capture = await this.#take(id, pid);
+      if (fatal && late !== undefined && capture.frames.length === 0)
+        capture = await this.#take(id, pid, worker.generation);
       this.#log(capture, fatal, silentMs, worker);
       const { slot, generation } = worker;
       const { frames: stack, requests } = capture;
-      if (fatal) this.#found.set(id, { slot, worker: id, generation, pid, blockedMs: silentMs, stack, requests });
+      if (fatal && worker.phase.name !== 'booting')
+        this.#found.set(id, { slot, worker: id, generation, pid, blockedMs: silentMs, stack, requests });
     }
     // The core waits for the evidence only before a kill: a warning that is late must not pass for it.
     if (fatal) onCaptured(id);
@@ -68,20 +74,25 @@ export class Stuck {
       this.#options.logger().error({ hook: 'onWorkerAbort' }, `the hook onWorkerAbort failed: ${failure}`);
   }
 
-  #take(id: number, pid: number): Promise<Capture> {
-    const taking = this.#begin(id, pid).finally(() => this.#taking.delete(id));
+  /** What a worker says; it may say so unasked. */
+  onStack(id: number, message: StackMessage): void {
+    this.#captures.onMessage(id, message);
+  }
+
+  #take(id: number, pid: number, generation: number): Promise<Capture> {
+    const taking = this.#begin(id, pid, generation).finally(() => this.#taking.delete(id));
     this.#taking.set(id, taking);
     return taking;
   }
 
-  async #begin(id: number, pid: number): Promise<Capture> {
-    // Only needed when something is wrong: most masters never spend memory on it.
-    const { captureStack, withoutStack } = await import('./capture.ts');
-    if (isStopped(pid)) return withoutStack('the process is stopped (SIGSTOP)');
-    return captureStack(pid, () => this.#options.pool.signal(id, 'SIGUSR1'), within);
+  async #begin(id: number, pid: number, generation: number): Promise<Capture> {
+    if (!this.#options.settingsOf(generation).captures) return withoutStack('captures is off');
+    if (process.platform !== 'linux') return withoutStack('it is found out on Linux only');
+    return this.#captures.take(id, pid, () => this.#options.pool.signal(id, 'SIGUSR1'), within);
   }
 
-  #log({ frames, requests, isOwnWork, problem }: Capture, fatal: boolean, silentMs: number, worker: Worker): void {
+  #log(capture: Capture, fatal: boolean, silentMs: number, worker: Worker): void {
+    const { frames, requests, isOwnWork } = capture;
     const [oldest] = [...requests].sort((a, b) => b.age - a.age);
     const serving = (url: (full: string) => string) =>
       oldest === undefined
@@ -89,8 +100,7 @@ export class Stuck {
         : `, serving ${oldest.method} ${url(oldest.url)} for ${(oldest.age / 1000).toFixed(1)} s`;
     // It ran again when it was looked at.
     if (!fatal && isOwnWork) return;
-    const place = frames[0] === undefined ? `where is not known: ${problem ?? 'it runs no JavaScript'}` : frames[0];
-    const message = `worker's event loop is blocked for ${(silentMs / 1000).toFixed(1)} s ${place}`;
+    const message = worker.phase.name === 'booting' ? aboutBoot(capture, worker) : aboutBlock(capture, silentMs);
     const level = fatal ? 'error' : 'warn';
     const { logger, timeline } = this.#options;
     const fields = { ...workerFields(worker), blockedMs: silentMs, stack: frames, requests };
@@ -101,12 +111,30 @@ export class Stuck {
   }
 }
 
+function aboutBlock({ frames, waitsFor, problem }: Capture, silentMs: number): string {
+  const unknown = waitsFor === null ? problem : 'it turns again';
+  const place = frames.length === 0 ? `where is not known: ${unknown}` : headlineOf(frames);
+  return `worker's event loop is blocked for ${(silentMs / 1000).toFixed(1)} s ${place}`;
+}
+
+/** Of one that is not ready within bootTimeout. */
+function aboutBoot({ frames, waitsFor, problem }: Capture, { hindrance, listening }: Worker): string {
+  const beginning = 'worker does not become ready:';
+  if (frames.length > 0) return `${beginning} its event loop is blocked ${headlineOf(frames)}`;
+  if (waitsFor === null) return `${beginning} where it is is not known: ${problem}`;
+  const lack = hindrance ?? (listening ? 'it listens, but its start is not over' : 'it has not come to listen');
+  const resources = waitsFor.length === 0 ? 'nothing that Node knows of' : countEach(waitsFor);
+  return `${beginning} its event loop turns, but ${lack}; it waits for ${resources}`;
+}
+
+/** `2 Timeout, TCPSocketWrap` */
+function countEach(names: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].map(([name, count]) => (count === 1 ? name : `${count} ${name}`)).join(', ');
+}
+
 function abortWithoutStack({ slot, id, generation, pid, phase, beatAt }: Worker): WorkerAbort {
   const blockedMs = Math.round(phase.since - beatAt);
   return { slot, worker: id, generation, pid: pid ?? 0, blockedMs, stack: [], requests: [] };
-}
-
-/** A stopped process answers nothing; asking it would only cost time. */
-function isStopped(pid: number): boolean {
-  return /^[Tt]/.test(statFieldsOf(pid)?.[0] ?? '');
 }

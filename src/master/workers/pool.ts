@@ -11,6 +11,7 @@ import type { Handle } from '../../system/node-internals.ts';
 import { type StdioPart, withoutStrays } from '../../system/strays.ts';
 import { bootInfo } from './boot.ts';
 import { WorkerChannel } from './channel.ts';
+import { type InspectorOptions, Inspectors } from './inspectors.ts';
 import { readLines } from './output.ts';
 import { wantsTsx } from './typescript.ts';
 
@@ -56,6 +57,7 @@ const host = fileURLToPath(new URL('../../worker/loading/host.js', import.meta.u
 export class Pool {
   #observer: PoolObserver | null = null;
   readonly #processes = new Map<number, Process>();
+  readonly #inspectors = new Inspectors();
 
   /** To be called once, before the first worker is spawned. */
   connect(observer: PoolObserver): void {
@@ -70,7 +72,7 @@ export class Pool {
     const { id, settings } = order;
     let worker: ClusterWorker;
     try {
-      worker = fork(settings, environment(order));
+      worker = fork(settings, environment(order), this.#inspectors.optionsFor(id, settings));
     } catch (error) {
       this.#observer?.onEvent({ type: 'workerSpawnFailed', id, reason: messageOf(error), jitter: Math.random() });
       return;
@@ -140,6 +142,7 @@ export class Pool {
     entry.gone = true;
     entry.channel.close();
     this.#processes.delete(id);
+    this.#inspectors.forget(id);
     this.#observer?.onEvent(event);
   }
 }
@@ -148,9 +151,9 @@ export class Pool {
  * cluster.fork() starts process.execPath, and there is no option for it: if another program has to come first, it is named
  * there for the moment. The worker's mask is set for the same moment, and inherited.
  */
-function fork(settings: Settings, env: NodeJS.ProcessEnv): ClusterWorker {
+function fork(settings: Settings, env: NodeJS.ProcessEnv, inspector: InspectorOptions): ClusterWorker {
   const { execPath } = process;
-  const { execArgv = [], ...rest } = clusterSettings(settings);
+  const { execArgv = [], ...rest } = clusterSettings(settings, inspector);
   const { command, args, ids } = launchAs(settings.identity, execPath, execArgv);
   cluster.setupPrimary({ ...rest, ...ids, execArgv: [...args] });
   const umask = process.umask(settings.umask);
@@ -163,25 +166,17 @@ function fork(settings: Settings, env: NodeJS.ProcessEnv): ClusterWorker {
   }
 }
 
-function clusterSettings(settings: Settings): ClusterSettings {
+function clusterSettings(settings: Settings, inspector: InspectorOptions): ClusterSettings {
   const loader = wantsTsx(settings) ? ['--import', import.meta.resolve('tsx')] : [];
   return {
     // The app's own file is the main module, so that argv, require.main and import.meta.main are what they are without us.
     exec: settings.app.exportName === null ? settings.app.path : host,
     args: [...settings.args],
-    // A signal can open a worker's inspector: never on the well-known port.
-    execArgv: [
-      ...settings.nodeArgs,
-      '--inspect-port=127.0.0.1:0',
-      '--inspect-publish-uid=http',
-      '--require',
-      agent,
-      ...loader,
-    ],
+    execArgv: [...settings.nodeArgs, ...inspector.options, '--require', agent, ...loader],
     cwd: settings.chdir,
     stdio: withoutStrays(stdioOf(settings)),
     // Without it node:cluster counts up from the well-known port.
-    inspectPort: 0,
+    inspectPort: inspector.port,
     serialization: 'json',
   };
 }

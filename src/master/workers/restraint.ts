@@ -15,6 +15,9 @@ interface Limit {
 /** Kinds that are not here come regularly, and cost the master little. */
 const limits: Readonly<Partial<Record<WorkerMessage['type'], Limit>>> = {
   listen: { burst: 300, perSecond: 30 },
+  bind: { burst: 300, perSecond: 30 },
+  stack: { burst: 50, perSecond: 2 },
+  unheard: { burst: 10, perSecond: 0.1 },
   ready: { burst: 10, perSecond: 0.1 },
   failed: { burst: 20, perSecond: 0.2 },
   termed: { burst: 50, perSecond: 1 },

@@ -125,7 +125,7 @@ function deadlineOf(fleet: Fleet, worker: Worker): number | null {
   const { bootTimeout, timeout } = policyOf(fleet, worker);
   switch (phase.name) {
     case 'booting':
-      return phase.since + bootTimeout;
+      return capture?.fatal === true ? capture.since + fixed.captureLimit : phase.since + bootTimeout;
     case 'ready':
       if (timeout === 0) return null;
       return capture?.fatal === true && capture.since >= worker.beatAt

@@ -1,40 +1,49 @@
-/** Whose work a stack shows: prefork's own, by the mark that the worker leaves, or the app's. */
+/** Asking a worker where it is: answers, silence, and answers to nobody's question. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { type TestContext, test } from 'node:test';
-import { captureStack } from '../../../../src/master/stuck/capture.ts';
+import { describe, it } from 'node:test';
+import { Captures } from '../../../../src/master/stuck/capture.ts';
+import type { StackMessage } from '../../../../src/protocol/messages.ts';
 
-const evidence = new URL('../../../../src/worker/evidence.ts', import.meta.url).href;
+const stack: StackMessage = {
+  type: 'stack',
+  frames: ['at spin (/app.js:1:2)'],
+  isOwn: false,
+  requests: [],
+  resources: [],
+};
+const nothing = (): void => {};
 
-/** A process that does something again and again; `spin` blocks it for a while. */
-async function running(t: TestContext, work: string): Promise<{ readonly pid: number; readonly open: () => void }> {
-  const code = `
-    import { runInThisContext } from 'node:vm';
-    import { marked } from ${JSON.stringify(evidence)};
-    const spin = () => { for (const end = Date.now() + 300; Date.now() < end;); };
-    const elsewhere = runInThisContext(String(spin));
-    setInterval(${work}, 10);
-    console.log('runs');`;
-  const args = ['--inspect-port=127.0.0.1:0', '--import', 'tsx', '--input-type=module', '-e', code];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] });
-  t.after(() => child.kill('SIGKILL'));
-  await once(child.stdout, 'data');
-  return { pid: child.pid ?? 0, open: () => child.kill('SIGUSR1') };
-}
-
-const cases = [
-  { work: 'marked(() => spin())', isOwnWork: true },
-  { work: 'marked(() => elsewhere())', isOwnWork: false },
-  { work: '() => spin()', isOwnWork: false },
-];
-
-for (const { work, isOwnWork } of cases) {
-  test(`HB-09 a stack of ${work} is ${isOwnWork ? "prefork's own work" : "the app's"}`, async (t) => {
-    const { pid, open } = await running(t, work);
-    const capture = await captureStack(pid, open, 30_000);
-    assert.equal(capture.problem, null);
-    assert.ok(capture.frames.length > 0);
-    assert.equal(capture.isOwnWork, isOwnWork, capture.frames.join('\n'));
+describe('HB-09 a worker is asked where it is', () => {
+  it('its answer is the capture', async () => {
+    const captures = new Captures();
+    const taking = captures.take(1, process.pid, () => captures.onMessage(1, stack), 60_000);
+    assert.deepEqual(await taking, {
+      frames: stack.frames,
+      requests: [],
+      isOwnWork: false,
+      waitsFor: null,
+      problem: null,
+    });
   });
-}
+
+  it('an answer without frames says what is waited for', async () => {
+    const captures = new Captures();
+    const answer = { ...stack, frames: [], resources: ['Timeout'] };
+    const { waitsFor, problem } = await captures.take(1, process.pid, () => captures.onMessage(1, answer), 60_000);
+    assert.deepEqual({ waitsFor, problem }, { waitsFor: ['Timeout'], problem: null });
+  });
+
+  it('silence is told after the time, with what the kernel knows', async () => {
+    const { frames, problem } = await new Captures().take(1, process.pid, nothing, 10);
+    assert.deepEqual(frames, []);
+    assert.match(problem ?? '', /no answer within 10 ms/);
+  });
+
+  it('what comes from others, unasked or too late is nobody’s', async () => {
+    const captures = new Captures();
+    captures.onMessage(1, stack);
+    const taking = captures.take(1, process.pid, () => captures.onMessage(2, stack), 10);
+    assert.notEqual((await taking).problem, null);
+    captures.onMessage(1, stack);
+  });
+});
