@@ -57,6 +57,10 @@ const reports: Reports = {
     stuck.onStack(id, message);
     return null;
   },
+  mute: (_, { id }, { stuck }) => {
+    stuck.onMute(id);
+    return null;
+  },
   termed: (_, { id }) => ({ type: 'workerTermed', id }),
   draining: (message, worker, { complaints }) => {
     complaints.reportDraining(worker, message);
@@ -99,10 +103,10 @@ export function connectReports(parts: Parts): void {
 }
 
 /** The process is gone, or never was. */
-function forget(id: number, { arbiter, sentinel, grants, health, rates, metrics }: Parts): void {
+function forget(id: number, { arbiter, sentinel, grants, health, rates, metrics, stuck }: Parts): void {
   const pid = findWorker(arbiter.fleet, id)?.pid;
   if (pid !== undefined && pid !== null) sentinel.delete(pid);
-  for (const part of [grants, health, rates, metrics]) part.forget(id);
+  for (const part of [grants, health, rates, metrics, stuck]) part.forget(id);
 }
 
 function firstLine({ name, message }: ErrorReport): string {
