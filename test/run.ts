@@ -49,6 +49,7 @@ const closingLine = new RegExp(`^(${[...closing, 'duration_ms'].join('|')}) [\\d
  */
 const matrix: ReadonlyMap<string, RegExp | null> = new Map([
   ['test/integration/system/node-internals.test.ts', null],
+  ['test/integration/worker/evidence.test.ts', null],
   ['test/integration/worker/listen.test.ts', null],
   ['test/integration/worker/loading/app.test.ts', null],
   ['test/integration/config/config.test.ts', null],

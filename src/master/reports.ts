@@ -69,6 +69,10 @@ const reports: Reports = {
     stuck.onStack(id, message);
     return null;
   },
+  mute: (_, { id }, { stuck }) => {
+    stuck.onMute(id);
+    return null;
+  },
   termed: (_, { id }) => ({ type: 'workerTermed', id }),
   draining: (message, worker, { complaints }) => {
     complaints.reportDraining(worker, message);
@@ -115,10 +119,13 @@ export function connectReports(parts: Parts): void {
 }
 
 /** The process is gone, or never was. */
-function forget(id: number, { restraint, arbiter, sentinel, grants, datagrams, health, rates, metrics }: Parts): void {
+function forget(
+  id: number,
+  { restraint, arbiter, sentinel, grants, datagrams, health, rates, metrics, stuck }: Parts,
+): void {
   const pid = findWorker(arbiter.fleet, id)?.pid;
   if (pid !== undefined && pid !== null) sentinel.delete(pid);
-  for (const part of [grants, datagrams, health, rates, metrics, restraint]) part.forget(id);
+  for (const part of [grants, datagrams, health, rates, metrics, restraint, stuck]) part.forget(id);
 }
 
 function firstLine({ name, message }: ErrorReport): string {

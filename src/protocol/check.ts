@@ -55,6 +55,7 @@ function checkFields(m: Fields): WorkerMessage | null {
     case 'ready':
     case 'termed':
     case 'unheard':
+    case 'mute':
       return { type: m.type };
     case 'beat': {
       const figures = checkFigures(m.figures);

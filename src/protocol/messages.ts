@@ -134,6 +134,8 @@ export type WorkerMessage =
       readonly upgraded: number;
     }
   | StackMessage
+  /** The app listens to SIGUSR1 itself: the worker cannot be asked for its stack. */
+  | { readonly type: 'mute' }
   /** The drain ended; `cut` counts the requests and connections that did not end by themselves. */
   | { readonly type: 'drained'; readonly cutRequests: number; readonly cutConnections: number };
 

@@ -23,6 +23,15 @@ export function marked(run: () => void): () => void {
 export function giveEvidence(events: EventFilter, channel: Channel, inFlight: InFlight): void {
   // Then it is open already, and a signal changes nothing.
   if (asksForInspector()) return;
+  const onListener = (name: unknown): void => {
+    // A signal that the master sends would be the app's, and mean something else to it.
+    if (name === 'SIGUSR1') channel.send({ type: 'mute' });
+  };
+  process.eventNames().forEach(onListener);
+  events.intercept('newListener', ([name]) => {
+    onListener(name);
+    return false;
+  });
   // Not imported: an app that imports it would then find the function from before.
   const inspector = process.getBuiltinModule('node:inspector');
   const { open } = inspector;

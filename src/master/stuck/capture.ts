@@ -25,30 +25,55 @@ export function withoutStack(problem: string): Capture {
 /** The workers that were asked, and have not answered. What comes unasked is not looked at. */
 export class Captures {
   readonly #asked = new Map<number, (message: StackMessage) => void>();
+  readonly #mute = new Set<number>();
 
   /**
    * Asks a worker. Never throws.
    *
    * @param ask sends the signal
    * @param within milliseconds
+   * @param onLate called with an answer that comes after that time: a native call has ended
    */
-  async take(id: number, pid: number, ask: () => void, within: number): Promise<Capture> {
+  async take(
+    id: number,
+    pid: number,
+    ask: () => void,
+    within: number,
+    onLate: (capture: Capture) => void = () => {},
+  ): Promise<Capture> {
     // A stopped process answers nothing; asking it would only cost time.
     if (/^[Tt]/.test(stateOf(pid))) return withoutStack('the process is stopped (SIGSTOP)');
+    if (this.#mute.has(id)) return withoutStack('the app listens to SIGUSR1, by which it would be asked');
     const patience = new AbortController();
     const answer = new Promise<StackMessage>((resolve) => this.#asked.set(id, resolve));
     ask();
     const message = await Promise.race([answer, delay(within, null, { signal: patience.signal }).catch(() => null)]);
     patience.abort();
-    this.#asked.delete(id);
-    if (message === null) return withoutStack(`${activityOf(pid)} (no answer within ${within} ms)`);
-    const { frames, requests, isOwn, resources } = message;
-    return { frames, requests, isOwnWork: isOwn, waitsFor: frames.length === 0 ? resources : null, problem: null };
+    if (message !== null) return captureFrom(message);
+    this.#asked.set(id, (late) => onLate(captureFrom(late)));
+    return withoutStack(`${activityOf(pid)} (no answer within ${within} ms)`);
   }
 
   onMessage(id: number, message: StackMessage): void {
-    this.#asked.get(id)?.(message);
+    const answered = this.#asked.get(id);
+    this.#asked.delete(id);
+    answered?.(message);
   }
+
+  /** The worker is not to be asked. */
+  onMute(id: number): void {
+    this.#mute.add(id);
+  }
+
+  /** The worker is gone. */
+  forget(id: number): void {
+    this.#mute.delete(id);
+    this.#asked.delete(id);
+  }
+}
+
+function captureFrom({ frames, requests, isOwn, resources }: StackMessage): Capture {
+  return { frames, requests, isOwnWork: isOwn, waitsFor: frames.length === 0 ? resources : null, problem: null };
 }
 
 /** A worker answers as soon as it runs any JavaScript: what it does instead, as the kernel sees it. */

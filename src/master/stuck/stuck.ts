@@ -47,10 +47,9 @@ export class Stuck {
     if (pid !== null && worker !== undefined) {
       const silentMs = Math.round((worker.capture?.since ?? worker.beatAt) - worker.beatAt);
       const late = this.#taking.get(id);
-      let capture = await (late ?? this.#take(id, pid, worker.generation));
+      let capture = await (late ?? this.#take(worker, pid));
       // What was begun for a warning was also begun too early to be the last word.
-      if (fatal && late !== undefined && capture.frames.length === 0)
-        capture = await this.#take(id, pid, worker.generation);
+      if (fatal && late !== undefined && capture.frames.length === 0) capture = await this.#take(worker, pid);
       this.#log(capture, fatal, silentMs, worker);
       const { slot, generation } = worker;
       const { frames: stack, requests } = capture;
@@ -79,16 +78,38 @@ export class Stuck {
     this.#captures.onMessage(id, message);
   }
 
-  #take(id: number, pid: number, generation: number): Promise<Capture> {
-    const taking = this.#begin(id, pid, generation).finally(() => this.#taking.delete(id));
+  /** The worker's app takes the signal by which it would be asked. */
+  onMute(id: number): void {
+    this.#captures.onMute(id);
+  }
+
+  /** The worker is gone. */
+  forget(id: number): void {
+    this.#captures.forget(id);
+  }
+
+  #take(worker: Worker, pid: number): Promise<Capture> {
+    const { id } = worker;
+    const taking = this.#begin(worker, pid).finally(() => this.#taking.delete(id));
     this.#taking.set(id, taking);
     return taking;
   }
 
-  async #begin(id: number, pid: number, generation: number): Promise<Capture> {
+  async #begin(worker: Worker, pid: number): Promise<Capture> {
+    const { id, generation } = worker;
     if (!this.#options.settingsOf(generation).captures) return withoutStack('captures is off');
     if (process.platform !== 'linux') return withoutStack('it is found out on Linux only');
-    return this.#captures.take(id, pid, () => this.#options.pool.signal(id, 'SIGUSR1'), within);
+    const ask = (): void => this.#options.pool.signal(id, 'SIGUSR1');
+    return this.#captures.take(id, pid, ask, within, (late) => this.#logLate(late, worker));
+  }
+
+  /** What was not known when the worker was reported: it was in a native call, which has ended. */
+  #logLate({ frames, isOwnWork, requests }: Capture, worker: Worker): void {
+    if (frames.length === 0 || isOwnWork) return;
+    const message = `worker's event loop was blocked ${headlineOf(frames)}`;
+    const { logger, timeline } = this.#options;
+    logger().warn({ ...workerFields(worker), stack: frames, requests }, message);
+    timeline.add({ kind: 'stuck', level: 'warn', text: message, worker, stack: frames });
   }
 
   #log(capture: Capture, fatal: boolean, silentMs: number, worker: Worker): void {
