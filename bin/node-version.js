@@ -3,7 +3,7 @@
 
 /**
  * Why prefork cannot run on a Node, in one line; null if it can. Workers preload an ES module with --require, which needs
- * Node 20.19, or 22.12: see "Loading ECMAScript modules using require()" in the documentation of node:modules.
+ * Node 20.19, or 22.12: see "Loading ECMAScript modules using require()" in the documentation of Node.
  *
  * @param {string} version as process.version has it: v18.20.8
  * @returns {string | null}

@@ -50,7 +50,7 @@ export class ConfigError extends PreforkError {
 }
 
 /** Renders a problem as one line: `supervisor.config.ts: workers: expected ..., got ...`. */
-function describeProblem(problem: Problem): string {
+export function describeProblem(problem: Problem): string {
   const where = problem.setting === null ? problem.source : `${problem.source}: ${problem.setting}`;
   return `${where}: ${problem.message}`;
 }

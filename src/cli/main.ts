@@ -1,5 +1,6 @@
 /** The command line. */
 import type { LoadRequest } from '../config/resolved.ts';
+import { shorten } from '../config/show.ts';
 import { ConfigError, exitStatus, PreforkError, type Problem } from '../errors.ts';
 import { Caller } from '../master/service/daemon.ts';
 import { guardInspector } from '../master/service/inspector-guard.ts';
@@ -54,6 +55,17 @@ async function run(argv: readonly string[], caller: Caller, predecessor: Predece
     return console.log(await helpText(Math.min(120, process.stdout.columns ?? 100), overview()));
   }
   const given = parseWords(argv, 'command line');
+  try {
+    await launch(given, caller, predecessor);
+  } catch (error) {
+    const { explainWord } = await import('./unknown-command.ts');
+    throw launchCommandOf(given).command === serve ? explainWord(error, given.positionals[0]) : error;
+  }
+}
+
+/** A start, or the check of one. */
+async function launch(given: Flags, caller: Caller, predecessor: Predecessor | null): Promise<void> {
+  const { parseWords } = await import('./parse.ts');
   const { command, flags } = launchCommandOf(given);
   const cmdArgs = parseWords(splitWords(process.env.PREFORK_CMD_ARGS ?? ''), 'PREFORK_CMD_ARGS');
   const request: LoadRequest = {
@@ -64,7 +76,7 @@ async function run(argv: readonly string[], caller: Caller, predecessor: Predece
     cwd: logicalCwd(),
     umask: process.umask(),
   };
-  const problems = [...cmdArgs.problems, ...flags.problems];
+  const problems = [cmdArgs, flags].flatMap((each) => [...each.problems, ...strayProblems(each)]);
   if (problems.length > 0) throw new ConfigError([...problems, ...(await problemsOf(request))]);
   await command.run({ request, caller, predecessor });
 }
@@ -91,7 +103,16 @@ async function problemsOf(request: LoadRequest): Promise<readonly Problem[]> {
 
 /** The settings that flags and positionals make together. */
 function settingsOf({ values, positionals, rest }: Flags): Record<string, unknown> {
-  const [app, ...more] = positionals;
-  const args = [...more, ...rest];
-  return { ...values, ...(app === undefined ? {} : { app }), ...(args.length === 0 ? {} : { args }) };
+  const [app] = positionals;
+  return { ...values, ...(app === undefined ? {} : { app }), ...(rest.length === 0 ? {} : { args: rest }) };
+}
+
+/** What stands beside the app: if the app got it as an argument, a misspelled option would go unseen. */
+function strayProblems({ positionals, source }: Flags): Problem[] {
+  const [app = '', ...strays] = positionals.map((word) => shorten(word));
+  return strays.map((word) => {
+    const advice = /^(.*:)?\d+$/.test(word) ? '; an address is given by --bind (-b)' : '';
+    const message = `unexpected argument ${word}: the app is ${app}, and its own arguments follow --${advice}`;
+    return { setting: null, source, message };
+  });
 }
