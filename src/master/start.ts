@@ -5,7 +5,7 @@ import { exitStatus, PreforkError } from '../errors.ts';
 import { supportsReusePort } from '../system/node-internals.ts';
 import { passedSockets } from '../system/passed.ts';
 import { socketInode } from '../system/socket-inode.ts';
-import { checkPidfile, masterTitle } from './claims/pidfile.ts';
+import { checkPidfile, masterTitle, staleNote } from './claims/pidfile.ts';
 import { openFirst } from './generations.ts';
 import { openLog } from './log/logger.ts';
 import { Master } from './master.ts';
@@ -60,7 +60,11 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   });
   const { logger } = log;
   try {
-    if (settings.pidfile !== null) checkPidfile(settings.pidfile, predecessor?.bequest.pid);
+    if (settings.pidfile !== null) {
+      checkPidfile(settings.pidfile, predecessor?.bequest.pid);
+      const stale = staleNote(settings.pidfile);
+      if (stale !== null) logger.info(stale);
+    }
     prepareAccessLog(settings);
     for (const notice of noticesFor(settings, request.passed)) logger.warn(notice);
     if (process.geteuid?.() === 0 && settings.user === null)
