@@ -69,7 +69,12 @@ class Agent {
       onMessage: (message, handle) => this.#receive(message, handle),
       onClosed: () => this.#orphaned(),
     });
-    this.#failures.start();
+    this.#failures.start(events);
+    // After the app's own listeners of it, which may find more to do.
+    events.intercept('beforeExit', () => {
+      process.nextTick(() => this.#app.onIdle());
+      return false;
+    });
     this.#listens.install(this.#app);
     this.#metrics?.start();
     this.#accessLog = AccessLog.join(this.#traffic, this.#boot, this.#channel);

@@ -50,7 +50,11 @@ describe('prefork check', () => {
     ['broken/syntax.mjs', 4, /the app cannot be loaded:\nprefork: .*syntax\.mjs:\d+[\s\S]*SyntaxError/],
     ['broken/syntax.ts', 4, /the app cannot be loaded:/],
     ['broken/missing-module.mjs', 4, /Cannot find (module|package)/],
-    ['broken/exports-nothing.mjs', 3, /the app exited \(code 0\) before it listened/],
+    [
+      'broken/exports-nothing.mjs',
+      4,
+      /exports-nothing\.mjs neither listens nor exports something to serve; it exports: app, default \(a number\)$/m,
+    ],
     ['broken/throws.cjs', 3, /the app cannot be loaded:\nprefork: .*throws\.cjs/],
     ['broken/rejects.mjs', 3, /the app cannot be loaded:/],
     ['broken/exits.cjs', 3, /^prefork: the app exited \(code \d+\) before it listened$/m],
