@@ -1,6 +1,7 @@
 'use strict';
 // Before anything else: without a listener, SIGUSR1 makes Node open its inspector (node:process, "Signal events").
 process.on('SIGUSR1', () => {});
+const { unreadable } = require('./unreadable.js');
 const { pathToFileURL } = require('node:url');
 const entry = pathToFileURL(require('node:path').join(__dirname, '../dist/cli/main.js'));
 
@@ -16,14 +17,20 @@ if (process.features.require_module === false) {
   process.exit(1);
 }
 
-const run = async () => {
-  const { main } = await import(entry.href).catch((error) => {
-    if (error.code !== 'ERR_MODULE_NOT_FOUND' || error.url !== entry.href) throw error;
-    console.error(`prefork: it is not built: run \`npm run build\` in ${require('node:path').join(__dirname, '..')}`);
-    process.exit(1);
-  });
-  await main(process.argv.slice(2));
+const fail = (text) => {
+  console.error('prefork: %s', text);
+  process.exit(1);
 };
 
+const load = () =>
+  import(entry.href).catch((error) => {
+    if (error.code === 'ERR_MODULE_NOT_FOUND' && error.url === entry.href)
+      fail(`it is not built: run \`npm run build\` in ${require('node:path').join(__dirname, '..')}`);
+    if (error.syscall !== undefined) fail(unreadable(error));
+    throw error;
+  });
+
 process.once('beforeExit', endEarly);
-run().then(() => process.removeListener('beforeExit', endEarly));
+load()
+  .then(({ main }) => main(process.argv.slice(2)))
+  .then(() => process.removeListener('beforeExit', endEarly));

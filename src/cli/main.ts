@@ -1,16 +1,21 @@
 /** The command line. */
 import type { LoadRequest } from '../config/resolved.ts';
 import { shorten } from '../config/show.ts';
-import { ConfigError, exitStatus, PreforkError, type Problem } from '../errors.ts';
+import { ConfigError, type Problem } from '../errors.ts';
 import { Caller } from '../master/service/daemon.ts';
 import { guardInspector } from '../master/service/inspector-guard.ts';
 import { Predecessor } from '../master/upgrade/predecessor.ts';
+import { checkStrays } from '../system/strays.ts';
 import type { LaunchCommand } from './command.ts';
 import { commandNamed } from './commands/index.ts';
 import { serve } from './commands/serve.ts';
 import { logicalCwd } from './cwd.ts';
+import { describeFailure } from './failure.ts';
 import type { Flags } from './flags.ts';
 import { splitWords } from './words.ts';
+
+/** Milliseconds that what was said last has to arrive. */
+const lastWords = 500;
 
 /** The word with which the script for tab completion asks yargs. */
 const completionWord = '--get-yargs-completions';
@@ -26,16 +31,13 @@ export async function main(argv: readonly string[]): Promise<void> {
     predecessor = Predecessor.take(process.env);
     await run(argv, caller, predecessor);
   } catch (error) {
-    if (error instanceof PreforkError) {
-      for (const line of error.message.split('\n')) console.error(`prefork: ${line}`);
-      caller.tell(error.message);
-      predecessor?.tell(error.message);
-      process.exitCode = error.exitStatus;
-    } else {
-      console.error('prefork: this is a bug in prefork, please report it:');
-      console.error(error);
-      process.exitCode = exitStatus.failure;
-    }
+    const { lines, status } = describeFailure(error);
+    for (const line of lines) console.error(`prefork: ${line}`);
+    caller.tell(lines.join('\n'));
+    predecessor?.tell(lines.join('\n'));
+    process.exitCode = status;
+    // What a failed start has left open must not keep the process: its service manager waits for the end.
+    setTimeout(() => process.exit(), lastWords).unref();
   }
 }
 
@@ -58,8 +60,9 @@ async function run(argv: readonly string[], caller: Caller, predecessor: Predece
   try {
     await launch(given, caller, predecessor);
   } catch (error) {
+    if (!(error instanceof ConfigError) || launchCommandOf(given).command !== serve) throw error;
     const { explainWord } = await import('./unknown-command.ts');
-    throw launchCommandOf(given).command === serve ? explainWord(error, given.positionals[0]) : error;
+    throw explainWord(error, given.positionals[0]);
   }
 }
 
@@ -76,6 +79,7 @@ async function launch(given: Flags, caller: Caller, predecessor: Predecessor | n
     cwd: logicalCwd(),
     umask: process.umask(),
   };
+  checkStrays();
   const problems = [cmdArgs, flags].flatMap((each) => [...each.problems, ...strayProblems(each)]);
   if (problems.length > 0) throw new ConfigError([...problems, ...(await problemsOf(request))]);
   await command.run({ request, caller, predecessor });

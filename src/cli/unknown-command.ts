@@ -28,8 +28,8 @@ const elsewhere: Readonly<Record<string, string>> = {
  * @returns the error; or, if the word looks like a command and there is no app of that name, one that says so, and nothing
  *   of the options, which were meant for that command
  */
-export function explainWord(error: unknown, word: string | undefined): unknown {
-  if (!(error instanceof ConfigError) || word === undefined || !/^[a-z][a-z-]{1,20}$/i.test(word)) return error;
+export function explainWord(error: ConfigError, word: string | undefined): ConfigError {
+  if (word === undefined || !/^[a-z][a-z-]{1,20}$/i.test(word)) return error;
   const problem = error.problems.find(({ setting, source }) => setting === 'app' && source === 'command line');
   if (problem === undefined) return error;
   const source = 'command line';

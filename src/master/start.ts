@@ -1,7 +1,7 @@
 /** From the command line to a running master. */
 import { loadSettings } from '../config/load.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
-import { exitStatus, PreforkError } from '../errors.ts';
+import { exitStatus, PreforkError, systemFailure } from '../errors.ts';
 import { supportsReusePort } from '../system/node-internals.ts';
 import { passedSockets } from '../system/passed.ts';
 import { socketInode } from '../system/socket-inode.ts';
@@ -94,10 +94,12 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
     await master.start();
   } catch (error) {
     listeners?.closeAll();
-    if (!(error instanceof PreforkError)) throw error;
-    logger.fatal({ code: error.code }, error.message);
+    const refused = systemFailure(error);
+    if (error instanceof PreforkError) logger.fatal({ code: error.code }, error.message);
+    else if (refused !== null) logger.fatal({ err: error }, refused);
+    else logger.fatal({ err: error }, 'the start failed, this is a bug in prefork, please report it');
     await log.flush();
-    process.exit(error.exitStatus);
+    process.exit(error instanceof PreforkError ? error.exitStatus : exitStatus.failure);
   }
 }
 

@@ -27,7 +27,7 @@ describe('an old Node', () => {
         process.argv.splice(1, 0, '${bin}'); require('${bin}');
         process.on('exit', () => console.log(Object.keys(require.cache).length))`;
       const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
-      assert.deepEqual([status, stdout, stderr], [1, '2\n', `prefork: ${says}\n`]);
+      assert.deepEqual([status, stdout, stderr], [1, '3\n', `prefork: ${says}\n`]);
     });
   }
 
@@ -37,7 +37,7 @@ describe('an old Node', () => {
   });
 
   it('can parse what says so', () => {
-    for (const file of ['bin/prefork.js', 'bin/node-version.js']) {
+    for (const file of ['bin/prefork.js', 'bin/node-version.js', 'bin/unreadable.js']) {
       const source = readFileSync(fromRoot(file), 'utf8');
       // What esbuild lowers, or cannot lower, is newer than ES5.
       assert.equal(
