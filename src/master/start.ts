@@ -7,7 +7,7 @@ import { passedSockets } from '../system/passed.ts';
 import { socketInode } from '../system/socket-inode.ts';
 import { checkPidfile, masterTitle, staleNote } from './claims/pidfile.ts';
 import { openFirst } from './generations.ts';
-import { openLog } from './log/logger.ts';
+import { logLines, openLog } from './log/logger.ts';
 import { Master } from './master.ts';
 import { noticesFor } from './notices.ts';
 import { prepareAccessLog } from './service/access-log-file.ts';
@@ -95,7 +95,7 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   } catch (error) {
     listeners?.closeAll();
     const refused = systemFailure(error);
-    if (error instanceof PreforkError) logger.fatal({ code: error.code }, error.message);
+    if (error instanceof PreforkError) logLines(logger, 'fatal', error.message, { code: error.code });
     else if (refused !== null) logger.fatal({ err: error }, refused);
     else logger.fatal({ err: error }, 'the start failed, this is a bug in prefork, please report it');
     await log.flush();

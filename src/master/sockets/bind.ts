@@ -10,6 +10,7 @@ import { BindError, messageOf } from '../../errors.ts';
 import type { Owner } from '../../system/identity.ts';
 import { bindHandle, type Handle, handleAddress, UV_TCP_REUSEPORT } from '../../system/node-internals.ts';
 import { maxUnixPath } from '../../system/paths.ts';
+import { inUse } from './in-use.ts';
 import { whyNotServable } from './passed-socket.ts';
 import { clearStaleSocket, type SocketRights } from './unix-socket.ts';
 
@@ -150,7 +151,6 @@ async function resolveHost(host: string, label: string): Promise<string> {
 }
 
 const advice: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'address in use; stop what listens there, or choose another --bind',
   EACCES: 'permission denied; ports below 1024 need root, CAP_NET_BIND_SERVICE or a socket from the service manager',
   EADDRNOTAVAIL: 'no interface of this machine has that address',
   EAFNOSUPPORT: 'this machine has no such address family (is IPv6 disabled?)',
@@ -161,6 +161,7 @@ const advice: Readonly<Record<string, string>> = {
 /** @param errno libuv's negative number */
 export function bindError(label: string, errno: number): BindError {
   const name = getSystemErrorName(errno);
+  if (name === 'EADDRINUSE') return new BindError(label, name, inUse('cannot bind', label));
   const unixAccess = name === 'EACCES' && label.startsWith('unix:');
   const reason = unixAccess ? 'permission denied in the directory' : (advice[name] ?? 'the system refuses it');
   return new BindError(label, name, `cannot bind ${label}: ${reason} (${name})`);
