@@ -72,7 +72,8 @@ class Agent {
     this.#failures.start(events);
     // After the app's own listeners of it, which may find more to do.
     events.intercept('beforeExit', () => {
-      process.nextTick(() => this.#app.onIdle());
+      // A listen() on a host takes a tick or two before it is seen.
+      afterTicks(3, () => this.#app.onIdle());
       return false;
     });
     this.#listens.install(this.#app);
@@ -142,6 +143,11 @@ class Agent {
     this.#isLeaving = true;
     leave(deadline, [() => this.#metrics?.finish(), sayFarewell, () => this.#accessLog?.finish()]);
   }
+}
+
+/** Calls when so many rounds of ticks have passed: nothing of it keeps the process alive. */
+function afterTicks(count: number, call: () => void): void {
+  process.nextTick(() => (count > 1 ? afterTicks(count - 1, call) : call()));
 }
 
 const boot = takeBootInfo(import.meta.filename);

@@ -10,9 +10,12 @@ export const check: LaunchCommand = {
     const { loadSettings } = await import('../../config/load.ts');
     const { noticesFor } = await import('../../master/notices.ts');
     const settings = await loadSettings(request);
-    const { tryApp } = await import('../../master/workers/trial.ts');
-    const notes = [...noticesFor(settings), ...(await tryApp(settings))];
-    for (const note of notes) console.error(`prefork: note: ${note}`);
-    console.log(`OK: ${settings.workers} workers for ${settings.app.path}`);
+    const { preflight } = await import('../../master/preflight.ts');
+    const { notes, problems } = await preflight(settings);
+    for (const note of [...noticesFor(settings), ...notes]) console.error(`prefork: note: ${note}`);
+    const [first] = problems;
+    if (first === undefined) return console.log(`OK: ${settings.workers} workers for ${settings.app.path}`);
+    for (const { message } of problems) for (const line of message.split('\n')) console.error(`prefork: ${line}`);
+    process.exitCode = first.exitStatus;
   },
 };

@@ -236,7 +236,14 @@ function isOurs(path: string): boolean {
   }
 }
 
-/** The pid of a live master that holds the file; `null` if it is free or stale. */
+/**
+ * @returns the pid of a live master that holds the file; `null` if it is free or stale
+ * @throws FileError if it is no pidfile, or cannot be read
+ */
+export function masterIn(path: string): number | null {
+  return holderOf(path);
+}
+
 function holderOf(path: string): number | null {
   const pid = pidIn(path);
   return pid !== null && pid !== process.pid && isMaster(pid) ? pid : null;

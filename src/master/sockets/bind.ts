@@ -123,6 +123,14 @@ function giveAway(path: string, { uid, gid }: Owner, handle: Handle): void {
 }
 
 function wrapInherited(target: Target, fd: number): Handle {
+  checkInherited(target, fd);
+  const handle = bindHandle(null, -1, -1, fd, 0);
+  if (typeof handle !== 'number') return handle;
+  throw notListening(target, fd, '');
+}
+
+/** @throws BindError if the descriptor is no socket that can be served */
+export function checkInherited(target: Target, fd: number): void {
   let isSocket = false;
   try {
     isSocket = statSync(`/proc/self/fd/${fd}`).isSocket();
@@ -130,13 +138,19 @@ function wrapInherited(target: Target, fd: number): Handle {
     isSocket = process.platform !== 'linux';
   }
   const other = isSocket ? whyNotServable(fd) : null;
-  const handle = isSocket && other === null ? bindHandle(null, -1, -1, fd, 0) : -9;
-  if (typeof handle !== 'number') return handle;
-  const what = other === null ? '' : ` but ${other}; a systemd socket needs ListenStream= and Accept=no`;
-  throw new BindError(
-    target.label,
+  if (isSocket && other === null) return;
+  throw notListening(
+    target,
+    fd,
+    other === null ? '' : ` but ${other}; a systemd socket needs ListenStream= and Accept=no`,
+  );
+}
+
+function notListening({ label }: Target, fd: number, what: string): BindError {
+  return new BindError(
+    label,
     'EBADF',
-    `cannot use ${target.label}: file descriptor ${fd} is not an open listening socket${what}`,
+    `cannot use ${label}: file descriptor ${fd} is not an open listening socket${what}`,
   );
 }
 
@@ -155,6 +169,7 @@ const advice: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'no interface of this machine has that address',
   EAFNOSUPPORT: 'this machine has no such address family (is IPv6 disabled?)',
   ENOENT: 'the directory does not exist',
+  ENOTDIR: 'a part of the path is not a directory',
   ENAMETOOLONG: 'the path is longer than the 107 bytes a unix socket can have',
 };
 

@@ -41,23 +41,29 @@ export function changeRights(path: string, { socketMode, socketOwner }: SocketRi
 /**
  * Makes way for a new socket: a socket file on which no process listens is removed.
  *
- * @param what cannot be done then, for messages
+ * @param what cannot be done otherwise, for messages
  * @throws BindError if a live process listens there, or if the path is not a socket
  */
 export async function clearStaleSocket(path: string, what = 'cannot bind'): Promise<void> {
+  if (await isStaleSocket(path, what)) unlinkSync(path);
+}
+
+/**
+ * @returns whether a socket file is there on which no process listens
+ * @throws BindError as {@link clearStaleSocket}
+ */
+export async function isStaleSocket(path: string, what = 'cannot bind'): Promise<boolean> {
   try {
     if (!lstatSync(path).isSocket()) {
       throw new BindError(`unix:${path}`, 'EEXIST', `${what} unix:${path}: the path exists and is not a socket`);
     }
   } catch (error) {
     if (error instanceof BindError) throw error;
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw new BindError(`unix:${path}`, 'EACCES', `${what} unix:${path}: ${messageOf(error)}`, { cause: error });
   }
-  if (await isLive(path)) {
-    throw new BindError(`unix:${path}`, 'EADDRINUSE', inUse(what, `unix:${path}`));
-  }
-  unlinkSync(path);
+  if (await isLive(path)) throw new BindError(`unix:${path}`, 'EADDRINUSE', inUse(what, `unix:${path}`));
+  return true;
 }
 
 function isLive(path: string): Promise<boolean> {

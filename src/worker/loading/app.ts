@@ -8,6 +8,7 @@ import {
   classifyProduct,
   describeUnusable,
   describeValue,
+  likeliestExport,
   listExports,
   namedExport,
   pickExport,
@@ -25,6 +26,9 @@ import { mainExports } from './main-module.ts';
  * be a factory does more harm than to serve a handler twice.
  */
 const patience = { handler: 1_000, factory: 3_000 };
+
+/** Milliseconds in which an app that listens by itself mostly has done so. */
+const hintAfter = 5_000;
 
 export class App implements BindPolicy {
   readonly #boot: BootInfo;
@@ -75,6 +79,16 @@ export class App implements BindPolicy {
     );
   }
 
+  /** An app that is busy may listen at any time: to say what is most likely wrong is all that can be done. Once is enough. */
+  #hintLater(exports: unknown): void {
+    const { app, name } = this.#boot.settings;
+    if (this.#boot.slot !== 0 || likeliestExport(exports) === null) return;
+    setTimeout(() => {
+      if (this.#hasListened() || this.#failures.hasFailed) return;
+      process.stderr.write(`prefork: [${name}] waits: so far ${describeUnusable(exports, app.given)}\n`);
+    }, hintAfter).unref();
+  }
+
   /** Whether a `listen()` made now is served on the configured addresses, if there are any. */
   wantsBound(server: Server): boolean {
     if (this.#boot.settings.bind.length === 0) return false;
@@ -103,7 +117,8 @@ export class App implements BindPolicy {
     this.#check();
     const servable = pickExport(exports) ?? (await promisedExport(exports));
     if (servable === null) this.#unusable = { exports };
-    if (servable === null || this.#hasListened()) return;
+    if (servable === null) return this.#hintLater(exports);
+    if (this.#hasListened()) return;
     await this.#whileBusy(servable.kind === 'factory' ? patience.factory : patience.handler);
     if (!this.#hasListened()) await this.#serve(servable, this.#boot.settings.app.path, exports);
   }

@@ -100,6 +100,11 @@ export function describeUnusable(exports: unknown, given: string): string {
   return `${given} neither listens nor exports something to serve; ${list}${hint}`;
 }
 
+/** @returns the name of the export that is most likely meant to be served; `null` if none is */
+export function likeliestExport(exports: unknown): string | null {
+  return likeliest(membersOf(exports));
+}
+
 /** The member that is most likely meant to be served: what is no mere function, or what is named as an app is. */
 function likeliest(members: ReadonlyMap<string, unknown>): string | null {
   let named: string | null = null;
