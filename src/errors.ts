@@ -50,7 +50,7 @@ export class ConfigError extends PreforkError {
 }
 
 /** Renders a problem as one line: `supervisor.config.ts: workers: expected ..., got ...`. */
-function describeProblem(problem: Problem): string {
+export function describeProblem(problem: Problem): string {
   const where = problem.setting === null ? problem.source : `${problem.source}: ${problem.setting}`;
   return `${where}: ${problem.message}`;
 }
@@ -107,6 +107,24 @@ export class AppError extends PreforkError {
 /** A running service cannot be reached, or refuses what it is asked. */
 export class ControlError extends PreforkError {
   readonly code = 'PREFORK_CONTROL';
+}
+
+const systemAdvice: Readonly<Record<string, string>> = {
+  EMFILE: 'raise the limit of open files (ulimit -n, LimitNOFILE= in systemd)',
+  ENFILE: 'the machine has no more of them (sysctl fs.file-max)',
+  EAGAIN: 'no more processes are allowed (ulimit -u, TasksMax= in systemd, pids.max of the container)',
+  ENOMEM: 'there is no memory left',
+  ENOSPC: 'the disk is full',
+  EDQUOT: "the user's quota of the disk is used up",
+};
+
+/** @returns what the operating system refused, in one line; `null` if the error is not its */
+export function systemFailure(error: unknown): string | null {
+  if (!(error instanceof Error)) return null;
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (syscall === undefined || code === undefined || !/^E[A-Z0-9]+$/.test(code)) return null;
+  const advice = systemAdvice[code];
+  return `the system refuses what prefork needs: ${error.message}${advice === undefined ? '' : `; ${advice}`}`;
 }
 
 /** The message of anything thrown. */

@@ -52,6 +52,7 @@ const matrix: ReadonlyMap<string, RegExp | null> = new Map([
   ['test/integration/worker/evidence.test.ts', null],
   ['test/integration/worker/listen.test.ts', null],
   ['test/integration/worker/loading/app.test.ts', null],
+  ['test/integration/worker/loading/evaluated-once.test.ts', null],
   ['test/integration/config/config.test.ts', null],
   ['test/integration/whole/frameworks.test.ts', null],
   ['test/integration/master/metrics/metrics.test.ts', /one sum over all workers|are all there|config in TypeScript/],

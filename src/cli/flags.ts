@@ -15,6 +15,8 @@ export interface Flags {
   readonly positionals: readonly string[];
   /** What follows `--`. */
   readonly rest: readonly string[];
+  /** Where they stand, for messages: `command line` or `PREFORK_CMD_ARGS`. */
+  readonly source: string;
   /** Options there are none of. */
   readonly problems: readonly Problem[];
 }
@@ -49,11 +51,12 @@ export function declareFlags(yargs: Argv, table: Table): Argv {
     },
   };
   for (const { long, setting } of flagsOf(table)) {
-    const { short, group, kind } = setting;
+    const { short, group } = setting;
     options[long] = {
       ...(short === undefined ? {} : { alias: short }),
       // A string, so that errors are ours and say where a value comes from.
-      ...(kind.flag === 'switch' ? { type: 'boolean' } : { type: 'string', requiresArg: true }),
+      type: 'string',
+      requiresArg: true,
       group: `${group}:`,
       describe: `${docText(setting)} [${defaultText(setting)}]`,
     };
@@ -61,23 +64,42 @@ export function declareFlags(yargs: Argv, table: Table): Argv {
   return yargs.options(options) as Argv;
 }
 
-/** Writes `-w4` and `-w=4` as `--workers=4`: yargs would take `-wabc` for four options; and `--no-x` as `--x=false`. */
+/** Words that somebody means as the value of a switch. Most are refused later, with what is expected. */
+const switchValue = /^(true|false|yes|no|on|off|1|0)$/i;
+
+/**
+ * Writes `-w4` and `-w=4` as `--workers=4`, for yargs would take `-wabc` for four options; and gives each switch a value,
+ * `--x=true` or, for `--no-x`, `--x=false`: yargs would take whatever it is given for "false".
+ */
 export function spellOut(words: readonly string[], table: Table): string[] {
   const end = [...words, '--'].indexOf('--');
-  const longFlags = new Map([[config.short, config.long]]);
+  const valued = new Map([[config.short, config.long]]);
   const switches = new Set<string>();
+  const shortSwitches = new Map<string, string>();
   for (const { long, setting } of flagsOf(table)) {
-    // A switch takes no value that could stick to its letter.
-    if (setting.kind.flag === 'switch') switches.add(long);
-    else if (setting.short !== undefined) longFlags.set(setting.short, long);
+    const isSwitch = setting.kind.flag === 'switch';
+    if (isSwitch) switches.add(long);
+    if (setting.short !== undefined) (isSwitch ? shortSwitches : valued).set(setting.short, long);
   }
-  return words.map((word, index) => {
-    const [, off = ''] = index < end ? (/^--no-([a-z-]+)$/.exec(word) ?? []) : [];
-    if (switches.has(off)) return `--${off}=false`;
-    const [, short = '', value = ''] = index < end ? (/^-([a-z])=?([\s\S]+)$/i.exec(word) ?? []) : [];
-    const long = longFlags.get(short);
-    return long === undefined ? word : `--${long}=${value}`;
-  });
+  const found: string[] = [];
+  const queue = words.slice(0, end);
+  for (let word = queue.shift(); word !== undefined; word = queue.shift()) {
+    const [, letter = '', rest = ''] = /^-([a-z])([\s\S]*)$/i.exec(word) ?? [];
+    const [, off = ''] = /^--no-([a-z-]+)$/.exec(word) ?? [];
+    const long = word.startsWith('--') ? word.slice(2) : rest === '' ? (shortSwitches.get(letter) ?? '') : '';
+    const [next = ''] = queue;
+    if (switches.has(off)) found.push(`--${off}=false`);
+    else if (switches.has(long)) {
+      found.push(`--${long}=${switchValue.test(next) ? queue.shift() : 'true'}`);
+    } else if (shortSwitches.has(letter)) {
+      const name = shortSwitches.get(letter);
+      // `-D=false`, and `-Dw4` for `-D -w4`.
+      if (!rest.startsWith('=')) queue.unshift(`-${rest}`);
+      found.push(`--${name}=${rest.startsWith('=') ? rest.slice(1) : 'true'}`);
+    } else if (valued.has(letter) && rest !== '') found.push(`--${valued.get(letter)}=${rest.replace(/^=/, '')}`);
+    else found.push(word);
+  }
+  return [...found, ...words.slice(end)];
 }
 
 /** @param parsed what yargs made of the words */
@@ -100,6 +122,7 @@ export function readFlags(parsed: Readonly<Record<string, unknown>>, source: str
     configFile: configFile === undefined ? null : String([configFile].flat().at(-1)),
     positionals: ((parsed._ ?? []) as unknown[]).map(String),
     rest: ((parsed['--'] ?? []) as unknown[]).map(String),
+    source,
     problems: Object.keys(parsed)
       .filter((key) => !known.has(key) && !['_', '--', '$0'].includes(key))
       .map((key) => ({ setting: null, source, message: `unknown option ${asOption(key)}${hint(key, table)}` })),

@@ -1,17 +1,22 @@
 /** The command line. */
-import { inspect } from 'node:util';
 import type { LoadRequest } from '../config/resolved.ts';
-import { ConfigError, exitStatus, PreforkError, type Problem } from '../errors.ts';
+import { shorten } from '../config/show.ts';
+import { ConfigError, type Problem } from '../errors.ts';
 import { Caller } from '../master/service/daemon.ts';
 import { guardInspector } from '../master/service/inspector-guard.ts';
 import { Predecessor } from '../master/upgrade/predecessor.ts';
 import { escapeText } from '../system/plain.ts';
+import { checkStrays } from '../system/strays.ts';
 import type { LaunchCommand } from './command.ts';
 import { commandNamed } from './commands/index.ts';
 import { serve } from './commands/serve.ts';
 import { logicalCwd } from './cwd.ts';
+import { describeFailure } from './failure.ts';
 import type { Flags } from './flags.ts';
 import { splitWords } from './words.ts';
+
+/** Milliseconds that what was said last has to arrive. */
+const lastWords = 500;
 
 /** The word with which the script for tab completion asks yargs. */
 const completionWord = '--get-yargs-completions';
@@ -27,16 +32,13 @@ export async function main(argv: readonly string[]): Promise<void> {
     predecessor = Predecessor.take(process.env);
     await run(argv, caller, predecessor);
   } catch (error) {
-    if (error instanceof PreforkError) {
-      for (const line of error.message.split('\n')) console.error(`prefork: ${escapeText(line)}`);
-      caller.tell(error.message);
-      predecessor?.tell(error.message);
-      process.exitCode = error.exitStatus;
-    } else {
-      console.error('prefork: this is a bug in prefork, please report it:');
-      for (const line of inspect(error).split('\n')) console.error(escapeText(line));
-      process.exitCode = exitStatus.failure;
-    }
+    const { lines, status } = describeFailure(error);
+    for (const line of lines) console.error(`prefork: ${escapeText(line)}`);
+    caller.tell(lines.join('\n'));
+    predecessor?.tell(lines.join('\n'));
+    process.exitCode = status;
+    // What a failed start has left open must not keep the process: its service manager waits for the end.
+    setTimeout(() => process.exit(), lastWords).unref();
   }
 }
 
@@ -56,6 +58,18 @@ async function run(argv: readonly string[], caller: Caller, predecessor: Predece
     return console.log(await helpText(Math.min(120, process.stdout.columns ?? 100), overview()));
   }
   const given = parseWords(argv, 'command line');
+  try {
+    await launch(given, caller, predecessor);
+  } catch (error) {
+    if (!(error instanceof ConfigError) || launchCommandOf(given).command !== serve) throw error;
+    const { explainWord } = await import('./unknown-command.ts');
+    throw explainWord(error, given.positionals[0]);
+  }
+}
+
+/** A start, or the check of one. */
+async function launch(given: Flags, caller: Caller, predecessor: Predecessor | null): Promise<void> {
+  const { parseWords } = await import('./parse.ts');
   const { command, flags } = launchCommandOf(given);
   const cmdArgs = parseWords(splitWords(process.env.PREFORK_CMD_ARGS ?? ''), 'PREFORK_CMD_ARGS');
   const request: LoadRequest = {
@@ -66,7 +80,8 @@ async function run(argv: readonly string[], caller: Caller, predecessor: Predece
     cwd: logicalCwd(),
     umask: process.umask(),
   };
-  const problems = [...cmdArgs.problems, ...flags.problems];
+  checkStrays();
+  const problems = [cmdArgs, flags].flatMap((each) => [...each.problems, ...strayProblems(each)]);
   if (problems.length > 0) throw new ConfigError([...problems, ...(await problemsOf(request))]);
   await command.run({ request, caller, predecessor });
 }
@@ -93,7 +108,16 @@ async function problemsOf(request: LoadRequest): Promise<readonly Problem[]> {
 
 /** The settings that flags and positionals make together. */
 function settingsOf({ values, positionals, rest }: Flags): Record<string, unknown> {
-  const [app, ...more] = positionals;
-  const args = [...more, ...rest];
-  return { ...values, ...(app === undefined ? {} : { app }), ...(args.length === 0 ? {} : { args }) };
+  const [app] = positionals;
+  return { ...values, ...(app === undefined ? {} : { app }), ...(rest.length === 0 ? {} : { args: rest }) };
+}
+
+/** What stands beside the app: if the app got it as an argument, a misspelled option would go unseen. */
+function strayProblems({ positionals, source }: Flags): Problem[] {
+  const [app = '', ...strays] = positionals.map((word) => shorten(word));
+  return strays.map((word) => {
+    const advice = /^(.*:)?\d+$/.test(word) ? '; an address is given by --bind (-b)' : '';
+    const message = `unexpected argument ${word}: the app is ${app}, and its own arguments follow --${advice}`;
+    return { setting: null, source, message };
+  });
 }

@@ -1,5 +1,7 @@
 /** Runs the commands that have options of their own, and answers what the script for tab completion asks. */
 import yargs, { type Argv, type CompletionCallback, type Options, type PositionalOptions } from 'yargs';
+import { show } from '../config/show.ts';
+import { closest } from '../config/suggest.ts';
 import { ConfigError } from '../errors.ts';
 import { Service } from './client.ts';
 import { type AnyCommand, type Command, type Surroundings, usageOf } from './command.ts';
@@ -39,12 +41,39 @@ export async function runCommand(words: readonly string[], cwd: string, list = c
     .fail((message, error) => {
       // yargs throws some of what is wrong with the words, and only tells of the rest.
       if (error !== undefined && error !== null && error.name !== 'YError') throw error;
-      throw new ConfigError([
-        { setting: null, source: 'command line', message: firstLine(message ?? error.message).toLowerCase() },
-      ]);
+      const known = [...targetOptions, ...Object.keys(called?.takes === 'its own options' ? called.switches : {})];
+      throw wrong(explained(firstLine(message ?? error.message), known));
     });
+  const called = commandNamed(words[0], list);
+  if (called?.takes === 'its own options') checkSwitches(words, called);
   for (const command of list) if (command.takes !== 'settings') declare(parser, command, cwd);
   await parser.parseAsync();
+}
+
+function wrong(message: string): ConfigError {
+  return new ConfigError([{ setting: null, source: 'command line', message }]);
+}
+
+/** What yargs says, and the option that may be meant instead. */
+function explained(message: string, known: readonly string[]): string {
+  const [, unknown] = /^Unknown arguments?: ([\w-]+)/.exec(message) ?? [];
+  const meant = unknown === undefined ? null : closest(unknown, known);
+  const text = message.charAt(0).toLowerCase() + message.slice(1);
+  return meant === null || meant === unknown ? text : `${text}; did you mean --${meant}?`;
+}
+
+/**
+ * yargs takes whatever a switch is given for "false".
+ *
+ * @throws ConfigError if it is given something else than "true" or "false"
+ */
+function checkSwitches(words: readonly string[], { switches }: Command): void {
+  for (const word of words) {
+    const [, dashes = '', name = '', value = ''] = /^(--?)(?:no-)?([a-z-]+)=([\s\S]*)$/i.exec(word) ?? [];
+    const found = Object.entries(switches).find(([long, { short }]) => name === (dashes === '-' ? short : long));
+    if (found !== undefined && !/^(true|false)$/.test(value))
+      throw wrong(`--${found[0]}: expected true or false, got ${show(value)}`);
+  }
 }
 
 function declare(parser: Argv, command: Command, cwd: string): void {
@@ -107,6 +136,8 @@ function furtherWords(
 }
 
 /** The options that say which service is meant. */
+const targetOptions = ['pid', 'socket', 'name', 'config'];
+
 function withTarget(parser: Argv): Argv {
   const text = { type: 'string', requiresArg: true, global: true } as const;
   return parser

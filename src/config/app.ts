@@ -1,9 +1,10 @@
 /** Finds the app's file as `require` would, and tells a path from `path:exportName`. */
-import { realpathSync, type Stats, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { readdirSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { basename, dirname, extname, join, resolve } from 'node:path';
 import { manifestIn, startScript } from '../system/manifest.ts';
 import type { AppSpec } from './resolved.ts';
 import { shorten } from './show.ts';
+import { closest } from './suggest.ts';
 
 /** An app, or why it cannot be found. */
 export type Found = { readonly app: AppSpec } | { readonly problem: string };
@@ -24,7 +25,7 @@ export function findApp(given: string, folder: string): Found {
   const missing = resolve(folder, file ?? given);
   const why = isFolder(missing)
     ? 'which is a directory without an index file and without "main" in a package.json'
-    : 'which does not exist';
+    : `which does not exist${hintFor(missing)}`;
   return { problem: `expected the file of the app, got ${shorten(missing, 300)}, ${why}` };
 }
 
@@ -37,6 +38,19 @@ export function noApp(folder: string): string {
   );
   const example = typeof entry === 'string' ? `./${shorten(entry.replace(/^\.\//, ''))}` : './server.js';
   return `no app was given; name its file, as in: prefork ${example}`;
+}
+
+/** The file beside it that is spelled most like it. */
+function hintFor(missing: string): string {
+  let names: string[];
+  try {
+    names = readdirSync(dirname(missing)).filter((name) => extensions.includes(extname(name)));
+  } catch {
+    return '';
+  }
+  const bare = (name: string) => (extname(missing) === '' ? basename(name, extname(name)) : name);
+  const meant = closest(basename(missing), names, bare);
+  return meant === null ? '' : `; did you mean ${shorten(meant)}?`;
 }
 
 function findFile(path: string): string | null {

@@ -27,12 +27,13 @@ export async function loadSettings(request: LoadRequest, table: Table = settings
     { source: 'PREFORK_CMD_ARGS', values: request.cmdArgs, isText: true },
     { source: 'command line', values: request.flags, isText: true },
   ];
-  const { values, problems } = merge(layers, cwd, table);
+  const { values, problems, doubts } = merge(layers, cwd, table);
   const cores = availableParallelism();
   const limits = containerLimits();
   const draft: Draft = {
     values,
     problems,
+    doubts,
     env,
     cwd,
     configFile,

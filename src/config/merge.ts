@@ -24,11 +24,14 @@ export interface Value {
 export interface Merged {
   readonly values: ReadonlyMap<string, Value>;
   readonly problems: readonly Problem[];
+  /** Values that may not be what was meant, but are taken. */
+  readonly doubts: readonly Problem[];
 }
 
 export function merge(layers: readonly Layer[], cwd: string, table: Table = settings): Merged {
   const values = new Map<string, Value>();
   const problems: Problem[] = [];
+  const doubts: Problem[] = [];
   for (const { source, isText, values: given } of layers) {
     const context: ParseContext = { isText, cwd };
     for (const [name, raw] of Object.entries(given)) {
@@ -45,13 +48,14 @@ export function merge(layers: readonly Layer[], cwd: string, table: Table = sett
         problems.push({ setting: name, source, message: `expected ${parsed.expected}, got ${show(raw)}` });
         continue;
       }
+      if (parsed.doubt !== undefined) doubts.push({ setting: name, source, message: parsed.doubt });
       const earlier = values.get(name);
       const value =
         earlier === undefined || kind.join === undefined ? parsed.value : kind.join(earlier.value, parsed.value);
       values.set(name, { source, value });
     }
   }
-  return { values, problems };
+  return { values, problems, doubts };
 }
 
 function unknownMessage(name: string, table: Table): string {

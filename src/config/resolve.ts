@@ -2,7 +2,7 @@
 
 import { realpathSync, statSync } from 'node:fs';
 import { basename, extname, resolve } from 'node:path';
-import type { Problem } from '../errors.ts';
+import { describeProblem, type Problem } from '../errors.ts';
 import { type Found, findIdentity, findOwner, type Identity, type Owner } from '../system/identity.ts';
 import type { PassedSocket } from '../system/passed.ts';
 import type { Address, GivenAddress } from './address.ts';
@@ -19,6 +19,7 @@ import { shorten } from './show.ts';
 export interface Draft {
   readonly values: ReadonlyMap<string, Value>;
   readonly problems: readonly Problem[];
+  readonly doubts: readonly Problem[];
   readonly env: LoadRequest['env'];
   readonly cwd: string;
   readonly configFile: string | null;
@@ -116,6 +117,7 @@ export function resolveSettings(
     socketOwner,
     configFile: draft.configFile,
     hooks: draft.hooks,
+    doubts: draft.doubts.map(describeProblem),
   };
   return { settings, problems };
 }

@@ -58,6 +58,8 @@ interface Derived {
   readonly configFile: string | null;
   /** Names of the hooks the config file defines. */
   readonly hooks: readonly string[];
+  /** What was given and may be meant otherwise, a line each. */
+  readonly doubts: readonly string[];
 }
 
 /**

@@ -36,7 +36,7 @@ const effects: Effects = {
       (settings) => arbiter.post({ type: 'reloadPrepared', reload, policy: policyFrom(settings) }),
       (error: unknown) => {
         if (!(error instanceof PreforkError)) log.logger.debug({ err: error }, 'reload: preparation failed');
-        arbiter.post({ type: 'reloadPrepareFailed', reload, reason: messageOf(error) });
+        arbiter.post({ type: 'reloadPrepareFailed', reload, reason: messageOf(error).replaceAll('\n', '; ') });
       },
     );
   },

@@ -2,7 +2,7 @@
 import { closeSync, existsSync } from 'node:fs';
 import { loadSettings } from '../config/load.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
-import { ReleaseError } from '../errors.ts';
+import { messageOf, ReleaseError } from '../errors.ts';
 import { openLogFile } from '../system/log-file.ts';
 import { checkPidfile } from './claims/pidfile.ts';
 import type { Logger } from './log/logger.ts';
@@ -120,6 +120,10 @@ export class Generations {
   }
 }
 
+function firstLine(error: unknown): string {
+  return messageOf(error).split('\n', 1)[0] ?? '';
+}
+
 /** How often and how far apart an address in use is tried again at the start, as Gunicorn does. */
 const bindRetries = 5;
 const bindRetryDelay = 1_000;
@@ -139,7 +143,7 @@ export async function openFirst(listeners: Listeners, settings: Settings, logger
       // Not all: a socket that was passed to us would be gone for the next attempt.
       for (const { key } of listeners.all()) listeners.close(key);
       if ((error as { errno?: unknown }).errno !== 'EADDRINUSE' || attempt >= bindRetries) throw error;
-      logger.warn(`${(error as Error).message}; trying again (${attempt + 1} of ${bindRetries})`);
+      logger.warn(`${firstLine(error)}; trying again (${attempt + 1} of ${bindRetries})`);
       await new Promise((resolve) => setTimeout(resolve, bindRetryDelay));
     }
   }

@@ -27,7 +27,9 @@ export class Master {
     const { arbiter, claims, generations, listeners, sentinel, statsd, succession } = this.#parts;
     try {
       await claims.ensure();
+      sentinel.start();
     } catch (error) {
+      sentinel.stop();
       await claims.release();
       throw error;
     }
@@ -38,7 +40,6 @@ export class Master {
       if (stopping === null && upgrade.state !== 'ready') void claims.keep();
     }, keepEvery).unref();
     process.on('uncaughtException', (error) => crash(error, this.#parts));
-    sentinel.start();
     statsd.start();
     sentinel.setGrace(generations.current.gracefulTimeout);
     sentinel.setSockets(listeners.fds());

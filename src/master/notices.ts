@@ -12,7 +12,7 @@ const dockerStop = 10_000;
 
 /** @param passed sockets that the service manager passes */
 export function noticesFor(settings: Settings, passed: readonly PassedSocket[] = []): string[] {
-  const notices: string[] = [];
+  const notices: string[] = [...settings.doubts];
   if (settings.queues === 'per-worker' && !supportsReusePort()) {
     notices.push(
       'queues: per-worker has no effect here (it needs Linux and Node 22.12 or newer); one shared queue is used',

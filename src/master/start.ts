@@ -1,13 +1,13 @@
 /** From the command line to a running master. */
 import { loadSettings } from '../config/load.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
-import { exitStatus, PreforkError } from '../errors.ts';
+import { exitStatus, PreforkError, systemFailure } from '../errors.ts';
 import { supportsReusePort } from '../system/node-internals.ts';
 import { passedSockets } from '../system/passed.ts';
 import { socketInode } from '../system/socket-inode.ts';
-import { checkPidfile, masterTitle } from './claims/pidfile.ts';
+import { checkPidfile, masterTitle, staleNote } from './claims/pidfile.ts';
 import { openFirst } from './generations.ts';
-import { openLog } from './log/logger.ts';
+import { logLines, openLog } from './log/logger.ts';
 import { Master } from './master.ts';
 import { noticesFor } from './notices.ts';
 import { prepareAccessLog } from './service/access-log-file.ts';
@@ -60,7 +60,11 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   });
   const { logger } = log;
   try {
-    if (settings.pidfile !== null) checkPidfile(settings.pidfile, predecessor?.bequest.pid);
+    if (settings.pidfile !== null) {
+      checkPidfile(settings.pidfile, predecessor?.bequest.pid);
+      const stale = staleNote(settings.pidfile);
+      if (stale !== null) logger.info(stale);
+    }
     prepareAccessLog(settings);
     for (const notice of noticesFor(settings, request.passed)) logger.warn(notice);
     if (process.geteuid?.() === 0 && settings.user === null)
@@ -90,10 +94,12 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
     await master.start();
   } catch (error) {
     listeners?.closeAll();
-    if (!(error instanceof PreforkError)) throw error;
-    logger.fatal({ code: error.code }, error.message);
+    const refused = systemFailure(error);
+    if (error instanceof PreforkError) logLines(logger, 'fatal', error.message, { code: error.code });
+    else if (refused !== null) logger.fatal({ err: error }, refused);
+    else logger.fatal({ err: error }, 'the start failed, this is a bug in prefork, please report it');
     await log.flush();
-    process.exit(error.exitStatus);
+    process.exit(error instanceof PreforkError ? error.exitStatus : exitStatus.failure);
   }
 }
 

@@ -2,7 +2,7 @@
 import { closeSync, constants, fchownSync, fstatSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { FileError, messageOf } from '../errors.ts';
-import { isReplaceableByOthers } from './paths.ts';
+import { isReplaceableByOthers, removeIfOurs } from './paths.ts';
 
 /**
  * Opens a log to append to, so that it may be truncated under us; never through a link, which in a shared directory may
@@ -36,6 +36,18 @@ export function openLogFileFor(path: string, what: string, { uid, gid }: { uid: 
     closeSync(fd);
     throw error;
   }
+}
+
+/**
+ * Whether a log could be opened, as {@link openLogFile} does it; what was not there before is not there afterwards.
+ *
+ * @throws FileError
+ */
+export function checkLogFile(path: string, what = 'log'): void {
+  const { fd, isNew } = openOrMake(path, what);
+  const { ino, size } = fstatSync(fd, { bigint: true });
+  closeSync(fd);
+  if (isNew && size === 0n) removeIfOurs(path, ino);
 }
 
 function openOrMake(path: string, what: string): { readonly fd: number; readonly isNew: boolean } {

@@ -4,6 +4,7 @@
  * to the first gap above 15.
  */
 import { openSync, readdirSync, readFileSync } from 'node:fs';
+import { FileError } from '../errors.ts';
 
 /** One entry of child_process's `stdio`, as it is used here. */
 export type StdioPart = 'ignore' | 'inherit' | 'pipe' | 'ipc' | number;
@@ -30,6 +31,31 @@ export function withoutStrays(stdio: readonly StdioPart[]): StdioPart[] {
     parts[fd] = nothing;
   }
   return parts;
+}
+
+/**
+ * A shell may open a descriptor and lower the limit below it afterwards. Processes can be started with nothing in its place
+ * no more, and must not get it.
+ *
+ * @throws FileError
+ */
+export function checkStrays(): void {
+  const limit = openFilesLimit();
+  const beyond = inheritable().find((fd) => fd >= limit);
+  if (beyond === undefined) return;
+  throw new FileError(
+    `file descriptor ${beyond}, which is open since before the start, is beyond the limit of ${limit} open files: no process can be started; close it, or raise the limit (ulimit -n)`,
+  );
+}
+
+/** Of this process, see proc_pid_limits(5). */
+function openFilesLimit(): number {
+  try {
+    const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1')) ?? [];
+    return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
 }
 
 /** See proc_pid_fdinfo(5). */

@@ -72,7 +72,13 @@ class Agent {
       onMessage: (message, handle) => this.#receive(message, handle),
       onClosed: () => this.#orphaned(),
     });
-    this.#failures.start();
+    this.#failures.start(events);
+    // After the app's own listeners of it, which may find more to do.
+    events.intercept('beforeExit', () => {
+      // A listen() on a host takes a tick or two before it is seen.
+      afterTicks(3, () => this.#app.onIdle());
+      return false;
+    });
     this.#listens.install(this.#app, this.#datagrams);
     this.#metrics?.start();
     this.#accessLog = AccessLog.join(this.#traffic, this.#boot, this.#channel);
@@ -146,6 +152,11 @@ class Agent {
     this.#isLeaving = true;
     leave(deadline, [() => this.#metrics?.finish(), sayFarewell, () => this.#accessLog?.finish()]);
   }
+}
+
+/** Calls when so many rounds of ticks have passed: nothing of it keeps the process alive. */
+function afterTicks(count: number, call: () => void): void {
+  process.nextTick(() => (count > 1 ? afterTicks(count - 1, call) : call()));
 }
 
 const boot = takeBootInfo(import.meta.filename);

@@ -31,7 +31,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
 
 /** The master's floors, from the top: each may import from those below it. A floor's rooms do not know each other. */
 const floors: readonly (readonly string[])[] = [
-  ['start'],
+  ['start', 'preflight'],
   ['master'],
   ['effects', 'reports'],
   ['end'],

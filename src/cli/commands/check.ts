@@ -11,9 +11,13 @@ export const check: LaunchCommand = {
     const { escapeText } = await import('../../system/plain.ts');
     const { noticesFor } = await import('../../master/notices.ts');
     const settings = await loadSettings(request);
-    const { tryApp } = await import('../../master/workers/trial.ts');
-    const notes = [...noticesFor(settings), ...(await tryApp(settings))];
-    for (const note of notes) console.error(`prefork: note: ${escapeText(note)}`);
-    console.log(`OK: ${settings.workers} workers for ${escapeText(settings.app.path)}`);
+    const { preflight } = await import('../../master/preflight.ts');
+    const { notes, problems } = await preflight(settings);
+    for (const note of [...noticesFor(settings), ...notes]) console.error(`prefork: note: ${escapeText(note)}`);
+    const [first] = problems;
+    if (first === undefined) return console.log(`OK: ${settings.workers} workers for ${escapeText(settings.app.path)}`);
+    for (const { message } of problems)
+      for (const line of message.split('\n')) console.error(`prefork: ${escapeText(line)}`);
+    process.exitCode = first.exitStatus;
   },
 };

@@ -9,7 +9,12 @@ import { functionMarker } from '../show.ts';
 
 /** A value in prefork's own unit, or what is expected instead, for `expected ..., got ...`. */
 export type Parsed<Value> =
-  | { readonly ok: true; readonly value: Value }
+  | {
+      readonly ok: true;
+      readonly value: Value;
+      /** Why it may not be what was meant: one line. */
+      readonly doubt?: string;
+    }
   | { readonly ok: false; readonly expected: string };
 
 export interface ParseContext {
@@ -72,6 +77,13 @@ function stringAs<Value>(
 
 /** The path of a file, which becomes absolute. */
 export const path: Kind<string, string> = stringAs('path', (text, { cwd }) => ok(resolve(cwd, text)));
+
+/** The same, for a file that nobody would give the name of a port; `-p 8000` means another option. */
+export const pidfilePath: Kind<string, string> = stringAs('path', (text, { cwd }) =>
+  /^([\w.-]*:)?\d{1,5}$/.test(text)
+    ? no('the path of a file (an address is given by --bind, -b)')
+    : ok(resolve(cwd, text)),
+);
 
 /**
  * The file of a log, or `-` for a stream.
@@ -212,6 +224,8 @@ export function countOrAuto(min: number, max: number): Kind<number | 'auto', num
 
 /** A time of 0 or more. */
 export const time: Kind<Time, number> = timeFrom(0);
+/** The same, where hours are usual. */
+export const longTime: Kind<Time, number> = timeFrom(0, true);
 /** A time of more than 0. */
 export const positiveTime: Kind<Time, number> = timeFrom(1);
 
@@ -219,7 +233,19 @@ const timeUnits: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000
 /** setTimeout takes 2^31 - 1 ms, which is a little more. */
 const maxTime = 24 * 86_400_000;
 
-function timeFrom(min: number): Kind<Time, number> {
+/**
+ * Other tools count milliseconds. Thousands of them are round numbers, and such numbers of seconds are rare: 30000 are more
+ * than 8 hours.
+ */
+function doubtOf(seconds: number): string | null {
+  if (seconds < 1_000 || seconds % 500 !== 0) return null;
+  const hours = Math.floor(seconds / 3_600);
+  const minutes = Math.floor((seconds % 3_600) / 60);
+  const long = [hours > 0 ? `${hours} h` : [], minutes > 0 ? `${minutes} min` : []].flat().join(' ');
+  return `${seconds} are seconds, ${long}; if milliseconds are meant: did you mean ${seconds / 1_000}s?`;
+}
+
+function timeFrom(min: number, isLong = false): Kind<Time, number> {
   const range = min > 0 ? 'more than 0' : 'not negative';
   const expected = `seconds, or a string such as '500ms', '30s', '5m' or '2h', ${range}, at most 24 days`;
   return {
@@ -233,7 +259,9 @@ function timeFrom(min: number): Kind<Time, number> {
         milliseconds = Number(digits) * (timeUnits[unit ?? ''] ?? Number.NaN);
       }
       const rounded = Math.round(milliseconds);
-      return rounded >= min && rounded <= maxTime ? ok(rounded) : no(expected);
+      if (!(rounded >= min && rounded <= maxTime)) return no(expected);
+      const doubt = seconds === null || isLong ? null : doubtOf(seconds);
+      return doubt === null ? ok(rounded) : { ok: true, value: rounded, doubt };
     },
     format: (value) => (value === 0 ? '0' : value % 1_000 === 0 ? `${value / 1_000}s` : `${value}ms`),
   };

@@ -1,5 +1,5 @@
 /** When a worker is spent and replaced. */
-import { count, size, time } from './kinds.ts';
+import { count, longTime, size } from './kinds.ts';
 import { computed, inGroup } from './setting.ts';
 
 const setting = inGroup('Recycling');
@@ -27,6 +27,6 @@ export const recycling = {
     elsewhere: ['max_memory_restart'],
   }),
   /** 0 is off. */
-  maxLifetime: setting({ kind: time, default: 0, zero: 'off', doc: 'Replace a worker at this age' }),
-  maxLifetimeJitter: setting({ kind: time, default: 0, doc: 'Spread maxLifetime: up to this much more' }),
+  maxLifetime: setting({ kind: longTime, default: 0, zero: 'off', doc: 'Replace a worker at this age' }),
+  maxLifetimeJitter: setting({ kind: longTime, default: 0, doc: 'Spread maxLifetime: up to this much more' }),
 };

@@ -1,5 +1,5 @@
 /** What is served, and where. */
-import { addresses, choice, count, mode, namesThatAddUp, path, string, strings } from './kinds.ts';
+import { addresses, choice, count, mode, namesThatAddUp, pidfilePath, string, strings } from './kinds.ts';
 import { computed, inGroup } from './setting.ts';
 
 const setting = inGroup('Service');
@@ -47,7 +47,7 @@ export const service = {
   /** Permissions of unix sockets: `'660'` or `0o660`. */
   socketMode: setting({ kind: mode, default: 0o660, doc: 'Permissions of unix sockets, octal' }),
   pidfile: setting({
-    kind: path,
+    kind: pidfilePath,
     default: null,
     short: 'p',
     flag: 'pid',

@@ -17,6 +17,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { shorten } from '../../config/show.ts';
 import { AlreadyRunningError, FileError, messageOf } from '../../errors.ts';
 import { isReplaceableByOthers, removeQuietly } from '../../system/paths.ts';
 import { isAlive } from '../../system/processes.ts';
@@ -106,6 +107,28 @@ export class Pidfile implements Claim {
 export function checkPidfile(path: string, predecessor: number | null = null): void {
   checkFolder(path);
   refuseHeld(path, predecessor);
+  // A file system that is full or read-only, and the like.
+  withOurPid(path, () => {});
+}
+
+/**
+ * What a pidfile that is there has been left by, in one line.
+ *
+ * @returns `null` if there is none, or if a master holds it
+ */
+export function staleNote(path: string): string | null {
+  const pid = pidIn(path);
+  if (pid === null || pid === process.pid || isMaster(pid)) return null;
+  const what = isAlive(pid) ? `pid ${pid} is another program now${nameOf(pid)}` : `there is no process ${pid}`;
+  return `the pidfile ${path} is stale (${what}): a master ended without removing it, it is replaced`;
+}
+
+function nameOf(pid: number): string {
+  try {
+    return `, ${shorten(readFileSync(`/proc/${pid}/comm`, 'utf8').trim(), 20)}`;
+  } catch {
+    return '';
+  }
 }
 
 /** What `ps` shows for the master, and by which a pidfile's process is recognised: `prefork: master [name]`. */
@@ -113,13 +136,23 @@ export function masterTitle(name: string): string {
   return name === '' ? 'prefork: master' : `prefork: master [${name}]`;
 }
 
+const folderTrouble: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  ENOTDIR: 'is not a directory',
+  EACCES: 'cannot be written by this user',
+  EROFS: 'is on a file system that is read-only',
+};
+
 /** A directory that is missing is found before anything runs. If every user can move files in it, root's can be replaced. */
 function checkFolder(path: string): void {
   const folder = dirname(path);
   try {
-    accessSync(folder, constants.W_OK | constants.X_OK);
+    // With the dot, so that a file is no directory.
+    accessSync(`${folder}/.`, constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new FileError(`cannot write the pidfile ${path}: ${messageOf(error)}`, { cause: error });
+    const { code = '' } = error as NodeJS.ErrnoException;
+    const why = folderTrouble[code] ?? 'the system refuses it';
+    throw new FileError(`cannot write the pidfile ${path}: ${code}, ${folder} ${why}`, { cause: error });
   }
   if (process.geteuid?.() !== 0 || !isReplaceableByOthers(folder)) return;
   throw new FileError(
@@ -203,13 +236,26 @@ function isOurs(path: string): boolean {
   }
 }
 
-/** The pid of a live master that holds the file; `null` if it is free or stale. */
+/**
+ * @returns the pid of a live master that holds the file; `null` if it is free or stale
+ * @throws FileError if it is no pidfile, or cannot be read
+ */
+export function masterIn(path: string): number | null {
+  return holderOf(path);
+}
+
 function holderOf(path: string): number | null {
   const pid = pidIn(path);
   return pid !== null && pid !== process.pid && isMaster(pid) ? pid : null;
 }
 
-/** @throws FileError if it is no regular file, or cannot be read */
+/** What a pidfile may hold, in bytes: a pid, and what follows it. */
+const maxSize = 32;
+
+/**
+ * @returns `null` if there is no file, or one that holds nothing or no process's pid
+ * @throws FileError if it is no regular file, cannot be read, or holds anything else than a number: it is somebody's
+ */
 function pidIn(path: string): number | null {
   let fd: number;
   try {
@@ -224,10 +270,16 @@ function pidIn(path: string): number | null {
   }
   try {
     if (!fstatSync(fd).isFile()) return null;
-    const start = Buffer.alloc(32);
-    const text = start.toString('latin1', 0, readSync(fd, start, 0, 32, 0)).trim();
-    const pid = /^[1-9]\d{0,9}$/.test(text) ? Number(text) : 0;
-    return pid > 1 ? pid : null;
+    const start = Buffer.alloc(maxSize + 1);
+    const size = readSync(fd, start, 0, start.length, 0);
+    // A machine that lost its power may leave zeros.
+    const text = start.toString('latin1', 0, size).replace(/^\0+$/, '').trim();
+    if (size > maxSize || !/^\d{0,10}$/.test(text)) {
+      throw new FileError(
+        `${path} is no pidfile: it holds something else than a pid, and is left as it is; choose another path (--pid), or remove it`,
+      );
+    }
+    return Number(text) > 1 ? Number(text) : null;
   } finally {
     closeSync(fd);
   }

@@ -12,6 +12,7 @@ import { descriptorOf } from '../../system/node-internals.ts';
 import { inodeOf, maxUnixPath, removeIfOurs } from '../../system/paths.ts';
 import { ControlHttp, type ControlHttpOptions } from '../operator/http.ts';
 import { tcpLabel } from '../sockets/bind.ts';
+import { inUse } from '../sockets/in-use.ts';
 import { clearStaleSocket } from '../sockets/unix-socket.ts';
 
 export interface UnixHttpOptions extends Omit<ControlHttpOptions, 'reach'> {
@@ -74,7 +75,7 @@ export class UnixHttp {
         'ENAMETOOLONG',
         `${setting}: ${path} is longer than the ${maxUnixPath} bytes of a unix socket`,
       );
-    if (path !== null && !replaces) await clearStaleSocket(path);
+    if (path !== null && !replaces) await clearStaleSocket(path, `${setting}: cannot listen on`);
     const http = new ControlHttp({ ...this.#options, reach: path === null ? 'network' : 'local' });
     let inode: bigint | null = null;
     try {
@@ -83,7 +84,9 @@ export class UnixHttp {
     } catch (error) {
       http.close();
       const { code = 'EIO' } = error as NodeJS.ErrnoException;
-      throw new BindError(label, code, `${setting}: cannot listen on ${label}: ${messageOf(error)}`);
+      const what = `${setting}: cannot listen on`;
+      const isInUse = code === 'EADDRINUSE' || code === 'EEXIST';
+      throw new BindError(label, code, isInUse ? inUse(what, label) : `${what} ${label}: ${messageOf(error)}`);
     }
     const isWanted = this.#closings === closings;
     this.close();

@@ -32,6 +32,16 @@ export interface LogOptions {
 
 const stderr = 2;
 
+/** Logs a message of several lines as so many lines of the log: each is an event that a reader of logs can show. */
+export function logLines(
+  logger: Logger,
+  level: 'warn' | 'error' | 'fatal',
+  message: string,
+  fields: Readonly<Record<string, unknown>> = {},
+): void {
+  for (const line of message.split('\n')) logger[level](fields, line);
+}
+
 /** @throws FileError if `file` cannot be opened */
 export async function openLog(options: LogOptions): Promise<Log> {
   const output = new LogOutput(options.file);

@@ -70,6 +70,9 @@ export const workerActions: ActionLines<'spawn' | 'drain' | 'kill' | 'capture' |
   assign: null,
 };
 
+/** Node's exit code for an option that it does not know; see the documentation of node:process, "Exit codes". */
+const badOption = 9;
+
 function narrateExit({ id, code, signal }: EventOf<'workerExited'>, before: Fleet, now: number): Line | null {
   const worker = findWorker(before, id);
   if (worker === undefined) return null;
@@ -83,7 +86,12 @@ function narrateExit({ id, code, signal }: EventOf<'workerExited'>, before: Flee
     return workerLine(level, message, before, id, { ...fields, drainMs });
   }
   if (phase.name === 'killed') return workerLine('info', `worker is gone (${how})`, before, id, fields);
-  const hint = signal === 'SIGKILL' ? '; if no one sent it, the system ran out of memory' : '';
+  const hint =
+    signal === 'SIGKILL'
+      ? '; if no one sent it, the system ran out of memory'
+      : code === badOption && phase.name === 'booting'
+        ? '; node refuses an option of nodeArgs or NODE_OPTIONS'
+        : '';
   return workerLine('error', `worker exited unasked (${how}) ${during(phase)}${hint}`, before, id, fields);
 }
 

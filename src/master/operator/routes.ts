@@ -112,6 +112,7 @@ function redacted(settings: Settings): Record<string, unknown> {
     Object.fromEntries(Object.keys(record).map((name) => [name, '***']));
   return {
     ...settings,
+    doubts: undefined,
     env: hide(settings.env),
     args: settings.args.map(() => '***'),
     nodeArgs: settings.nodeArgs.map(withoutSecrets),

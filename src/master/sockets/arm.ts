@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { getSystemErrorName } from 'node:util';
 import { BindError } from '../../errors.ts';
 import { bindHandle } from '../../system/node-internals.ts';
+import { inUse } from './in-use.ts';
 import type { Listener } from './listeners.ts';
 
 const firstFd = 3;
@@ -33,13 +34,7 @@ export function arm(listeners: readonly Listener[]): Promise<void> {
       const failed = code === null || code < 100 ? undefined : queues[code - 100];
       if (failed === undefined) return resolve();
       const { label } = failed.listener;
-      reject(
-        new BindError(
-          label,
-          'EADDRINUSE',
-          `cannot bind ${label}: address in use; another process was faster (EADDRINUSE)`,
-        ),
-      );
+      reject(new BindError(label, 'EADDRINUSE', inUse('cannot bind', label)));
     });
   });
 }

@@ -10,6 +10,7 @@ import { BindError, messageOf } from '../../errors.ts';
 import type { Owner } from '../../system/identity.ts';
 import { bindHandle, type Handle, handleAddress, UV_TCP_REUSEPORT } from '../../system/node-internals.ts';
 import { maxUnixPath } from '../../system/paths.ts';
+import { inUse } from './in-use.ts';
 import { whyNotServable } from './passed-socket.ts';
 import { clearStaleSocket, type SocketRights } from './unix-socket.ts';
 
@@ -122,6 +123,14 @@ function giveAway(path: string, { uid, gid }: Owner, handle: Handle): void {
 }
 
 function wrapInherited(target: Target, fd: number): Handle {
+  checkInherited(target, fd);
+  const handle = bindHandle(null, -1, -1, fd, 0);
+  if (typeof handle !== 'number') return handle;
+  throw notListening(target, fd, '');
+}
+
+/** @throws BindError if the descriptor is no socket that can be served */
+export function checkInherited(target: Target, fd: number): void {
   let isSocket = false;
   try {
     isSocket = statSync(`/proc/self/fd/${fd}`).isSocket();
@@ -129,13 +138,19 @@ function wrapInherited(target: Target, fd: number): Handle {
     isSocket = process.platform !== 'linux';
   }
   const other = isSocket ? whyNotServable(fd) : null;
-  const handle = isSocket && other === null ? bindHandle(null, -1, -1, fd, 0) : -9;
-  if (typeof handle !== 'number') return handle;
-  const what = other === null ? '' : ` but ${other}; a systemd socket needs ListenStream= and Accept=no`;
-  throw new BindError(
-    target.label,
+  if (isSocket && other === null) return;
+  throw notListening(
+    target,
+    fd,
+    other === null ? '' : ` but ${other}; a systemd socket needs ListenStream= and Accept=no`,
+  );
+}
+
+function notListening({ label }: Target, fd: number, what: string): BindError {
+  return new BindError(
+    label,
     'EBADF',
-    `cannot use ${target.label}: file descriptor ${fd} is not an open listening socket${what}`,
+    `cannot use ${label}: file descriptor ${fd} is not an open listening socket${what}`,
   );
 }
 
@@ -150,17 +165,18 @@ async function resolveHost(host: string, label: string): Promise<string> {
 }
 
 const advice: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'address in use; stop what listens there, or choose another --bind',
   EACCES: 'permission denied; ports below 1024 need root, CAP_NET_BIND_SERVICE or a socket from the service manager',
   EADDRNOTAVAIL: 'no interface of this machine has that address',
   EAFNOSUPPORT: 'this machine has no such address family (is IPv6 disabled?)',
   ENOENT: 'the directory does not exist',
+  ENOTDIR: 'a part of the path is not a directory',
   ENAMETOOLONG: 'the path is longer than the 107 bytes a unix socket can have',
 };
 
 /** @param errno libuv's negative number */
 export function bindError(label: string, errno: number): BindError {
   const name = getSystemErrorName(errno);
+  if (name === 'EADDRINUSE') return new BindError(label, name, inUse('cannot bind', label));
   const unixAccess = name === 'EACCES' && label.startsWith('unix:');
   const reason = unixAccess ? 'permission denied in the directory' : (advice[name] ?? 'the system refuses it');
   return new BindError(label, name, `cannot bind ${label}: ${reason} (${name})`);

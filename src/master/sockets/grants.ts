@@ -3,7 +3,7 @@ import type { Settings } from '../../config/resolved.ts';
 import type { Event } from '../../core/events.ts';
 import { BindError, messageOf } from '../../errors.ts';
 import type { WorkerMessage } from '../../protocol/messages.ts';
-import type { Logger } from '../log/logger.ts';
+import { type Logger, logLines } from '../log/logger.ts';
 import { maxAppListeners, refusalFor } from '../service/rights.ts';
 import { stopNow } from '../stop-now.ts';
 import type { Pool } from '../workers/pool.ts';
@@ -31,11 +31,15 @@ export interface GrantsOptions {
 
 const retries = 5;
 const retryDelay = 1_000;
+/** Milliseconds before the same is logged again. */
+const repeatAfter = 10_000;
 
 export class Grants {
   readonly #options: GrantsOptions;
   readonly #holdings = new Map<number, Holding>();
   #isOver = false;
+  /** What was logged, and when. */
+  readonly #said = new Map<string, number>();
 
   constructor(options: GrantsOptions) {
     this.#options = options;
@@ -73,7 +77,8 @@ export class Grants {
       if (this.#isOver) return;
       // The address is prefork's own choice: no other worker would do better.
       if (message.bound && error instanceof BindError) stopNow(error, this.#options);
-      else this.#options.logger().error({ worker: id }, messageOf(error));
+      else if (!this.#isRepeated(messageOf(error)))
+        logLines(this.#options.logger(), 'error', messageOf(error), { worker: id });
       pool.send(id, { type: 'refused', seq: message.seq, errno: errnoOf(error) });
     }
   }
@@ -123,6 +128,15 @@ export class Grants {
     return new Set([...ids].flatMap((id) => [...(this.#holdings.get(id)?.held.keys() ?? [])]));
   }
 
+  /** All workers ask for the same addresses at the same time. */
+  #isRepeated(text: string): boolean {
+    const now = performance.now();
+    const last = this.#said.get(text) ?? Number.NEGATIVE_INFINITY;
+    if (this.#said.size >= maxAppListeners) this.#said.clear();
+    this.#said.set(text, now);
+    return now - last < repeatAfter;
+  }
+
   /** @throws BindError if the workers' user could not bind it, and the configuration does not name it */
   #authorise(query: ListenMessage['query'], settings: Settings): void {
     const { listeners, inherited } = this.#options;
@@ -149,7 +163,8 @@ export class Grants {
       } catch (error) {
         const inUse = error instanceof BindError && error.errno === 'EADDRINUSE';
         if (!inUse || !isStarting() || this.#isOver || attempt >= retries) throw error;
-        this.#options.logger().warn(`${error.message}; trying again (${attempt + 1} of ${retries})`);
+        const text = `${error.message.split('\n', 1)[0]}; trying again (${attempt + 1} of ${retries})`;
+        if (!this.#isRepeated(text)) this.#options.logger().warn(text);
         await new Promise((resolve) => setTimeout(resolve, retryDelay));
       }
     }

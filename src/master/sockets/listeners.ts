@@ -224,7 +224,8 @@ function isPassed(key: string): boolean {
   return key.startsWith('fd ');
 }
 
-function targetOf(query: ListenQuery): Target {
+/** What an app's own `listen()` names. */
+export function targetOf(query: ListenQuery): Target {
   const { address, port, fd } = query;
   if (fd !== null && fd >= 0) return { label: `fd://${fd}`, host: null, port: -1, addressType: -1, fd };
   if (query.addressType === -1) {

@@ -3,6 +3,7 @@ import { chmodSync, chownSync, closeSync, constants, fstatSync, lstatSync, openS
 import { connect } from 'node:net';
 import { BindError, messageOf } from '../../errors.ts';
 import type { Owner } from '../../system/identity.ts';
+import { inUse } from './in-use.ts';
 
 /** The users that may connect to a unix socket. */
 export interface SocketRights {
@@ -40,26 +41,29 @@ export function changeRights(path: string, { socketMode, socketOwner }: SocketRi
 /**
  * Makes way for a new socket: a socket file on which no process listens is removed.
  *
+ * @param what cannot be done otherwise, for messages
  * @throws BindError if a live process listens there, or if the path is not a socket
  */
-export async function clearStaleSocket(path: string): Promise<void> {
+export async function clearStaleSocket(path: string, what = 'cannot bind'): Promise<void> {
+  if (await isStaleSocket(path, what)) unlinkSync(path);
+}
+
+/**
+ * @returns whether a socket file is there on which no process listens
+ * @throws BindError as {@link clearStaleSocket}
+ */
+export async function isStaleSocket(path: string, what = 'cannot bind'): Promise<boolean> {
   try {
     if (!lstatSync(path).isSocket()) {
-      throw new BindError(`unix:${path}`, 'EEXIST', `cannot bind unix:${path}: the path exists and is not a socket`);
+      throw new BindError(`unix:${path}`, 'EEXIST', `${what} unix:${path}: the path exists and is not a socket`);
     }
   } catch (error) {
     if (error instanceof BindError) throw error;
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw new BindError(`unix:${path}`, 'EACCES', `cannot bind unix:${path}: ${messageOf(error)}`, { cause: error });
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw new BindError(`unix:${path}`, 'EACCES', `${what} unix:${path}: ${messageOf(error)}`, { cause: error });
   }
-  if (await isLive(path)) {
-    throw new BindError(
-      `unix:${path}`,
-      'EADDRINUSE',
-      `cannot bind unix:${path}: address in use (EADDRINUSE), another process listens there`,
-    );
-  }
-  unlinkSync(path);
+  if (await isLive(path)) throw new BindError(`unix:${path}`, 'EADDRINUSE', inUse(what, `unix:${path}`));
+  return true;
 }
 
 function isLive(path: string): Promise<boolean> {

@@ -32,14 +32,22 @@ export class Complaints {
     const fields = workerFields(worker);
     const first = `${error.name}: ${error.message}`;
     const stack = error.stack.split('\n').filter((line) => /^\s+at /.test(line));
-    const text = `the app threw${worker.phase.name === 'booting' ? ' while it was loaded' : ''}: ${first}`;
+    const during = worker.phase.name === 'booting' ? ' while it was loaded' : '';
+    // It has thrown nothing: what it exports cannot be served.
+    const isExport = error.name === 'ExportError';
+    const text = isExport ? error.message : `the app threw${during}: ${first}`;
     this.#timeline.add({ kind: 'crash', level: 'error', text, worker, stack: stack.map((line) => line.trim()) });
     if (worker.phase.name !== 'booting') {
       // Node has printed it on the worker's own stderr.
       this.#logger().error({ ...fields, error: first }, `the app threw: ${first}`);
       return;
     }
-    if (this.#isRepeated(error.stack)) {
+    const isRepeated = this.#isRepeated(error.stack);
+    if (isExport) {
+      this.#logger()[isRepeated ? 'debug' : 'error']({ ...fields, error: first }, text);
+      return;
+    }
+    if (isRepeated) {
       this.#logger().error({ ...fields, error: first }, `the app threw the same error again: ${first}`);
       return;
     }

@@ -5,19 +5,28 @@
 import type { Settings } from '../../config/resolved.ts';
 import { AppError } from '../../errors.ts';
 import type { WorkerMessage } from '../../protocol/messages.ts';
+import type { ListenQuery } from '../../system/node-internals.ts';
 import { Pool } from './pool.ts';
 
 const id = 1;
+/** Node's exit code for an option that it does not know; see the documentation of node:process, "Exit codes". */
+const badOption = 9;
+
+export interface Trial {
+  /** On what is not as it should be, and may be so only here. */
+  readonly notes: readonly string[];
+  /** The address that the app would listen on by itself; `null` if it is prefork's choice. */
+  readonly query: ListenQuery | null;
+}
 
 /**
- * @returns notes on what is not as it should be, and may be so only here
  * @throws AppError if the app cannot be loaded, or does not come to listen within `bootTimeout`
  */
-export async function tryApp(settings: Settings): Promise<string[]> {
+export async function tryApp(settings: Settings): Promise<Trial> {
   let pool: Pool | null = null;
   let timer: NodeJS.Timeout | undefined;
   try {
-    return await new Promise<string[]>((resolve, reject) => {
+    return await new Promise<Trial>((resolve, reject) => {
       const seconds = settings.bootTimeout / 1_000;
       timer = setTimeout(
         () => reject(new AppError('boot', `the app did not listen within ${seconds} s (bootTimeout)`)),
@@ -31,7 +40,8 @@ export async function tryApp(settings: Settings): Promise<string[]> {
             reject(new AppError('boot', `no process could be made: ${event.reason}`));
           if (event.type !== 'workerExited') return;
           const how = event.signal ?? `code ${event.code}`;
-          reject(new AppError('boot', `the app exited (${how}) before it listened`));
+          const hint = event.code === badOption ? '; node refuses an option of nodeArgs or NODE_OPTIONS' : '';
+          reject(new AppError('boot', `the app exited (${how}) before it listened${hint}`));
         },
         onOutput: () => {},
       });
@@ -45,8 +55,8 @@ export async function tryApp(settings: Settings): Promise<string[]> {
   }
 }
 
-function settle(message: WorkerMessage, resolve: (notes: string[]) => void, reject: (error: AppError) => void): void {
-  if (message.type === 'listen') resolve([]);
+function settle(message: WorkerMessage, resolve: (trial: Trial) => void, reject: (error: AppError) => void): void {
+  if (message.type === 'listen') resolve({ notes: [], query: message.bound ? null : message.query });
   if (message.type === 'failed')
     reject(new AppError(message.kind, `the app cannot be loaded:\n${message.error.stack || message.error.message}`));
   // It would listen as soon as it is well; what it needs may be there where it is to run.
@@ -54,6 +64,6 @@ function settle(message: WorkerMessage, resolve: (notes: string[]) => void, reje
   const failing = message.checks.filter(({ ok }) => !ok);
   if (failing.length > 0) {
     const text = failing.map(({ name, error }) => `${name}${error === null ? '' : ` (${error})`}`).join(', ');
-    resolve([`the app does not listen yet, for its health checks fail here: ${text}`]);
+    resolve({ notes: [`the app does not listen yet, for its health checks fail here: ${text}`], query: null });
   }
 }

@@ -1,9 +1,21 @@
 /** From the app's first line to the moment it can serve: what listens, and when it is ready. */
 import net, { type Server } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import type { BootInfo } from '../../protocol/messages.ts';
 import type { BindPolicy, Listens } from '../listen.ts';
-import { classify, classifyProduct, listExports, namedExport, pickExport, type Servable, serve } from './export.ts';
+import {
+  classify,
+  classifyProduct,
+  describeUnusable,
+  describeValue,
+  likeliestExport,
+  listExports,
+  namedExport,
+  pickExport,
+  promisedExport,
+  type Servable,
+  serve,
+} from './export.ts';
 import { ExportError, type FailureWatch } from './failure.ts';
 import { leaveHost, standInForMain } from './hosting.ts';
 import { mainExports } from './main-module.ts';
@@ -15,6 +27,9 @@ import { mainExports } from './main-module.ts';
  */
 const patience = { handler: 1_000, factory: 3_000 };
 
+/** Milliseconds in which an app that listens by itself mostly has done so. */
+const hintAfter = 5_000;
+
 export class App implements BindPolicy {
   readonly #boot: BootInfo;
   readonly #listens: Listens;
@@ -25,6 +40,8 @@ export class App implements BindPolicy {
   /** The listens made now are the served export's. */
   #isServing = false;
   #isEvaluated = false;
+  /** What the app exports, if none of it can be served. */
+  #unusable: { readonly exports: unknown } | null = null;
   #isReady = false;
 
   constructor(boot: BootInfo, listens: Listens, failures: FailureWatch, onReady: () => void) {
@@ -39,15 +56,37 @@ export class App implements BindPolicy {
     const work =
       exportName === null
         ? mainExports(path).then(
-            (exports) => this.#serveMain(exports),
-            // The main module's own failure reaches Node by another way.
-            () => {},
+            ({ exports }) => this.#serveMain(exports),
+            () => this.#onThrown(),
           )
         : new Promise<unknown>((resolve) => {
             standInForMain(path);
             leaveHost(resolve);
           }).then((exports) => this.#serveNamed(exports, exportName));
     work.catch((error: unknown) => this.#failures.fail(error));
+  }
+
+  /**
+   * The process has nothing left to do, and is about to end. An app that has never listened is most likely one whose
+   * export was meant to be served.
+   */
+  onIdle(): void {
+    if (this.#unusable === null || this.#hasListened() || this.#failures.hasFailed || isBusy()) return;
+    const { given } = this.#boot.settings.app;
+    this.#failures.fail(
+      new ExportError(describeUnusable(this.#unusable.exports, given)),
+      Number(process.exitCode ?? 0),
+    );
+  }
+
+  /** An app that is busy may listen at any time: to say what is most likely wrong is all that can be done. Once is enough. */
+  #hintLater(exports: unknown): void {
+    const { app, name } = this.#boot.settings;
+    if (this.#boot.slot !== 0 || likeliestExport(exports) === null) return;
+    setTimeout(() => {
+      if (this.#hasListened() || this.#failures.hasFailed) return;
+      process.stderr.write(`prefork: [${name}] waits: so far ${describeUnusable(exports, app.given)}\n`);
+    }, hintAfter).unref();
   }
 
   /** Whether a `listen()` made now is served on the configured addresses, if there are any. */
@@ -76,10 +115,22 @@ export class App implements BindPolicy {
   async #serveMain(exports: unknown): Promise<void> {
     this.#isEvaluated = true;
     this.#check();
-    const servable = pickExport(exports);
-    if (servable === null || this.#hasListened()) return;
+    const servable = pickExport(exports) ?? (await promisedExport(exports));
+    if (servable === null) this.#unusable = { exports };
+    if (servable === null) return this.#hintLater(exports);
+    if (this.#hasListened()) return;
     await this.#whileBusy(servable.kind === 'factory' ? patience.factory : patience.handler);
     if (!this.#hasListened()) await this.#serve(servable, this.#boot.settings.app.path, exports);
+  }
+
+  /**
+   * The main module has thrown. Node says so by another way, and ends the process; but for an app that catches it by a
+   * listener of its own: what listens by then is served, as under plain node.
+   */
+  async #onThrown(): Promise<void> {
+    await turn();
+    this.#isEvaluated = true;
+    this.#check();
   }
 
   async #serveNamed(exports: unknown, name: string): Promise<void> {
@@ -89,7 +140,7 @@ export class App implements BindPolicy {
     this.#isEvaluated = true;
     if (servable === null) {
       throw new ExportError(
-        `${path}: export "${name}" is ${describe(value)}, which cannot be served. ${listExports(exports)}`,
+        `${path}: export "${name}" is ${describeValue(value)}, which cannot be served. ${listExports(exports)}`,
       );
     }
     await this.#serve(servable, `${path}: export "${name}"`, exports);
@@ -134,9 +185,4 @@ const idleResources = new Set(['PipeWrap', 'TTYWrap', 'Immediate', 'TickObject',
 
 function isBusy(): boolean {
   return process.getActiveResourcesInfo().some((resource) => !idleResources.has(resource));
-}
-
-function describe(value: unknown): string {
-  if (typeof value === 'function') return 'a class';
-  return value === null ? 'null' : typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }

@@ -33,7 +33,7 @@ export function classify(value: unknown): Servable | null {
       ? { kind: 'listenable', app: value as { listen: (...args: unknown[]) => unknown } }
       : null;
   }
-  if (/^class\b/.test(Function.prototype.toString.call(value))) return null;
+  if (isClass(value)) return null;
   const takesRequests = value.length >= 2 || isMethod(value.handle) || isMethod(value.listen);
   return takesRequests
     ? { kind: 'handler', handler: value as RequestListener }
@@ -58,6 +58,12 @@ export function pickExport(exports: unknown): Servable | null {
   return null;
 }
 
+/** What a promise that is exported becomes; `null` if none is exported, or if it becomes nothing that can be served. */
+export async function promisedExport(exports: unknown): Promise<Servable | null> {
+  const promise = candidates(exports).find((candidate) => isMembers(candidate) && isMethod(candidate.then));
+  return promise === undefined ? null : await classifyProduct({ kind: 'factory', make: () => promise });
+}
+
 /** An export by its name. */
 export function namedExport(exports: unknown, name: string, path: string): unknown {
   for (const candidate of [exports, ...candidates(exports)]) {
@@ -68,11 +74,82 @@ export function namedExport(exports: unknown, name: string, path: string): unkno
 
 /** For messages: what there is. */
 export function listExports(exports: unknown): string {
-  const names = [exports, ...candidates(exports)]
-    .flatMap((candidate) => (typeof candidate === 'object' && candidate !== null ? Object.keys(candidate) : []))
-    .filter((name) => name !== '__esModule' && name !== 'module.exports');
-  const shown = [...new Set(names)];
+  const shown = [...membersOf(exports).keys()];
   return shown.length === 0 ? 'It exports nothing.' : `It exports: ${shown.join(', ')}.`;
+}
+
+/** As many names as are shown. */
+const maxNames = 10;
+
+/**
+ * Says that an app cannot be served, what it exports, and which of that may be meant.
+ *
+ * @param given the app as it was given to prefork
+ */
+export function describeUnusable(exports: unknown, given: string): string {
+  const members = membersOf(exports);
+  const names = [...members.keys()].map((name) =>
+    name === 'default' ? `default (${describeValue(members.get(name))})` : name,
+  );
+  const more = names.length > maxNames ? `, and ${names.length - maxNames} more` : '';
+  const isEmpty = exports === undefined || describeValue(exports) === 'an object';
+  const none = isEmpty ? 'it exports nothing' : `it exports ${describeValue(exports)}`;
+  const list = names.length === 0 ? none : `it exports: ${names.slice(0, maxNames).join(', ')}${more}`;
+  const meant = likeliest(members);
+  const hint = meant === null ? '' : ` (prefork ${given}:${meant} ?)`;
+  return `${given} neither listens nor exports something to serve; ${list}${hint}`;
+}
+
+/** @returns the name of the export that is most likely meant to be served; `null` if none is */
+export function likeliestExport(exports: unknown): string | null {
+  return likeliest(membersOf(exports));
+}
+
+/** The member that is most likely meant to be served: what is no mere function, or what is named as an app is. */
+function likeliest(members: ReadonlyMap<string, unknown>): string | null {
+  let named: string | null = null;
+  for (const [name, value] of members) {
+    if (!/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name)) continue;
+    const kind = classify(value)?.kind;
+    if (kind === undefined) continue;
+    if (kind !== 'factory') return name;
+    if (/app|server|handler|listener/i.test(name)) named ??= name;
+  }
+  return named;
+}
+
+/** What a module exports, by name, of all the places where it may be. */
+function membersOf(exports: unknown): ReadonlyMap<string, unknown> {
+  const members = new Map<string, unknown>();
+  for (const candidate of [exports, ...candidates(exports)]) {
+    if (typeof candidate !== 'object' || candidate === null) continue;
+    for (const name of Object.keys(candidate)) {
+      if (name === '__esModule' || name === 'module.exports' || members.has(name)) continue;
+      members.set(name, read(candidate as Members, name));
+    }
+  }
+  return members;
+}
+
+/** An export may be a getter that throws, for it is not there yet or no more. */
+function read(from: Members, name: string): unknown {
+  try {
+    return from[name];
+  } catch {
+    return undefined;
+  }
+}
+
+/** For messages. */
+export function describeValue(value: unknown): string {
+  if (typeof value === 'function') return isClass(value) ? 'a class' : 'a function';
+  if (value === null || value === undefined) return String(value);
+  if (isMembers(value)) return isMethod(value.then) ? 'a promise' : 'an object';
+  return `a ${typeof value}`;
+}
+
+function isClass(value: unknown): boolean {
+  return typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value));
 }
 
 /** Serves an export; returns the server that was made for it, if one was needed. */

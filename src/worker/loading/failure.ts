@@ -3,6 +3,7 @@ import type { FailureKind } from '../../core/model.ts';
 import { maxErrorMessage, maxErrorName, maxText } from '../../protocol/check-values.ts';
 import type { ErrorReport } from '../../protocol/messages.ts';
 import type { Channel } from '../channel.ts';
+import type { EventFilter } from '../process-events.ts';
 import { describeError, isFromLoader, isTransformError } from './describe-error.ts';
 
 /** Milliseconds the report is given to leave. */
@@ -47,26 +48,33 @@ export function kindOf(error: unknown): FailureKind {
 
 export class FailureWatch {
   readonly #channel: Channel;
-  readonly #onUncaught = (error: unknown): void => this.#uncaught(error);
+  #isReady = false;
   #reported = false;
 
   constructor(channel: Channel) {
     this.#channel = channel;
   }
 
-  /** From the app's first line on. */
-  start(): void {
-    process.on('uncaughtException', this.#onUncaught);
+  /**
+   * From the app's first line on. No event listener, which the app could count and remove: Node asks by `process.emit`
+   * whether an error is handled.
+   */
+  start(events: EventFilter): void {
+    events.intercept('uncaughtException', ([error]) => {
+      // An app with a handler of its own decides for itself whether this is the end.
+      if (process.listenerCount('uncaughtException') > 0) return false;
+      if (!this.#isReady) {
+        this.fail(error);
+        return true;
+      }
+      this.#channel.send({ type: 'failed', kind: 'boot', error: reportOf(error) });
+      return false;
+    });
   }
 
-  /** The worker is ready: from here on the app and Node handle errors, and the master gets a report. */
+  /** The worker is ready: from here on Node ends it, and the master gets a report. */
   ready(): void {
-    process.removeListener('uncaughtException', this.#onUncaught);
-    process.on('uncaughtExceptionMonitor', (error) => {
-      // An app that catches everything goes on.
-      if (process.listenerCount('uncaughtException') > 0 || process.hasUncaughtExceptionCaptureCallback()) return;
-      this.#channel.send({ type: 'failed', kind: 'boot', error: reportOf(error) });
-    });
+    this.#isReady = true;
   }
 
   /** Whether the end of this worker is decided. */
@@ -74,29 +82,28 @@ export class FailureWatch {
     return this.#reported;
   }
 
-  /** Reports the error and ends the process like an uncaught exception, but prints nothing: the master does. */
-  fail(error: unknown): void {
+  /**
+   * Reports the error and ends the process like an uncaught exception, but prints nothing: the master does.
+   *
+   * @param status that the process ends with
+   */
+  fail(error: unknown, status = 1): void {
     if (this.#reported) return;
     this.#reported = true;
     const report = reportOf(error);
     if (!this.#channel.isOpen) {
-      process.stderr.write(`${report.stack}\n`, () => process.exit(1));
+      process.stderr.write(`${report.stack}\n`, () => process.exit(status));
       return;
     }
-    setTimeout(() => process.exit(1), flushTime);
-    this.#channel.send({ type: 'failed', kind: kindOf(error), error: report }, () => process.exit(1));
-  }
-
-  #uncaught(error: unknown): void {
-    // An app with a handler of its own decides for itself whether this is the end.
-    if (process.listenerCount('uncaughtException') > 1) return;
-    this.fail(error);
+    setTimeout(() => process.exit(status), flushTime);
+    this.#channel.send({ type: 'failed', kind: kindOf(error), error: report }, () => process.exit(status));
   }
 }
 
 function reportOf(error: unknown): ErrorReport {
   const isError = error instanceof Error;
-  const stack = describeError(error);
+  // What is wrong with the exports says everything: the stack would be ours.
+  const stack = error instanceof ExportError ? error.message : describeError(error);
   const name = isError ? error.name : typeof error;
   const message = isError ? error.message : (stack.split('\n', 1)[0] ?? '');
   // An app may throw anything.

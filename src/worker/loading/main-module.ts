@@ -13,21 +13,33 @@ const every = 5;
 /**
  * Waits until the main module has run to its end, top-level await included.
  *
- * @returns its exports: `module.exports`, or a module namespace
+ * @returns its exports: `module.exports`, or a module namespace; in an object, for they may be a promise, which is not to be
+ *   waited for here
+ * @throws what it has thrown, or an error that stands for it
  */
-export async function mainExports(path: string): Promise<unknown> {
+export async function mainExports(path: string): Promise<{ readonly exports: unknown }> {
   // A preload runs before the main module; a turn later a CommonJS one has run, and an ES module is on its way.
   await turn();
-  if (isEvaluatedCommonJs()) return process.mainModule?.exports;
+  if (isEvaluatedCommonJs()) return { exports: process.mainModule?.exports };
+  refuseSecondTime();
   if (await otherPreloads()) await beginning(path);
-  if (isEvaluatedCommonJs()) return process.mainModule?.exports;
+  if (isEvaluatedCommonJs()) return { exports: process.mainModule?.exports };
+  refuseSecondTime();
   // Node loads a module once: this is the main module itself.
   const namespace: unknown = await import(pathToFileURL(path).href);
-  return isEvaluatedCommonJs() ? process.mainModule?.exports : namespace;
+  return { exports: isEvaluatedCommonJs() ? process.mainModule?.exports : namespace };
 }
 
 function isEvaluatedCommonJs(): boolean {
   return process.mainModule?.loaded === true;
+}
+
+/**
+ * Node forgets a CommonJS module that has thrown: to import it would evaluate it again. It runs in one go, so that one that
+ * has begun by now and is not loaded has thrown.
+ */
+function refuseSecondTime(): void {
+  if (process.mainModule !== undefined && !isEvaluatedCommonJs()) throw new Error('the main module has thrown');
 }
 
 /**

@@ -34,13 +34,24 @@ async function check(t: TestContext, args: readonly string[], env: NodeJS.Proces
 
 describe('prefork check', () => {
   for (const app of ['app.cjs', 'express/export.mjs', 'fastify/listen.mjs', 'koa/export.mjs', 'node/two-ports.mjs']) {
-    it(`takes ${app}, also where its address is in use`, async (t) => {
+    it(`takes ${app}, but not where another program has its address`, async (t) => {
       const server = createServer((_, response) => response.end('mine'));
-      server.listen(0, '127.0.0.1');
+      server.listen(0);
       await once(server, 'listening');
-      t.after(() => server.close());
       const { port } = server.address() as AddressInfo;
-      const { code, output } = await check(t, [fixture(app)], { PORT: String(port) });
+      const env = { PORT: String(port) };
+      const refused = await check(t, [fixture(app)], env);
+      assert.equal(refused.code, 1, refused.output);
+      assert.match(
+        refused.output,
+        new RegExp(
+          `^prefork: cannot bind \\S+:${port}: address in use \\(EADDRINUSE\\)\nprefork: it is held by pid ${process.pid} \\(.*\\)\nprefork: stop that process`,
+          'm',
+        ),
+      );
+      server.close();
+      await once(server, 'close');
+      const { code, output } = await check(t, [fixture(app)], env);
       assert.equal(code, 0, output);
       assert.match(output, /^OK: \d+ workers for /m);
     });
@@ -50,7 +61,11 @@ describe('prefork check', () => {
     ['broken/syntax.mjs', 4, /the app cannot be loaded:\nprefork: .*syntax\.mjs:\d+[\s\S]*SyntaxError/],
     ['broken/syntax.ts', 4, /the app cannot be loaded:/],
     ['broken/missing-module.mjs', 4, /Cannot find (module|package)/],
-    ['broken/exports-nothing.mjs', 3, /the app exited \(code 0\) before it listened/],
+    [
+      'broken/exports-nothing.mjs',
+      4,
+      /exports-nothing\.mjs neither listens nor exports something to serve; it exports: app, default \(a number\)$/m,
+    ],
     ['broken/throws.cjs', 3, /the app cannot be loaded:\nprefork: .*throws\.cjs/],
     ['broken/rejects.mjs', 3, /the app cannot be loaded:/],
     ['broken/exits.cjs', 3, /^prefork: the app exited \(code \d+\) before it listened$/m],

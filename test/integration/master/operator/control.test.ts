@@ -159,7 +159,7 @@ describe('commands', () => {
       [['scale'], 2, /^prefork: command line: not enough non-option arguments/],
       [['status', '-p'], 2, /^prefork: command line: not enough arguments following: p$/],
       [['stop', '--name', '--now'], 2, /^prefork: command line: not enough arguments following: name$/],
-      [['status', '--jsn'], 2, /^prefork: command line: unknown argument: jsn$/],
+      [['status', '--jsn'], 2, /^prefork: command line: unknown argument: jsn; did you mean --json\?$/],
     ] as const) {
       const ended = await runCommand(args, { cwd: dir, env });
       assert.equal(ended.code, code, args.join(' ') + ended.stderr);

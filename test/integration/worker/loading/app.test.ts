@@ -108,6 +108,31 @@ describe('exports', () => {
     }
   });
 
+  const neither = 'neither listens nor exports something to serve; it exports';
+
+  test('an app that exports nothing to serve, and has nothing left to do, is told what it exports', async () => {
+    const worker = spawn({ app: 'worker/named-only.cjs' });
+    const { kind, error } = await worker.waitFor('failed');
+    assert.equal(kind, 'load');
+    assert.equal(error.message, `worker/named-only.cjs ${neither}: config, app (prefork worker/named-only.cjs:app ?)`);
+    assert.equal(error.stack, error.message);
+    // As under node, where it ends and nothing is wrong with that.
+    assert.deepEqual(await worker.waitExit(), { code: 0, signal: null });
+    assert.equal(worker.output, '');
+  });
+
+  test('one that finds more to do at its end is not', async () => {
+    const worker = await start({ app: 'worker/named-only.cjs', env: { HOW: 'at its end' } });
+    assert.equal(await bodyOf(worker), 'late');
+    assert.deepEqual(worker.all('failed'), []);
+  });
+
+  test('a promise that is exported is awaited; its rejection is a failed boot', async () => {
+    assert.equal(await bodyOf(await start({ app: 'worker/promised.cjs' })), 'promised');
+    const worker = spawn({ app: 'worker/promised.cjs', env: { HOW: 'reject' } });
+    assert.match((await worker.waitFor('failed')).error.stack, /Error: no database/);
+  });
+
   const named: readonly [string, RegExp][] = [
     ['text', /^handler$/],
     ['server', /^server$/],

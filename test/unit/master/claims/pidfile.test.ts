@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { AlreadyRunningError, FileError } from '../../../../src/errors.ts';
-import { checkPidfile, Pidfile } from '../../../../src/master/claims/pidfile.ts';
+import { checkPidfile, Pidfile, staleNote } from '../../../../src/master/claims/pidfile.ts';
 
 function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'prefork-pidfile-'));
@@ -53,29 +53,70 @@ test('SOCK-05 pidfile: our pid and a newline, no temporary left, mode 0644', (t)
   assert.deepEqual(readdirSync(join(path, '..')), []);
 });
 
-test('SOCK-04 pidfile: stale or malformed content is replaced', async (t) => {
+test('SOCK-04 pidfile: a stale one is replaced, and so is one that holds nothing', async (t) => {
   const unrelated = await live(t, 'some other program');
-  const contents = [
-    '',
-    'abc',
-    '-1',
-    '0',
-    '1',
-    '99999999',
-    '1e3',
-    `${unrelated}`,
-    '9'.repeat(1_000_000),
-    '\u0000\u0001',
+  const contents: readonly (readonly [content: string, note: RegExp | null])[] = [
+    ['', null],
+    [' \n', null],
+    ['0', null],
+    ['1\n', null],
+    ['\0'.repeat(16), null],
+    ['99999999', /is stale \(there is no process 99999999\)/],
+    ['9999999999\n', /is stale \(there is no process 9999999999\)/],
+    [`${unrelated}`, new RegExp(`is stale \\(pid ${unrelated} is another program now, some other pro`)],
   ];
-  for (const content of contents) {
+  for (const [content, note] of contents) {
     const path = join(folder(t), 'app.pid');
     writeFileSync(path, content);
     const pidfile = claim(path);
     checkPidfile(path);
+    if (note === null) assert.equal(staleNote(path), null);
+    else assert.match(staleNote(path) ?? '', note);
     pidfile.ensure();
     assert.equal(readFileSync(path, 'utf8'), `${process.pid}\n`, JSON.stringify(content.slice(0, 20)));
   }
   process.kill(unrelated, 0);
+});
+
+test('SOCK-04 pidfile: a file that is none is refused and left as it is, at the start and at every later look', async (t) => {
+  const master = await live(t, 'prefork: master [other]');
+  const contents = [
+    'abc',
+    '-1',
+    '1e3',
+    '12 34',
+    '9'.repeat(1_000_000),
+    `4242\n${' '.repeat(40)}x`,
+    '\u0000\u0001',
+    '{"pid": 1}',
+    "require('http')",
+  ];
+  for (const content of contents) {
+    const dir = folder(t);
+    const path = join(dir, 'app.js');
+    const refused = (error: unknown) =>
+      error instanceof FileError &&
+      error.message ===
+        `${path} is no pidfile: it holds something else than a pid, and is left as it is; choose another path (--pid), or remove it`;
+    writeFileSync(path, content);
+    const pidfile = claim(path);
+    assert.throws(() => checkPidfile(path), refused, content.slice(0, 20));
+    assert.throws(() => pidfile.ensure(), refused);
+    assert.throws(() => claim(path, master).ensure(), refused);
+    pidfile.release();
+    assert.equal(readFileSync(path, 'utf8'), content);
+    assert.deepEqual(readdirSync(dir), ['app.js']);
+  }
+});
+
+test('SOCK-04 pidfile: one that has become another file is neither replaced nor removed', (t) => {
+  const path = join(folder(t), 'app.pid');
+  const pidfile = claim(path);
+  pidfile.ensure();
+  writeFileSync(path, 'notes');
+  assert.throws(() => pidfile.takeOver(), FileError);
+  pidfile.release();
+  assert.equal(readFileSync(path, 'utf8'), 'notes');
 });
 
 test('BOOT-06 pidfile: one that a live master holds is refused and left alone', async (t) => {
@@ -121,6 +162,14 @@ test('pidfile: a directory that is missing is a clear error', (t) => {
     () => claim(path).ensure(),
     (error) => error instanceof FileError && error.message.includes(path),
   );
+  assert.throws(() => checkPidfile(path), {
+    message: `cannot write the pidfile ${path}: ENOENT, ${join(path, '..')} does not exist`,
+  });
+  // A file in the place of the directory.
+  writeFileSync(join(path, '..'), '');
+  assert.throws(() => checkPidfile(path), {
+    message: `cannot write the pidfile ${path}: ENOTDIR, ${join(path, '..')} is not a directory`,
+  });
 });
 
 test("UPG-01 pidfile: beside the predecessor's, as Gunicorn's .2, and then in its place", async (t) => {

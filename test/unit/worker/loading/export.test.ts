@@ -9,9 +9,11 @@ import { Hono } from 'hono';
 import {
   classify,
   classifyProduct,
+  describeUnusable,
   listExports,
   namedExport,
   pickExport,
+  promisedExport,
 } from '../../../../src/worker/loading/export.ts';
 import { ExportError } from '../../../../src/worker/loading/failure.ts';
 
@@ -109,5 +111,63 @@ describe('which export is meant', () => {
     assert.equal(listExports(await namespace('')), 'It exports nothing.');
     assert.equal(listExports({}), 'It exports nothing.');
     assert.equal(listExports({ __esModule: true, a: 1 }), 'It exports: a.');
+  });
+});
+
+describe('an app that exports nothing to serve', () => {
+  const neither = './x.js neither listens nor exports something to serve; it exports';
+  const getter = Object.defineProperty({}, 'app', {
+    enumerable: true,
+    get() {
+      throw new ReferenceError('not yet');
+    },
+  });
+  const cases: readonly (readonly [what: string, exports: unknown, says: string])[] = [
+    ['{ app }', { app: handler }, `${neither}: app (prefork ./x.js:app ?)`],
+    [
+      '{ config, server }',
+      { config: {}, server: http.createServer() },
+      `${neither}: config, server (prefork ./x.js:server ?)`,
+    ],
+    ['a handler beside factories', { start: () => {}, web: handler }, `${neither}: start, web (prefork ./x.js:web ?)`],
+    [
+      'a factory that is named as one',
+      { start: () => {}, createApp: () => {} },
+      `${neither}: start, createApp (prefork ./x.js:createApp ?)`,
+    ],
+    ['factories of anything', { start: () => {}, stop: () => {} }, `${neither}: start, stop`],
+    [
+      '{ default: { app } }',
+      { default: { app: handler } },
+      `${neither}: default (an object), app (prefork ./x.js:app ?)`,
+    ],
+    [
+      'what a compiler made of it',
+      { __esModule: true, default: { __esModule: true, default: { app: handler } } },
+      `${neither}: default (an object), app (prefork ./x.js:app ?)`,
+    ],
+    ['a class', { default: class {} }, `${neither}: default (a class)`],
+    ['a class as a whole', class {}, `${neither} a class`],
+    ['a number', 42, `${neither} a number`],
+    ['null', null, `${neither} null`],
+    ['nothing', {}, `${neither} nothing`],
+    ['a promise', Promise.resolve(), `${neither} a promise`],
+    ['a getter that throws', getter, `${neither}: app`],
+    ['a name that no command line could give', { 'a-b': handler }, `${neither}: a-b`],
+    [
+      'a great deal',
+      Object.fromEntries(Array.from({ length: 14 }, (_, index) => [`n${index}`, index])),
+      `${neither}: n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, and 4 more`,
+    ],
+  ];
+  for (const [what, exports, says] of cases) it(what, () => assert.equal(describeUnusable(exports, './x.js'), says));
+
+  it('but a promise of something is served as what it becomes', async () => {
+    assert.equal((await promisedExport({ default: Promise.resolve(handler) }))?.kind, 'handler');
+    assert.equal((await promisedExport(Promise.resolve(http.createServer())))?.kind, 'server');
+    assert.equal((await promisedExport(Promise.resolve((_: unknown) => {})))?.kind, 'handler');
+    assert.equal(await promisedExport(Promise.resolve(3)), null);
+    assert.equal(await promisedExport({ app: Promise.resolve(handler) }), null);
+    await assert.rejects(promisedExport(Promise.reject(new Error('no database'))), /no database/);
   });
 });
