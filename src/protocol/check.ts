@@ -32,6 +32,7 @@ function checkFields(m: Fields): WorkerMessage | null {
       return isText(m.listener) ? { type: 'unlisten', listener: m.listener } : null;
     case 'ready':
     case 'termed':
+    case 'session-missed':
       return { type: m.type };
     case 'beat': {
       const figures = checkFigures(m.figures);

@@ -24,6 +24,7 @@ import { FailureWatch } from './loading/failure.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { EventFilter } from './process-events.ts';
 import { holdSignals } from './signals.ts';
+import { watchPolling } from './traffic/polling.ts';
 import { Traffic } from './traffic/traffic.ts';
 
 class Agent {
@@ -72,6 +73,7 @@ class Agent {
     this.#failures.start();
     this.#listens.install(this.#app);
     this.#metrics?.start();
+    watchPolling(this.#traffic, this.#channel);
     this.#accessLog = AccessLog.join(this.#traffic, this.#boot, this.#channel);
     leaveEvidence(this.#traffic.inFlight);
     this.#heartbeat.start(heartbeat);
