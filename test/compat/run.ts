@@ -67,12 +67,14 @@ async function runNode(sample: boolean): Promise<void> {
     words,
     sample: sample ? sampled : null,
     lanes: 2,
-    timeout: 30_000,
+    timeout: 20_000,
     onProgress: (done, of) => {
       if (done < of && done - shown < 100) return;
       shown = done;
       console.log(`${done} of ${of} of Node's own tests`);
     },
+    onDifference: ({ name, symptom, alsoUnderCluster }) =>
+      console.log(`differs: ${name}${alsoUnderCluster ? ' (under node:cluster too)' : ''}: ${symptom}`),
   });
   console.log(countsTable(result));
   for (const { name, symptom, output } of unexplained(result)) {

@@ -49,7 +49,20 @@ export async function runTest(where: Where, name: string, way: Way): Promise<Out
 function commandLine(path: string, flags: readonly string[], way: Way): string[] {
   if (way === 'bare') return [...flags, path];
   if (way === 'cluster') return [fromRoot('test/compat/node/cluster-primary.cjs'), path, ...flags];
-  const ours = ['-w', '1', '--control-socket', 'none', '--log-format', 'json', '-t', '0', '--blocked-warning', '0'];
+  const ours = [
+    '-w',
+    '1',
+    '--control-socket',
+    'none',
+    '--log-format',
+    'json',
+    '-t',
+    '0',
+    '--blocked-warning',
+    '0',
+    '--keep-alive',
+    '0',
+  ];
   return [bin, path, ...ours, ...flags.map((flag) => `--node-arg=${flag}`)];
 }
 

@@ -3,7 +3,7 @@
  * fetched with apt from the mirror that this machine is configured for.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fromRoot } from '../../support/paths.ts';
 
@@ -39,7 +39,11 @@ export function findTests(from: string | null, major: number): TestSource {
   const note = join(home, 'source.txt');
   if (!existsSync(note)) {
     mkdirSync(home, { recursive: true });
-    writeFileSync(note, fromDebian(home, major));
+    try {
+      writeFileSync(note, fromDebian(home, major));
+    } finally {
+      rmSync(join(home, 'apt'), { recursive: true, force: true });
+    }
   }
   return { tests: join(home, 'test'), described: readFileSync(note, 'utf8') };
 }
@@ -73,7 +77,7 @@ function fromDebian(home: string, major: number): string {
   const versions = [...run('apt-cache', [...options, 'showsrc', 'nodejs']).matchAll(/^Version: (\S+)$/gm)]
     .map(([, version = '']) => version)
     .filter((version) => version.startsWith(`${major}.`));
-  const version = versions.at(-1);
+  const version = versions.find((each) => each.startsWith(`${process.versions.node}+`)) ?? versions.at(-1);
   if (version === undefined) throw new NoCopyError(`Debian has no source of Node ${major}`);
   run('apt-get', [...options, 'source', '--download-only', '--tar-only', '--only-source', `nodejs=${version}`], apt);
   const archive = readdirSync(apt).find((file) => /^nodejs_.*\.orig\.tar\.\w+$/.test(file));

@@ -42,6 +42,7 @@ export interface SuiteOptions {
   /** Milliseconds for one test. */
   readonly timeout: number;
   readonly onProgress: (done: number, of: number) => void;
+  readonly onDifference: (difference: Difference) => void;
 }
 
 /** The family of a test by its name, or `null`. */
@@ -70,30 +71,30 @@ interface Verdict {
   readonly difference: Difference | null;
 }
 
-/** Runs the chosen tests. What differs is tried twice more, alone at the end: a slow machine is no difference. */
+/** Runs the chosen tests, some at a time. What differs is tried once more: a slow machine is no difference. */
 export async function runSuite(options: SuiteOptions): Promise<SuiteResult> {
   const names = chooseTests(options);
   const queue = [...names];
   const bareFailures = new Set<string>();
-  const suspects: string[] = [];
+  const differences: Difference[] = [];
   let done = 0;
   const lane = async (number: number): Promise<void> => {
+    // Each lane has ports and folders of its own.
     const where: Where = { ...options, lane: number };
     for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
-      if (!(await runTest(where, name, 'prefork')).passed) suspects.push(name);
+      const passed = (await runTest(where, name, 'prefork')).passed;
+      const verdict = passed ? null : await judge(where, name);
+      if (verdict?.bare === false) bareFailures.add(name);
+      if (verdict?.difference != null) {
+        differences.push(verdict.difference);
+        options.onDifference(verdict.difference);
+      }
       done++;
       options.onProgress(done, names.length);
     }
   };
   await Promise.all(Array.from({ length: options.lanes }, (_, at) => lane(at + 1)));
-  const verdicts: Verdict[] = [];
-  const alone: Where = { ...options, lane: 0 };
-  for (const name of suspects.sort()) {
-    const verdict = await judge(alone, name);
-    if (verdict !== null) verdicts.push(verdict);
-    if (verdict?.bare === false) bareFailures.add(name);
-  }
-  const differences = verdicts.flatMap(({ difference }) => difference ?? []);
+  differences.sort((a, b) => families.indexOf(a.family) - families.indexOf(b.family) || (a.name < b.name ? -1 : 1));
   return { counts: families.map((family) => count(family, names, bareFailures, differences)), differences };
 }
 
@@ -104,8 +105,7 @@ async function judge(where: Where, name: string): Promise<Verdict | null> {
   if (!(await runTest(where, name, 'bare')).passed && !(await runTest(where, name, 'bare')).passed) {
     return { name, family, bare: false, difference: null };
   }
-  let last: Outcome = await runTest(where, name, 'prefork');
-  if (!last.passed) last = await runTest(where, name, 'prefork');
+  const last: Outcome = await runTest(where, name, 'prefork');
   if (last.passed) return null;
   const alsoUnderCluster = !(await runTest(where, name, 'cluster')).passed;
   const difference = { name, family, symptom: symptomOf(last.output), output: last.output, alsoUnderCluster };

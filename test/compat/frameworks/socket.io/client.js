@@ -11,10 +11,15 @@ export function connect(port) {
     ackTimeout: 5_000,
   });
   let number = 0;
+  let refuse = () => {};
+  socket.on('connect_error', (error) => refuse(error.description?.error ?? error));
+  // What waits for a connection waits for ever: it is lost when there is nobody to connect to.
+  const refusal = () => new Promise((_, reject) => (refuse = reject));
   return {
     async once() {
       const message = ++number;
-      const answer = await socket.emitWithAck('echo', message);
+      const answer = await Promise.race([socket.emitWithAck('echo', message), refusal()]);
+      refuse = () => {};
       if (answer !== message) throw new Error(`got ${answer} for ${message}`);
     },
     close() {

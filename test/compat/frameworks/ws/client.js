@@ -11,7 +11,7 @@ export function connect(port) {
   async function opened() {
     if (socket !== null && socket.readyState === WebSocket.OPEN) return socket;
     socket = new WebSocket(`ws://127.0.0.1:${port}/`);
-    await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+    await new Promise((resolve, reject) => socket.once('open', resolve).on('error', reject));
     return socket;
   }
 
@@ -30,7 +30,6 @@ export function connect(port) {
       };
       on.on('message', heard);
       on.on('close', closed);
-      on.on('error', () => {});
       on.send(message);
     });
   }
