@@ -73,6 +73,11 @@ const reports: Reports = {
     stuck.onMute(id);
     return null;
   },
+  'session-missed': (_, worker, { arbiter, complaints }) => {
+    // A single worker knows all sessions but those of the worker before it.
+    if (arbiter.fleet.wanted > 1) complaints.reportMissedSession(worker);
+    return null;
+  },
   termed: (_, { id }) => ({ type: 'workerTermed', id }),
   draining: (message, worker, { complaints }) => {
     complaints.reportDraining(worker, message);

@@ -56,6 +56,7 @@ function checkFields(m: Fields): WorkerMessage | null {
     case 'termed':
     case 'unheard':
     case 'mute':
+    case 'session-missed':
       return { type: m.type };
     case 'beat': {
       const figures = checkFigures(m.figures);

@@ -123,6 +123,8 @@ export type WorkerMessage =
   | { readonly type: 'log-trouble'; readonly lines: number; readonly reason: string }
   /** It runs out of file descriptors. */
   | { readonly type: 'short'; readonly connections: number }
+  /** A Socket.IO client that polls came with a session of another worker, or of one that is gone. */
+  | { readonly type: 'session-missed' }
   /** The worker itself got a TERM. */
   | { readonly type: 'termed' }
   /** Why the drain is not over yet; sent now and then while it lasts. */

@@ -25,6 +25,7 @@ import { FailureWatch } from './loading/failure.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { EventFilter } from './process-events.ts';
 import { holdSignals } from './signals.ts';
+import { watchPolling } from './traffic/polling.ts';
 import { Traffic } from './traffic/traffic.ts';
 
 class Agent {
@@ -81,6 +82,7 @@ class Agent {
     });
     this.#listens.install(this.#app, this.#datagrams);
     this.#metrics?.start();
+    watchPolling(this.#traffic, this.#channel);
     this.#accessLog = AccessLog.join(this.#traffic, this.#boot, this.#channel);
     giveEvidence(events, this.#channel, this.#traffic.inFlight);
     this.#heartbeat.start(heartbeat);

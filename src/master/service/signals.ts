@@ -26,14 +26,23 @@ const ignored: readonly NodeJS.Signals[] = [
   'SIGSTKFLT',
 ];
 
+export interface SignalOptions {
+  /** nodemon has started this master: its SIGUSR2 asks it to leave. */
+  readonly nodemon: boolean;
+}
+
 /**
  * Listens from now on.
  *
  * @param onSignal is given the signal and the event it stands for
  * @returns ends it
  */
-export function listenToSignals(onSignal: (signal: NodeJS.Signals, event: Event) => void): () => void {
-  const listeners = (Object.entries(table) as [NodeJS.Signals, Event][]).map(([signal, event]) => {
+export function listenToSignals(
+  { nodemon }: SignalOptions,
+  onSignal: (signal: NodeJS.Signals, event: Event) => void,
+): () => void {
+  const meanings = { ...table, ...(nodemon ? { SIGUSR2: table.SIGTERM } : {}) };
+  const listeners = (Object.entries(meanings) as [NodeJS.Signals, Event][]).map(([signal, event]) => {
     const listener = () => {
       // A terminal sends WINCH for every change of its window's size, to whatever runs in it.
       if (signal !== 'SIGWINCH' || !process.stdin.isTTY) onSignal(signal, event);

@@ -15,12 +15,17 @@ type Drained = Extract<WorkerMessage, { type: 'drained' }>;
 const repeatAfter = 60_000;
 const remembered = 50;
 
+const missedSession =
+  'a Socket.IO client polls, and its session is in another worker: with several workers such clients fail; ' +
+  "let clients use transports: ['websocket'], or set workers: 1 (docs/compatibility.md, Socket.IO)";
+
 export class Complaints {
   readonly #logger: () => Logger;
   readonly #timeline: Timeline;
   readonly #printed = new Map<string, number>();
   #lostLines = 0;
   #saidUnheard = false;
+  #saidSession = false;
 
   constructor(logger: () => Logger, timeline: Timeline) {
     this.#logger = logger;
@@ -71,6 +76,13 @@ export class Complaints {
       { ...workerFields(worker), connections },
       `worker runs out of file descriptors, with ${connections} connections: further connections are closed; raise ulimit -n (LimitNOFILE= in systemd)`,
     );
+  }
+
+  /** Once for the whole service: it concerns how the app is run, not a worker. */
+  reportMissedSession(worker: Worker): void {
+    if (this.#saidSession) return;
+    this.#saidSession = true;
+    this.#logger().warn(workerFields(worker), missedSession);
   }
 
   /** Lines of the access log that could not be written, ever. */

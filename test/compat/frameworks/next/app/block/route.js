@@ -1,0 +1,11 @@
+export const dynamic = 'force-dynamic';
+
+/** Never returns: the stack of a stuck worker has to name it. */
+function blockForever() {
+  for (;;);
+}
+
+export function GET() {
+  blockForever();
+  return new Response();
+}

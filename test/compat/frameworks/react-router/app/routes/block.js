@@ -1,0 +1,8 @@
+/** Never returns: the stack of a stuck worker has to name it. */
+function blockForever() {
+  for (;;);
+}
+
+export function loader() {
+  blockForever();
+}
