@@ -1,6 +1,7 @@
 /** From the command line to a running master. */
 import { loadSettings } from '../config/load.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
+import type { Event } from '../core/events.ts';
 import { exitStatus, PreforkError } from '../errors.ts';
 import { supportsReusePort } from '../system/node-internals.ts';
 import { passedSockets } from '../system/passed.ts';
@@ -37,9 +38,11 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   process.umask(0o022);
   let master: Master | null = null;
   let listeners: Listeners | null = null;
+  const early: Event[] = [];
   const stopListening = listenToSignals((_signal, event) => {
     if (master !== null) return master.post(event);
-    if (event.type !== 'stopRequested') return;
+    // What is read meanwhile may be older than the order.
+    if (event.type !== 'stopRequested') return void early.push(event);
     // Nothing runs yet, so there is nothing to wait for.
     listeners?.closeAll();
     process.exit(exitStatus.ok);
@@ -88,6 +91,7 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
       onReady: () => caller.release(),
     });
     await master.start();
+    for (const event of early) master.post(event);
   } catch (error) {
     listeners?.closeAll();
     if (!(error instanceof PreforkError)) throw error;
