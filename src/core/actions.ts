@@ -47,8 +47,10 @@ export type Action =
       /** A reload was asked for meanwhile: the new master does it. */
       readonly reload: boolean;
     }
-  /** End the new master. */
-  | { readonly type: 'abandon'; readonly upgrade: number; readonly reason: string }
+  /** The new master is to do what was asked of this one: a reload, once it has taken over. */
+  | { readonly type: 'handOn'; readonly upgrade: number; readonly what: 'reload' | 'quickStop' }
+  /** End the new master. `quick`: requests in flight have a second. */
+  | { readonly type: 'abandon'; readonly upgrade: number; readonly reason: string; readonly quick: boolean }
   /** The master lets go of its listening sockets: the service is stopping. */
   | { readonly type: 'unlisten' }
   | { readonly type: 'exit'; readonly status: number; readonly reason: string | null };

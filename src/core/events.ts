@@ -60,12 +60,16 @@ export type UpgradeEvent =
   | { readonly type: 'successorTook' }
   /** The new master received the order to stop the service. */
   | { readonly type: 'successorStopping' }
+  /** The new master was asked for a reload. */
+  | { readonly type: 'successorReloading' }
   /** The new master is gone, or never was. */
   | { readonly type: 'successorGone'; readonly reason: string }
   /** The master that started us has left the service to us, and drains. */
   | { readonly type: 'predecessorYielded' }
   /** It does not leave after all. */
   | { readonly type: 'predecessorStayed' }
+  /** It has told this one to end, and waits for that. */
+  | { readonly type: 'predecessorWaits' }
   /** It is gone. */
   | { readonly type: 'predecessorGone' };
 

@@ -6,6 +6,16 @@ export const fixed = {
   drainMargin: 1_500,
   /** How long requests in flight may take in a quick stop. */
   quickStop: 1_000,
+  /**
+   * From a TERM to another that is the same one: what forwards signals to a process group (`timeout`, `npm`, a container's
+   * init) and the group itself both bring it.
+   */
+  sameStop: 1_000,
+  /**
+   * From the moment at which a new master has the pidfile: an order to stop that comes to the old one was meant for the
+   * service, by somebody who had read the pidfile just before.
+   */
+  lateOrder: 250,
   /** A worker ready for less than this long counts as one that failed to boot. */
   stableAfter: 2_000,
   /**

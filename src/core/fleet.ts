@@ -114,6 +114,11 @@ export function wasUnstable(worker: Worker, now: number): boolean {
   }
 }
 
+/** A new master serves, and this one follows its workers: what operators ask for is the new one's to do. */
+export function isLeaving({ upgrade }: Fleet): boolean {
+  return upgrade.state === 'ready' && !upgrade.byHand;
+}
+
 /** Boots in the first round of the very first start, which tries the app. */
 export function firstRound(fleet: Fleet): number {
   return Math.max(1, Math.min(fleet.wanted, fleet.policy.maxBooting));

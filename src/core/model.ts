@@ -192,12 +192,23 @@ export type Upgrade =
       readonly deadline: number;
       /** The new master has the pidfile, the control socket and the admin address. */
       readonly taken: boolean;
+      /** Since when; `null` as long as it has not. */
+      readonly takenSince: number | null;
+      /** It was asked for a reload, by this master or by an operator: if it dies, that is ours to do. */
+      readonly reloads: boolean;
+      /** It was told to stop the service, and does. */
+      readonly stops: boolean;
       readonly byHand: boolean;
       /** Whether this master had no workers before the upgrade either. */
       readonly wasDormant: boolean;
     }
   /** It failed, and the new master is on its way out. */
-  | { readonly state: 'ending'; readonly since: number };
+  | {
+      readonly state: 'ending';
+      readonly since: number;
+      /** It was told that requests in flight have a second. */
+      readonly quick: boolean;
+    };
 
 /** How the last upgrade ended. */
 export interface UpgradeOutcome {
@@ -255,6 +266,8 @@ export interface Fleet {
   /** Of the new master. */
   readonly successor: number | null;
   readonly stopping: Stopping | null;
+  /** When somebody asked for it; `null` if nobody has. */
+  readonly stopAskedAt: number | null;
   readonly exited: boolean;
   /** `starting` until the first worker is ready, `partial` until all were. */
   readonly start: 'starting' | 'partial' | 'complete';
@@ -288,6 +301,7 @@ export function initialFleet(policy: Policy, queueCount = 1): Fleet {
     predecessor: 'none',
     successor: null,
     stopping: null,
+    stopAskedAt: null,
     exited: false,
     start: 'starting',
     bootFailures: { count: 0, load: 0 },

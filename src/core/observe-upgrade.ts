@@ -21,14 +21,19 @@ export function observeUpgrade(fleet: Fleet, event: UpgradeEvent, now: number): 
     case 'successorReadied':
       return upgrade.state === 'starting' ? { ...fleet, upgrade: { ...upgrade, readySince: now } } : fleet;
     case 'successorTook':
-      return upgrade.state === 'ready' ? { ...fleet, upgrade: { ...upgrade, taken: true } } : fleet;
+      return upgrade.state === 'ready' && !upgrade.taken
+        ? { ...fleet, upgrade: { ...upgrade, taken: true, takenSince: now } }
+        : fleet;
     case 'successorStopping':
       return upgrade.state === 'ready' && !upgrade.byHand ? stopToo(fleet, now) : fleet;
+    case 'successorReloading':
+      return upgrade.state === 'ready' ? { ...fleet, upgrade: { ...upgrade, reloads: true } } : fleet;
     case 'successorGone':
       return observeGone(fleet, event.reason, now);
     case 'predecessorYielded':
       return { ...fleet, predecessor: 'leaves' };
     case 'predecessorStayed':
+    case 'predecessorWaits':
       return fleet.predecessor === 'none' ? fleet : { ...fleet, predecessor: 'serves' };
     case 'predecessorGone':
       return { ...fleet, predecessor: 'none' };
@@ -41,13 +46,18 @@ function observeGone(fleet: Fleet, reason: string, now: number): Fleet {
   const gone: Fleet = { ...fleet, upgrade: { state: 'none' }, successor: null };
   if (upgrade.state === 'starting') return upgradeFailed(gone, reason, now - upgrade.since, fleet.successor);
   if (upgrade.state !== 'ready') return gone;
-  const awake = { ...gone, dormant: fleet.dormant && upgrade.wasDormant };
+  // What the new one was to do is ours to do again: whether it has done so is not known.
+  const reloadPending = fleet.stopping === null && (fleet.reloadPending || upgrade.reloads);
+  const awake = { ...gone, reloadPending, dormant: fleet.dormant && upgrade.wasDormant };
   return upgrade.taken || upgrade.byHand ? awake : upgradeFailed(awake, reason, now - upgrade.since, fleet.successor);
 }
 
 /** The service was stopped at the new master, where its operators find it: what still drains here does so, and no more. */
 function stopToo(fleet: Fleet, now: number): Fleet {
-  return { ...fleet, stopping: fleet.stopping ?? stopFrom(now, fleet.policy.gracefulTimeout) };
+  const { policy, stopping, upgrade } = fleet;
+  const told: Fleet = upgrade.state === 'ready' ? { ...fleet, upgrade: { ...upgrade, stops: true } } : fleet;
+  if (stopping !== null) return told;
+  return { ...told, reloadPending: false, stopping: stopFrom(now, policy.gracefulTimeout), stopAskedAt: now };
 }
 
 /**
@@ -58,11 +68,5 @@ export function observeDismissed(fleet: Fleet): Fleet {
   const { upgrade } = fleet;
   return upgrade.state === 'asked' || upgrade.state === 'starting'
     ? { ...fleet, upgrade: { ...upgrade, byHand: true, dismissed: true } }
-    : { ...byHand(fleet), dormant: true };
-}
-
-/** An operator gives orders to this master although a new one serves: it no longer leaves by itself. */
-export function byHand(fleet: Fleet): Fleet {
-  const { upgrade } = fleet;
-  return upgrade.state === 'ready' ? { ...fleet, upgrade: { ...upgrade, byHand: true } } : fleet;
+    : { ...fleet, dormant: true, upgrade: upgrade.state === 'ready' ? { ...upgrade, byHand: true } : upgrade };
 }

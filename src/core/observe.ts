@@ -1,8 +1,8 @@
 /** Takes a fact into the fleet. Decides nothing: what follows from a fact is found by `decide`. */
 import type { Event, EventOf } from './events.ts';
-import { spent } from './fleet.ts';
+import { isLeaving, spent } from './fleet.ts';
 import type { Fleet } from './model.ts';
-import { byHand, observeDismissed, observeUpgrade } from './observe-upgrade.ts';
+import { observeDismissed, observeUpgrade } from './observe-upgrade.ts';
 import { observeWorker } from './observe-worker.ts';
 import { observeStop } from './stop.ts';
 
@@ -11,7 +11,7 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
   if ('id' in event) return observeWorker(fleet, event, now);
   switch (event.type) {
     case 'reloadRequested':
-      return fleet.stopping === null ? { ...byHand(fleet), reloadPending: true } : fleet;
+      return fleet.stopping === null ? { ...fleet, reloadPending: true } : fleet;
     case 'reloadPrepared':
     case 'reloadPrepareFailed':
       return observePrepared(fleet, event);
@@ -55,7 +55,8 @@ function observePrepared(fleet: Fleet, event: EventOf<'reloadPrepared' | 'reload
 }
 
 function resize(fleet: Fleet, to: number): Fleet {
-  if (fleet.stopping !== null) return fleet;
+  // As after a reload, the new master has as many workers as its configuration says.
+  if (fleet.stopping !== null || isLeaving(fleet)) return fleet;
   const wanted = Math.max(1, Math.min(fleet.policy.maxWorkers, to));
-  return { ...byHand(fleet), wanted, dormant: false };
+  return { ...fleet, wanted, dormant: false };
 }

@@ -61,6 +61,11 @@ export class Arbiter {
     this.#schedule();
   };
 
+  /** Whether what is reported changes nothing any more. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   /** No more turns. */
   end(): void {
     this.#ended = true;

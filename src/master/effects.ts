@@ -56,8 +56,9 @@ const effects: Effects = {
     claims.ensure().then(onReady, (error: unknown) => stopNow(error, { logger: () => log.logger, post: arbiter.post }));
   },
   declareStarted: (_, __, { succession }) => succession.ready(),
-  reopen: (_, fleet, { generations, log, pool }) => {
+  reopen: (_, fleet, { generations, log, pool, succession }) => {
     log.reopen();
+    succession.reopen();
     try {
       prepareAccessLog(generations.current);
     } catch (error) {
@@ -67,7 +68,8 @@ const effects: Effects = {
   },
   upgrade: (_, __, { succession }) => succession.upgrade(),
   yield: ({ reload }, _, { succession }) => succession.yield(reload),
-  abandon: ({ reason }, _, { succession }) => succession.abandon(reason),
+  handOn: ({ what }, _, { succession }) => succession.handOn(what),
+  abandon: ({ reason, quick }, _, { succession }) => succession.abandon(reason, quick),
   unlisten: (_, __, { grants, listeners }) => {
     grants.end();
     listeners.closeAll();

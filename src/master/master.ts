@@ -46,7 +46,10 @@ export class Master {
     arbiter.post({ type: 'ticked' });
   }
 
+  /** An order of an operator; while the process ends it is for the new master, if there is one. */
   post(event: Event): void {
-    this.#parts.arbiter.post(event);
+    const { arbiter, succession } = this.#parts;
+    if (arbiter.ended) succession.handOnLate(event);
+    else arbiter.post(event);
   }
 }

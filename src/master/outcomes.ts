@@ -1,4 +1,5 @@
 /** Answers a request for a reload or an upgrade with how that one went, not one that was under way already. */
+import { isLeaving } from '../core/fleet.ts';
 import type { Fleet, ReloadOutcome, UpgradeOutcome } from '../core/model.ts';
 
 /** Requests that wait for the outcome of an attempt. */
@@ -30,15 +31,18 @@ export class Outcomes {
    * A reload that is under way has read its configuration already: the next one counts.
    *
    * @param fleet before the request is taken in
-   * @returns the outcome; `null` if the service stopped before there was one
+   * @returns the outcome; `null` if the service stopped before there was one, or if a new master does the reload
    */
   ofNext(fleet: Fleet): Promise<ReloadOutcome | null> {
     return this.#waiting.for(fleet.reloads + 1);
   }
 
-  onTurn({ lastReload, stopping, reload }: Fleet): void {
+  onTurn(fleet: Fleet): void {
+    const { lastReload, stopping, reload } = fleet;
     this.#waiting.answer((attempt) => {
       if (lastReload !== null && lastReload.reload >= attempt) return lastReload;
+      // It was handed on to the new master.
+      if (isLeaving(fleet)) return null;
       return stopping !== null && reload.state === 'idle' ? null : undefined;
     });
   }

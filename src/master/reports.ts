@@ -36,7 +36,7 @@ const reports: Reports = {
   },
   ready: (_, { id }) => ({ type: 'workerReadied', id }),
   beat: ({ figures }, { id }, { rates }) => {
-    rates.onBeat(id, figures.requests, performance.now());
+    rates.onBeat(id, figures.requests, figures.clock);
     return { type: 'workerBeat', id, figures };
   },
   traffic: ({ delta }, { id }, { metrics }) => {

@@ -1,6 +1,7 @@
 /** From the command line to a running master. */
 import { loadSettings } from '../config/load.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
+import type { Event } from '../core/events.ts';
 import { exitStatus, PreforkError, systemFailure } from '../errors.ts';
 import { supportsReusePort } from '../system/node-internals.ts';
 import { passedSockets } from '../system/passed.ts';
@@ -38,10 +39,12 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   process.umask(0o022);
   let master: Master | null = null;
   let listeners: Listeners | null = null;
+  const early: Event[] = [];
   const nodemon = isBelowNodemon();
   const stopListening = listenToSignals({ nodemon }, (_signal, event) => {
     if (master !== null) return master.post(event);
-    if (event.type !== 'stopRequested') return;
+    // What is read meanwhile may be older than the order.
+    if (event.type !== 'stopRequested') return void early.push(event);
     // Nothing runs yet, so there is nothing to wait for.
     listeners?.closeAll();
     process.exit(exitStatus.ok);
@@ -95,6 +98,7 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
       onReady: () => caller.release(),
     });
     await master.start();
+    for (const event of early) master.post(event);
   } catch (error) {
     listeners?.closeAll();
     const refused = systemFailure(error);

@@ -211,6 +211,8 @@ export const figures = {
   },
   /** Milliseconds, since the heartbeat before. */
   loopDelayMax: { doc: 'Event-loop delay, maximum', unit: 'milliseconds', from: 'worker', inStatus: false },
+  /** Milliseconds of its own running time when the figures were taken: what is counted per second is, by this clock. */
+  clock: { doc: 'Its own monotonic clock', unit: 'milliseconds', from: 'worker', nullable: true, inStatus: false },
   /** 0 to 1, since the heartbeat before. */
   loopUtilisation: {
     doc: 'Event-loop utilisation',

@@ -78,6 +78,7 @@ export class Heartbeat {
       heapUsed,
       loopDelayP99,
       loopDelayMax,
+      clock: performance.now(),
       loopUtilisation: Number.isFinite(since.utilization) ? since.utilization : 0,
       cpu: this.#measureCpu(),
       latencyP50,

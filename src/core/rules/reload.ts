@@ -4,7 +4,7 @@
  */
 
 import { fixed } from '../fixed.ts';
-import { isCandidate } from '../fleet.ts';
+import { isCandidate, isLeaving } from '../fleet.ts';
 import type { Reload, Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
@@ -20,7 +20,7 @@ function begin(turn: Turn): void {
   // Workers of a rejected reload carry the number that the next one will have.
   if (fleet.workers.some((worker) => isCandidate(fleet, worker))) return;
   // The new master reads the configuration anyway; if it fails, the reload comes after all.
-  if (fleet.upgrade.state === 'asked' || fleet.upgrade.state === 'starting') return;
+  if (fleet.upgrade.state === 'asked' || fleet.upgrade.state === 'starting' || isLeaving(fleet)) return;
   const rollback = fleet.reloadPending ? null : crashLoop(turn);
   if (!fleet.reloadPending && rollback === null) return;
   const id = fleet.reloads + 1;

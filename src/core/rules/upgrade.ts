@@ -4,7 +4,7 @@
  */
 import { fixed } from '../fixed.ts';
 import { isCandidate } from '../fleet.ts';
-import type { Upgrade } from '../model.ts';
+import type { Fleet, Upgrade } from '../model.ts';
 import { upgradeCompleted, upgradeFailed } from '../outcomes.ts';
 import { stopFrom } from '../stop.ts';
 import type { Turn } from '../turn.ts';
@@ -14,6 +14,7 @@ export function upgrade(turn: Turn): void {
   if (state.state === 'asked') begin(turn, state);
   else if (state.state === 'starting') judge(turn, state);
   else if (state.state === 'ready') leave(turn, state);
+  else if (state.state === 'ending') hasten(turn, state);
 }
 
 function begin(turn: Turn, { since, byHand, dismissed }: Extract<Upgrade, { state: 'asked' }>): void {
@@ -39,7 +40,17 @@ function judge(turn: Turn, state: Extract<Upgrade, { state: 'starting' }>): void
     const { dormant: wasDormant, reloadPending: reload } = fleet;
     const until = turn.now + fixed.takeOverLimit;
     turn.change({
-      upgrade: { state: 'ready', since, deadline: until, taken: false, byHand, wasDormant },
+      upgrade: {
+        state: 'ready',
+        since,
+        deadline: until,
+        taken: false,
+        takenSince: null,
+        reloads: !byHand && reload,
+        stops: false,
+        byHand,
+        wasDormant,
+      },
       dormant: wasDormant || !byHand || dismissed,
       reloadPending: byHand && reload,
     });
@@ -59,10 +70,19 @@ function leave(turn: Turn, state: Extract<Upgrade, { state: 'ready' }>): void {
     turn.fleet = upgradeCompleted(turn.fleet, now);
   }
   const { fleet } = turn;
-  if (state.byHand || fleet.stopping !== null) return;
+  if (state.byHand) return;
+  if (fleet.stopping !== null) {
+    if (isMeantForBoth(fleet, state)) abandon(turn, state.since, stopping);
+    return;
+  }
+  if (fleet.reloadPending) {
+    turn.change({ reloadPending: false, upgrade: { ...state, reloads: true } });
+    turn.do({ type: 'handOn', upgrade: fleet.upgrades, what: 'reload' });
+  }
   if (!state.taken) {
     if (turn.due(state.deadline)) {
-      turn.change({ dormant: fleet.dormant && state.wasDormant });
+      const { dormant, reloadPending } = fleet;
+      turn.change({ dormant: dormant && state.wasDormant, reloadPending: reloadPending || state.reloads });
       abandon(turn, state.since, 'the new master was ready, but does not answer');
     }
     return;
@@ -71,9 +91,26 @@ function leave(turn: Turn, state: Extract<Upgrade, { state: 'ready' }>): void {
   turn.change({ stopping: stopFrom(now, 0) });
 }
 
+/** Until the new master has the pidfile, an order to stop that comes to this one is an order to stop the service. */
+function isMeantForBoth({ stopAskedAt, stopping }: Fleet, state: Extract<Upgrade, { state: 'ready' }>): boolean {
+  const { stops, takenSince } = state;
+  if (stops || stopAskedAt === null || stopping?.status !== 0) return false;
+  return takenSince === null || stopAskedAt < takenSince + fixed.lateOrder;
+}
+
+/** A stop that becomes quick does so for both. */
+function hasten(turn: Turn, state: Extract<Upgrade, { state: 'ending' }>): void {
+  if (state.quick || turn.fleet.stopping?.kind !== 'quick') return;
+  turn.change({ upgrade: { ...state, quick: true } });
+  turn.do({ type: 'handOn', upgrade: turn.fleet.upgrades, what: 'quickStop' });
+}
+
 function abandon(turn: Turn, since: number, reason: string): void {
   const { upgrades, successor } = turn.fleet;
-  turn.change({ upgrade: { state: 'ending', since: turn.now } });
-  turn.fleet = upgradeFailed(turn.fleet, reason, turn.now - since, successor);
-  turn.do({ type: 'abandon', upgrade: upgrades, reason });
+  const quick = turn.fleet.stopping?.kind === 'quick';
+  turn.change({ upgrade: { state: 'ending', since: turn.now, quick } });
+  // One that has its outcome keeps it.
+  if (turn.fleet.lastUpgrade?.upgrade !== upgrades)
+    turn.fleet = upgradeFailed(turn.fleet, reason, turn.now - since, successor);
+  turn.do({ type: 'abandon', upgrade: upgrades, reason, quick });
 }

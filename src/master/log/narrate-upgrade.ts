@@ -24,6 +24,8 @@ export const upgradeEvents: EventLines<UpgradeEvent['type']> = {
     before.upgrade.state === 'ready' && !before.upgrade.byHand
       ? aboutNew(before, 'info', 'the new master was told to stop, so the service stops')
       : null,
+  // The new one's own lines say so.
+  successorReloading: null,
   successorGone: ({ reason }, before) => {
     const { upgrade, upgrades, stopping, dormant } = before;
     if (upgrade.state === 'starting')
@@ -35,16 +37,28 @@ export const upgradeEvents: EventLines<UpgradeEvent['type']> = {
   },
   predecessorYielded: (_, before) => about(before, 'info', 'this master has taken over, the one before it leaves'),
   predecessorStayed: (_, before) => about(before, 'info', 'the master before this one stays: an operator decided so'),
+  // The stop that follows says so.
+  predecessorWaits: null,
   predecessorGone: (_, before) => about(before, 'info', 'the master before this one is gone'),
 };
 
-export const upgradeActions: ActionLines<'upgrade' | 'yield' | 'abandon'> = {
+export const upgradeActions: ActionLines<'upgrade' | 'yield' | 'handOn' | 'abandon'> = {
   // The events that follow say so.
   upgrade: null,
   yield: null,
-  abandon: ({ upgrade, reason }) =>
-    line('error', `upgrade ${upgrade} failed, nothing was changed: ${reason}; the new master is ended`, { upgrade }),
+  handOn: ({ upgrade, what }, fleet) =>
+    what === 'reload' ? line('info', 'reload handed on to the new master', { upgrade, pid: fleet.successor }) : null,
+  abandon: ({ upgrade, reason }, { lastUpgrade, successor }) =>
+    lastUpgrade?.upgrade === upgrade && lastUpgrade.verdict === 'completed'
+      ? line('info', `the new master stops as well: ${reason}`, { upgrade, pid: successor })
+      : failure(upgrade, reason),
 };
+
+function failure(upgrade: number, reason: string): Line {
+  return line('error', `upgrade ${upgrade} failed, nothing was changed: ${reason}; the new master is ended`, {
+    upgrade,
+  });
+}
 
 /** WINCH, which means something else in the middle of an upgrade. */
 export function dismissal({ upgrade }: Fleet): string {

@@ -4,7 +4,9 @@
  */
 import type { Action } from '../../core/actions.ts';
 import type { Event, EventOf } from '../../core/events.ts';
+import { isLeaving } from '../../core/fleet.ts';
 import type { Fleet } from '../../core/model.ts';
+import { isSameStop } from '../../core/stop.ts';
 import { type ActionLines, type EventLines, type Line, line, seconds } from './line.ts';
 import { dismissal, upgradeActions, upgradeEvents } from './narrate-upgrade.ts';
 import { workerActions, workerEvents } from './narrate-worker.ts';
@@ -26,8 +28,9 @@ const events: EventLines<Event['type']> = {
   poolDismissed: (_, before) => line('info', dismissal(before)),
   // The action says so.
   reopenRequested: null,
-  stopRequested: ({ kind }, before) => {
+  stopRequested: ({ kind }, before, now) => {
     if (before.stopping === null) return narrateStop(kind, before);
+    if (isSameStop(before, kind, now)) return null;
     return before.stopping.kind === 'graceful' ? line('warn', 'stopping now (asked a second time)') : null;
   },
   ticked: null,
@@ -95,6 +98,8 @@ function narrateStop(kind: 'graceful' | 'quick', { policy, workers }: Fleet): Li
 
 function narrateResize(event: EventOf<'scaleRequested' | 'resizeRequested'>, before: Fleet): Line | null {
   if (before.stopping !== null) return null;
+  if (isLeaving(before))
+    return line('warn', 'workers stay as they are: a new master serves, with as many as its configuration says');
   const from = before.dormant ? 0 : before.wanted;
   const asked = event.type === 'scaleRequested' ? from + event.by : event.to;
   const { maxWorkers } = before.policy;

@@ -2,7 +2,7 @@
 import type { Settings } from '../../config/resolved.ts';
 import { withoutSecrets } from '../../config/show.ts';
 import type { Event } from '../../core/events.ts';
-import { upgradeRefusal } from '../../core/fleet.ts';
+import { isLeaving, upgradeRefusal } from '../../core/fleet.ts';
 import type { Fleet, ReloadOutcome, UpgradeOutcome } from '../../core/model.ts';
 import type { Status } from '../../protocol/status.ts';
 import type { Events } from './events.ts';
@@ -30,6 +30,8 @@ export function controlRoutes({ status, events, settings, metrics, post, reload,
   const taken = (body: object = {}): Reply => ({ status: 202, body: { accepted: true, ...body } });
   const isStopping = (): boolean => status().state === 'stopping';
   const stopping = (): Reply => refuse(409, 'stopping', 'the service is stopping');
+  const handedOn = (): Reply =>
+    refuse(409, 'upgrading', 'an upgrade is under way: the new master does the reload, and its log says how it ends');
   /** Something that takes a while: `wait` answers with its outcome. */
   const lasting = (path: string, ask: () => Promise<Outcome | null>, refusal: () => Reply | null): Route => ({
     method: 'POST',
@@ -41,6 +43,7 @@ export function controlRoutes({ status, events, settings, metrics, post, reload,
       const outcome = ask();
       if (!wait) return taken();
       const result = await outcome;
+      if (result === null && isLeaving(fleet())) return handedOn();
       return result === null ? stopping() : ok({ ...result, duration: result.duration / 1_000 });
     },
   });

@@ -1,5 +1,6 @@
 /** Signals to the master, as Gunicorn reads them. */
 import type { Event } from '../../core/events.ts';
+import { isInForeground } from '../../system/terminal.ts';
 
 const table: Readonly<Partial<Record<NodeJS.Signals, Event>>> = {
   SIGHUP: { type: 'reloadRequested' },
@@ -44,8 +45,8 @@ export function listenToSignals(
   const meanings = { ...table, ...(nodemon ? { SIGUSR2: table.SIGTERM } : {}) };
   const listeners = (Object.entries(meanings) as [NodeJS.Signals, Event][]).map(([signal, event]) => {
     const listener = () => {
-      // A terminal sends WINCH for every change of its window's size, to whatever runs in it.
-      if (signal !== 'SIGWINCH' || !process.stdin.isTTY) onSignal(signal, event);
+      // A terminal sends WINCH for every change of its window's size, to whatever runs in its foreground.
+      if (signal !== 'SIGWINCH' || !isInForeground()) onSignal(signal, event);
     };
     process.on(signal, listener);
     return () => process.removeListener(signal, listener);

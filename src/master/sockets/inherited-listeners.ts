@@ -8,6 +8,8 @@ export interface InheritedListener {
   readonly key: string;
   /** Path of a unix socket. */
   readonly path: string | null;
+  /** The host names with ports that led to it. A master of another version may not say. */
+  readonly names?: readonly string[];
   /** One for each queue. */
   readonly fds: readonly number[];
 }
@@ -37,6 +39,10 @@ export class InheritedListeners {
       });
       if (queues.length > 0) this.#unclaimed.set(key, { queues, path, inode: path === null ? null : inodeOf(path) });
     }
+  }
+
+  has(key: string): boolean {
+    return this.#unclaimed.has(key);
   }
 
   /** @returns the queues, a list of the caller's own */

@@ -2,6 +2,7 @@
  * The listening sockets. The master owns them from bind to exit: a socket that closes while connections wait in its
  * queue resets them, so none is closed while a client may still wait in it.
  */
+import { isIP } from 'node:net';
 import { constants } from 'node:os';
 import type { Address } from '../../config/address.ts';
 import { BindError, messageOf } from '../../errors.ts';
@@ -27,6 +28,9 @@ export class Listeners {
   /** Binds under way, so that workers that ask at the same time get the same socket. */
   readonly #opening = new Map<string, Promise<Listener>>();
 
+  /** To which addresses host names led when they were bound, by label: what is bound needs no look-up any more. */
+  readonly #names = new Map<string, string>();
+
   /** What the master before us had open. */
   readonly #inherited: InheritedListeners;
   /** Another master has these sockets as well. */
@@ -37,13 +41,19 @@ export class Listeners {
   constructor(options: BindOptions, inherited: readonly InheritedListener[] = []) {
     this.#options = options;
     this.#inherited = new InheritedListeners(inherited);
+    for (const { key, names = [] } of inherited) for (const name of names) this.#names.set(name, hostOf(key));
   }
 
   /** Everything, for another master; but for what was passed to us, which it finds under its number. */
   bequest(): InheritedListener[] {
     return this.all()
       .filter(({ key }) => !isPassed(key))
-      .map(({ key, queues }) => ({ key, path: pathOf(key), fds: queues.map(({ fd }) => fd) }));
+      .map(({ key, queues }) => ({
+        key,
+        path: pathOf(key),
+        fds: queues.map(({ fd }) => fd),
+        names: [...this.#names].filter(([, host]) => host === hostOf(key)).map(([name]) => name),
+      }));
   }
 
   /** While another master has the sockets as well, closing ours must not take a unix socket's path from it. */
@@ -98,16 +108,29 @@ export class Listeners {
     const added: string[] = [];
     try {
       for (const [index, address] of addresses.entries()) {
-        const target = await resolveTarget(address);
+        const target = this.#known(address, index) ?? (await resolveTarget(address));
         const key = keyOf(target, index);
         if (!this.#open.has(key)) added.push(key);
         listeners.push(await this.#ensure(key, target, backlog, rights));
+        if (address.kind === 'tcp' && target.host !== null && target.host !== address.host)
+          this.#names.set(target.label, target.host);
       }
       return { listeners, added };
     } catch (error) {
       for (const key of added) this.close(key);
       throw error;
     }
+  }
+
+  /** What a host name led to, if that is open already: name servers may be out of reach, or say something else by now. */
+  #known(address: Address, index: number): Target | null {
+    if (address.kind !== 'tcp') return null;
+    const label = tcpLabel(address.host, address.port);
+    const host = this.#names.get(label);
+    if (host === undefined) return null;
+    const target: Target = { label, host, port: address.port, addressType: isIP(host) === 6 ? 6 : 4, fd: null };
+    const key = keyOf(target, index);
+    return this.#open.has(key) || this.#opening.has(key) || this.#inherited.has(key) ? target : null;
   }
 
   /**
@@ -211,6 +234,11 @@ function rightsOf({ socketMode, socketOwner }: SocketRights): SocketRights {
 /** The path of a unix socket that a key names; `null` if it names none. */
 function pathOf(key: string): string | null {
   return key.startsWith('unix ') ? key.slice('unix '.length) : null;
+}
+
+/** The address of a TCP socket that a key names; empty if it names none. */
+function hostOf(key: string): string {
+  return key.startsWith('tcp ') ? (key.split(' ')[1] ?? '') : '';
 }
 
 /** A port 0 is another socket each time it is asked for; anything else is the same for all. */

@@ -33,15 +33,20 @@ export type UpgradeMessage =
   | { readonly type: 'taken' }
   /** It was told to stop the service, and not by the old one. */
   | { readonly type: 'stopping' }
+  /** It was asked for a reload. */
+  | { readonly type: 'reloading' }
   /** It was told to end, and does. */
   | { readonly type: 'ending' }
   /** What went wrong; the last one is the reason. */
   | { readonly type: 'error'; readonly message: string }
-  /** From the old one: take over the claims. `reload`: and then reload. */
+  /** From the old one: take over the claims. `reload`: and then reload. It is said again for a reload that is asked for later. */
   | { readonly type: 'yours'; readonly reload: boolean }
   /** An operator has decided that it does not leave after all. */
   | { readonly type: 'stays' }
-  | { readonly type: 'end'; readonly reason: string }
+  /** Stop; `quick`: requests in flight have a second. May be said again with it. */
+  | { readonly type: 'end'; readonly reason: string; readonly quick?: boolean }
+  /** From either: log files are to be reopened. */
+  | { readonly type: 'reopen' }
   /** What it and its workers have counted; see {@link Counted}. */
   | { readonly type: 'counted'; readonly counted: Counted };
 
@@ -49,11 +54,13 @@ const types: ReadonlySet<string> = new Set([
   'ready',
   'taken',
   'stopping',
+  'reloading',
   'ending',
   'error',
   'yours',
   'stays',
   'end',
+  'reopen',
   'counted',
 ]);
 /** Characters: no message is as long, not even an app's metrics. */

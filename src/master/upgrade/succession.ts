@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { LoadRequest, Settings } from '../../config/resolved.ts';
 import type { Event } from '../../core/events.ts';
+import { fixed } from '../../core/fixed.ts';
 import type { Fleet } from '../../core/model.ts';
 import { messageOf } from '../../errors.ts';
 import { socketInode } from '../../system/socket-inode.ts';
@@ -21,6 +22,7 @@ import { Successor } from './successor.ts';
 const leaveWithin = 1_000;
 /** Milliseconds that a new master which ends may take longer than its clients. */
 const endMargin = 10_000;
+const stoppingNow = 'the service is stopping now';
 
 export interface SuccessionOptions {
   readonly request: LoadRequest;
@@ -47,7 +49,16 @@ export class Succession {
   /** An operator has said that this master stays, although the new one has taken over. */
   #isStaying = false;
   #isInCharge: boolean;
+  /** It is being taken over, or has been. */
+  #takingOver: Promise<void> | null = null;
+  /** The old master knows that this one stops. */
   #isStopping = false;
+  #saidReloading = false;
+  #fleet: Fleet | null = null;
+  /** The other master has asked for it: it is not to be asked in turn. */
+  #isReopeningToo = false;
+  /** When the new master had taken over; milliseconds of `performance.now()`. */
+  #takenAt = 0;
 
   constructor(options: SuccessionOptions) {
     this.#options = options;
@@ -69,7 +80,13 @@ export class Succession {
   }
 
   /** Tells the other master what it has to know of the intentions of this one. */
-  onTurn({ stopping, upgrade }: Fleet): void {
+  onTurn(fleet: Fleet): void {
+    const { reloads, stopping, upgrade } = fleet;
+    this.#fleet = fleet;
+    if (reloads > 0 && !this.#saidReloading) {
+      this.#saidReloading = true;
+      this.#options.predecessor?.send({ type: 'reloading' });
+    }
     if (upgrade.state === 'ready' && upgrade.byHand && this.#isTaken && !this.#isStaying) {
       this.#isStaying = true;
       this.#successor?.send({ type: 'stays' });
@@ -129,14 +146,47 @@ export class Succession {
     successor?.send({ type: 'yours', reload });
   }
 
-  abandon(reason: string): void {
+  abandon(reason: string, quick: boolean): void {
     const { gracefulTimeout, drainDelay } = this.#options.settings();
-    this.#successor?.end(reason, gracefulTimeout + drainDelay + endMargin);
+    this.#successor?.end(reason, gracefulTimeout + drainDelay + endMargin, quick);
   }
 
-  /** This master ends next: a new one that is there takes over first, so that there is one to be found at every moment. */
+  /** Has the new master do what was asked of this one. */
+  handOn(what: 'reload' | 'quickStop'): void {
+    if (what === 'reload') this.#successor?.send({ type: 'yours', reload: true });
+    else this.abandon(stoppingNow, true);
+  }
+
+  /** An order that comes when this master decides nothing any more: whoever gave it had read the pidfile just before. */
+  handOnLate(event: Event): void {
+    const successor = this.#successor;
+    if (successor === null || !this.#isTaken) return;
+    if (event.type === 'reloadRequested') successor.send({ type: 'yours', reload: true });
+    if (event.type === 'reopenRequested') successor.send({ type: 'reopen' });
+    if (event.type !== 'stopRequested' || performance.now() - this.#takenAt > fixed.lateOrder) return;
+    successor.send({ type: 'end', reason: 'the service is stopping', quick: event.kind === 'quick' });
+  }
+
+  /** Log files are reopened here: the other master writes to the same ones. */
+  reopen(): void {
+    const isAsked = this.#isReopeningToo;
+    this.#isReopeningToo = false;
+    if (isAsked) return;
+    this.#successor?.send({ type: 'reopen' });
+    this.#options.predecessor?.send({ type: 'reopen' });
+  }
+
+  /**
+   * This master ends next: a new one that is there takes over first, so that there is one to be found at every moment.
+   * Orders to who had the pidfile are handed on for another moment.
+   */
   async leave(): Promise<void> {
-    if (this.#successor === null || this.#isTaken) return;
+    if (this.#successor === null) return;
+    if (this.#isTaken) {
+      const left = this.#takenAt + fixed.lateOrder - performance.now();
+      if (left > 0) await new Promise((resolve) => setTimeout(resolve, left));
+      return;
+    }
     await new Promise<void>((resolve) => {
       this.#onTaken = resolve;
       setTimeout(resolve, leaveWithin);
@@ -153,9 +203,12 @@ export class Succession {
     const { claims, post } = this.#options;
     if (message.type === 'ready') post({ type: 'successorReadied' });
     if (message.type === 'stopping') post({ type: 'successorStopping' });
+    if (message.type === 'reloading') post({ type: 'successorReloading' });
+    if (message.type === 'reopen') this.#reopenToo();
     const pid = this.#successor?.pid ?? null;
     if (message.type !== 'taken' || this.#isTaken || pid === null) return;
     this.#isTaken = true;
+    this.#takenAt = performance.now();
     claims.yield(pid);
     post({ type: 'successorTook' });
     this.#onTaken?.();
@@ -178,7 +231,8 @@ export class Succession {
 
   #onPredecessor(message: UpgradeMessage): void {
     const { counts, post, predecessor } = this.#options;
-    if (message.type === 'yours') {
+    // One that was told to end before does so: the old one serves on.
+    if (message.type === 'yours' && (this.#isInCharge || this.#fleet === null || this.#fleet.stopping === null)) {
       post({ type: 'predecessorYielded' });
       void this.#takeOver().then(() => {
         predecessor?.send({ type: 'taken' });
@@ -189,14 +243,28 @@ export class Succession {
     if (message.type === 'stays') post({ type: 'predecessorStayed' });
     if (message.type === 'end') {
       predecessor?.send({ type: 'ending' });
-      post({ type: 'stopRequested', kind: 'graceful' });
+      post({ type: 'predecessorWaits' });
+      const kind = message.quick === true ? 'quick' : 'graceful';
+      // One that stops already was told so by somebody else: this is no second request.
+      if (kind === 'quick' || this.#fleet === null || this.#fleet.stopping === null)
+        post({ type: 'stopRequested', kind });
     }
+    if (message.type === 'reopen') this.#reopenToo();
+  }
+
+  #reopenToo(): void {
+    this.#isReopeningToo = true;
+    this.#options.post({ type: 'reopenRequested' });
   }
 
   /** The service is this master's from here on. */
-  async #takeOver(): Promise<void> {
+  #takeOver(): Promise<void> {
+    this.#takingOver ??= this.#takeAll();
+    return this.#takingOver;
+  }
+
+  async #takeAll(): Promise<void> {
     const { claims, listeners, logger } = this.#options;
-    if (this.#isInCharge) return;
     this.#isInCharge = true;
     try {
       listeners.takeCharge();

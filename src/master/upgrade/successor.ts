@@ -89,9 +89,9 @@ export class Successor {
   }
 
   /** Ends it; its clients are given `grace` milliseconds. */
-  end(reason: string, grace: number): void {
+  end(reason: string, grace: number, quick: boolean): void {
     this.#grace = grace;
-    this.send({ type: 'end', reason });
+    this.send({ type: 'end', reason, quick });
     this.#after(answerWithin, () => this.kill());
   }
 

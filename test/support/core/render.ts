@@ -53,12 +53,16 @@ export function renderEvent(event: Event): string | null {
       return 'the new master has taken over';
     case 'successorStopping':
       return 'the new master was told to stop';
+    case 'successorReloading':
+      return 'the new master was asked for a reload';
     case 'successorGone':
       return `the new master is gone: ${event.reason}`;
     case 'predecessorYielded':
       return 'the old master leaves';
     case 'predecessorStayed':
       return 'the old master stays';
+    case 'predecessorWaits':
+      return 'the old master waits for the end of this one';
     case 'predecessorGone':
       return 'the old master is gone';
     case 'stopRequested':

@@ -54,6 +54,10 @@ export interface SimulatorOptions {
   readonly lag?: number;
   readonly jitter?: () => number;
   readonly onTurn?: (turn: SimulatedTurn) => void;
+  /** Is given each action first. @returns whether it is done with it */
+  readonly onAction?: (action: Action) => boolean;
+  /** When it is started, by the master before it. */
+  readonly bornAt?: number;
 }
 
 /** `takesOver` boots in 300 ms; `fails` after 200; `hangs` says nothing; `dies` as soon as it is ready. */
@@ -81,6 +85,14 @@ export class Simulator implements World {
     this.#options = options;
     this.beatEvery = options.beatEvery ?? 500;
     this.fleet = initialFleet({ ...defaultPolicy, ...options.policy }, options.queueCount ?? 1);
+    if (options.bornAt === undefined) return;
+    this.now = options.bornAt;
+    this.fleet = { ...this.fleet, predecessor: 'serves' };
+  }
+
+  /** When something happens next. */
+  get nextAt(): number {
+    return Math.min(this.#agenda[0]?.at ?? Number.POSITIVE_INFINITY, this.wakeAt ?? Number.POSITIVE_INFINITY);
   }
 
   jitter(): number {
@@ -137,6 +149,7 @@ export class Simulator implements World {
   }
 
   #obey(action: Action): void {
+    if (this.#options.onAction?.(action) === true) return;
     switch (action.type) {
       case 'spawn':
         this.#spawn(action.id, action.generation);

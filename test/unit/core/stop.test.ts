@@ -37,16 +37,24 @@ test('core: CTL-05 a graceful stop waits for drainDelay first; a quick one does 
 
 test('core: SIG-04 a second request makes the stop quick, never later, and keeps the status; a third changes nothing', () => {
   const first = observeStop(fleet, 'graceful', 4, 100);
-  const second = observeStop(first, 'graceful', 0, 200);
+  const second = observeStop(first, 'graceful', 0, 1_100);
   const { stopping } = second;
   assert.deepEqual(stopping, {
     kind: 'quick',
-    deadline: 200 + fixed.quickStop,
+    deadline: 1_100 + fixed.quickStop,
     listening: true,
-    acceptUntil: 200,
+    acceptUntil: 1_100,
     status: 4,
   });
-  assert.equal(observeStop(second, 'quick', 0, 300), second);
+  assert.equal(observeStop(second, 'quick', 0, 1_300), second);
   const late = observeStop(first, 'graceful', 0, 35_050);
   assert.equal(late.stopping?.deadline, first.stopping?.deadline);
+});
+
+test('core: SIG-04 a TERM that comes again within a second is the same one; INT and QUIT are not', () => {
+  const first = observeStop(fleet, 'graceful', 0, 100);
+  for (const now of [100, 120, 1_099]) assert.equal(observeStop(first, 'graceful', 0, now), first);
+  // However often: what counts is the first one.
+  assert.equal(observeStop(observeStop(first, 'graceful', 0, 900), 'graceful', 0, 1_100).stopping?.kind, 'quick');
+  assert.equal(observeStop(first, 'quick', 0, 101).stopping?.kind, 'quick');
 });

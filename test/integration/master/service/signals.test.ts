@@ -74,12 +74,30 @@ for (const signal of ['SIGINT', 'SIGQUIT', 'SIGTERM'] as const) {
     await s.arrived();
     s.signal('SIGTERM');
     await s.waitForLog(/^stopping/);
+    // Within a second a TERM is the same one again.
+    if (signal === 'SIGTERM') await pause(1_100);
     const { ms } = await s.stop(signal);
     assert.ok(ms < stretched(2_000), `${ms} ms`);
     await until('the connection to end', () => socket.ending !== 'open');
     await assertClean(s);
   });
 }
+
+test('SIG-04 a TERM that comes twice, as from timeout(1) or what forwards signals to its group, is one TERM', async (t) => {
+  const s = await startSupervisor(t, { workers: 2, detached: true });
+  await s.waitForLog(/^ready/);
+  const answers = Array.from({ length: 4 }, () => request(s.target, '/slow?ms=2500', { timeout: 30_000 }));
+  await Promise.race([s.arrived(answers.length), Promise.all(answers)]);
+  s.signal('SIGTERM');
+  await s.waitForLog(/^stopping \(graceful\)/);
+  s.signalGroup('SIGTERM');
+  await pause(20);
+  s.signal('SIGTERM');
+  for (const answer of await Promise.all(answers)) assert.equal(answer.status, 200);
+  await s.waitExit();
+  assert.equal(count(s, /^stopping/), 1);
+  await assertClean(s);
+});
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   test(`SIG-05 ${signal} to the whole process group: one shutdown, nobody respawned, requests finish`, async (t) => {

@@ -262,6 +262,8 @@ describe('stopping behind a load balancer', () => {
     await s.waitReady();
     s.signal('SIGTERM');
     await s.waitForLog(/^stopping \(graceful\); readiness says 503/);
+    // Within a second it would be the first one again.
+    await pause(1_100);
     s.signal('SIGTERM');
     await s.waitExit();
     await stopClean(s);

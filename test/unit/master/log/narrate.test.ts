@@ -52,7 +52,17 @@ const leaving: Fleet = {
   upgrades: 1,
   successor: 9,
   dormant: true,
-  upgrade: { state: 'ready', since: 0, deadline: 9_000, taken: true, byHand: false, wasDormant: false },
+  upgrade: {
+    state: 'ready',
+    since: 0,
+    deadline: 9_000,
+    taken: true,
+    takenSince: 0,
+    reloads: false,
+    stops: false,
+    byHand: false,
+    wasDormant: false,
+  },
 };
 
 const exit = (code: number | null, signal: string | null = null): Event => ({
@@ -179,7 +189,7 @@ const decided: readonly (readonly [Action, string | null])[] = [
   ],
   [{ type: 'declareStarted', workers: 3 }, 'info ready: 3 workers serve'],
   [
-    { type: 'abandon', upgrade: 1, reason: 'it hangs' },
+    { type: 'abandon', upgrade: 1, reason: 'it hangs', quick: false },
     'error upgrade 1 failed, nothing was changed: it hangs; the new master is ended',
   ],
   [{ type: 'reopen' }, 'info log files reopened'],
