@@ -71,6 +71,7 @@ class Agent {
     });
     this.#failures.start();
     this.#listens.install(this.#app);
+    this.#traffic.watchAll();
     this.#metrics?.start();
     this.#accessLog = AccessLog.join(this.#traffic, this.#boot, this.#channel);
     leaveEvidence(this.#traffic.inFlight);

@@ -76,13 +76,14 @@ export class Drain {
     const plan = this.#plan;
     if (plan === null || this.#isOver) return;
     const now = performance.now();
+    this.#traffic.connections.sweep();
     const { open } = this.#traffic.connections;
     // In every sweep: an app may listen at any time.
     this.#accepting.stop();
     this.#http1.look();
     for (const connection of open) {
       if (connection.session !== null) this.#http2.step(connection, plan, now);
-      else if (hasHttpParser(connection.socket) || isHandshaking(connection)) this.#http1.step(connection, plan, now);
+      else if (this.#isHttp1(connection)) this.#http1.step(connection, plan, now);
     }
     if (!this.#saidGoodbye && now >= goodbyeAt(plan)) {
       this.#saidGoodbye = true;
@@ -94,6 +95,12 @@ export class Drain {
       if (now >= this.#progressAt) this.#report(now);
       setTimeout(() => setImmediate(() => this.#sweep()), Math.min(step, plan.deadline - now));
     }
+  }
+
+  /** Whether it speaks HTTP/1, or may be about to. */
+  #isHttp1(connection: Connection): boolean {
+    const { connections } = this.#traffic;
+    return hasHttpParser(connection.socket) || isHandshaking(connection) || connections.isUndecided(connection);
   }
 
   #report(now: number): void {
