@@ -20,10 +20,11 @@ const effects: Effects = {
     const settings = generations.of(action.generation);
     pool.spawn({ ...action, settings, limits: drawLimits(settings) });
   },
-  drain: ({ id, reason, quick, within }, fleet, { generations, pool }) => {
+  drain: ({ id, reason, quick, within }, fleet, { generations, lastCall, pool }) => {
     const settings = generations.of(findWorker(fleet, id)?.generation ?? fleet.generation);
     const { drainLinger: linger, rejectWhileDraining } = settings;
-    pool.send(id, { type: 'drain', within, linger, quick, reject: rejectWhileDraining && reason === 'shutdown' });
+    const reject = rejectWhileDraining && reason === 'shutdown';
+    pool.send(id, { type: 'drain', within, linger, quick, reject, last: lastCall.isLast(id) });
   },
   kill: ({ id, reason, signal }, fleet, { pool, stuck }) => {
     pool.signal(id, signal);
@@ -68,10 +69,7 @@ const effects: Effects = {
   upgrade: (_, __, { succession }) => succession.upgrade(),
   yield: ({ reload }, _, { succession }) => succession.yield(reload),
   abandon: ({ reason }, _, { succession }) => succession.abandon(reason),
-  unlisten: (_, __, { grants, listeners }) => {
-    grants.end();
-    listeners.closeAll();
-  },
+  unlisten: (_, fleet, { lastCall }) => lastCall.begin(fleet.workers),
   exit: ({ status }, _, parts) => void end(status, parts),
 };
 

@@ -24,6 +24,7 @@ import { statusOf } from './operator/status.ts';
 import { Outcomes, UpgradeOutcomes } from './outcomes.ts';
 import { policyFrom } from './policy.ts';
 import { Grants } from './sockets/grants.ts';
+import { LastCall } from './sockets/last-call.ts';
 import type { Listeners } from './sockets/listeners.ts';
 import { Stuck } from './stuck/stuck.ts';
 import { Counts } from './upgrade/counts.ts';
@@ -60,6 +61,7 @@ export interface Parts {
   readonly pool: Pool;
   readonly sentinel: Sentinel;
   readonly grants: Grants;
+  readonly lastCall: LastCall;
   readonly complaints: Complaints;
   readonly health: ServiceHealth;
   readonly rates: Rates;
@@ -197,6 +199,7 @@ export function makeParts(options: MasterOptions): Parts {
     pool,
     sentinel,
     grants,
+    lastCall: new LastCall({ grants, listeners, pool }),
     complaints,
     health,
     rates,

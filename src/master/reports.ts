@@ -18,8 +18,9 @@ const reports: Reports = {
     void answered.finally(() => sentinel.setSockets(listeners.fds()));
     return null;
   },
-  unlisten: ({ listener }, { id }, { grants }) => {
+  unlisten: ({ listener }, { id }, { grants, lastCall }) => {
     grants.unlisten(id, listener);
+    lastCall.step();
     return grants.accepts(id) ? null : { type: 'workerClosed', id };
   },
   ready: (_, { id }) => ({ type: 'workerReadied', id }),
@@ -95,10 +96,11 @@ export function connectReports(parts: Parts): void {
 }
 
 /** The process is gone, or never was. */
-function forget(id: number, { arbiter, sentinel, grants, health, rates, metrics }: Parts): void {
+function forget(id: number, { arbiter, sentinel, grants, health, lastCall, rates, metrics }: Parts): void {
   const pid = findWorker(arbiter.fleet, id)?.pid;
   if (pid !== undefined && pid !== null) sentinel.delete(pid);
   for (const part of [grants, health, rates, metrics]) part.forget(id);
+  lastCall.step();
 }
 
 function firstLine({ name, message }: ErrorReport): string {

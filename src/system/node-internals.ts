@@ -80,6 +80,7 @@ const connectionsSymbol = 'http.server.connections';
 
 interface SocketInternals {
   readonly _httpMessage?: ServerResponse | null;
+  readonly _handle?: { getpeername?(out: object): number } | null;
   readonly _parent?: Duplex | null;
   readonly parser?: HttpParser | null;
 }
@@ -275,6 +276,20 @@ export function prepareHandle(
 export function descriptorOf(server: Server): number | null {
   const fd = internalsOf(server)._handle?.fd;
   return fd === undefined || fd < 0 ? null : fd;
+}
+
+/** Sets the backlog of a handle that listens, whoever else accepts from it, without what {@link prepareHandle} put before it. */
+export function setBacklog(handle: Handle, backlog: number): number {
+  return Object.getPrototypeOf(handle).listen.call(handle, backlog);
+}
+
+/**
+ * Whether the kernel has completed the connection of a socket that is still connecting, as far as Node knows.
+ *
+ * Relies on `socket._handle.getpeername` asking the kernel.
+ */
+export function isEstablished(socket: Duplex): boolean {
+  return internalsOfSocket(socket)._handle?.getpeername?.({}) === 0;
 }
 
 /** Closes a handle without what {@link prepareHandle} put before it. */

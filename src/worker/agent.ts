@@ -49,12 +49,17 @@ class Agent {
     this.#traffic = new Traffic({ keepAlive: settings.keepAlive, health: this.#health });
     this.#metrics = boot.metrics === null ? null : new Metrics(channel, this.#traffic, boot.metrics, boot.hooks);
     this.#heartbeat = new Heartbeat(channel, this.#traffic, this.#metrics);
-    this.#drain = new Drain(channel, this.#traffic, (deadline) => this.#leave(deadline));
     const [bound] = settings.bind;
     this.#listens = new Listens(channel, {
       boundPath: bound?.kind === 'unix' ? bound.path : null,
       whenWell: (proceed) => this.#readiness.whenWell(proceed),
       onServer: (server) => this.#traffic.track(server),
+    });
+    this.#drain = new Drain({
+      channel,
+      traffic: this.#traffic,
+      queues: () => this.#listens.queues,
+      onDrained: (deadline) => this.#leave(deadline),
     });
     this.#app = new App(boot, this.#listens, this.#failures, () => this.#ready());
   }
@@ -109,6 +114,7 @@ class Agent {
         break;
       case 'service':
         this.#health?.onService(message.report);
+        if (message.report.status === 'draining') this.#drain.announce();
         break;
       case 'reopen':
         this.#accessLog?.reopen();
@@ -116,6 +122,9 @@ class Agent {
       case 'drain':
         this.#traffic.reject(message.reject);
         this.#drain.order(message);
+        break;
+      case 'alone':
+        this.#drain.alone();
         break;
     }
   }
@@ -131,6 +140,7 @@ class Agent {
   /** The master is gone, or the app has closed the channel to it. */
   #orphaned(): void {
     if (!this.#drain.hasBegun) this.#drain.order(orphanOrder(this.#boot.settings));
+    this.#drain.alone();
   }
 
   /** The drain is over: the last figures, the app's own SIGTERM handlers, the last lines of the access log, the exit. */

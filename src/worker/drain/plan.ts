@@ -8,6 +8,8 @@ export interface DrainOrder {
   readonly linger: number;
   /** Close idle connections at once. */
   readonly quick: boolean;
+  /** Whether nobody else is going to accept, so that what waits in the queues is this worker's. */
+  readonly last: boolean;
 }
 
 /** The drain's times, of `performance.now()`, and its durations, in milliseconds. */
@@ -30,7 +32,7 @@ const goodbyeTime = 1_000;
 const goodbyeShare = 0.2;
 
 /** @param startedAt of `performance.now()` */
-export function planFor({ within, linger, quick }: DrainOrder, startedAt: number): Plan {
+export function planFor({ within, linger, quick }: Omit<DrainOrder, 'last'>, startedAt: number): Plan {
   const time = quick ? 0 : Math.min(linger, within);
   return {
     startedAt,
@@ -48,7 +50,7 @@ export const lastWords = 250;
 export function orphanOrder(times: { readonly gracefulTimeout: number; readonly drainLinger: number }): DrainOrder {
   const { gracefulTimeout, drainLinger } = times;
   const within = Math.max(gracefulTimeout / 2, gracefulTimeout - 2 * lastWords);
-  return { within, linger: drainLinger, quick: false };
+  return { within, linger: drainLinger, quick: false, last: true };
 }
 
 /** A further order during a drain makes it shorter, never longer. */

@@ -8,7 +8,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2Session, ServerHttp2Stream } from 'node:http2';
-import type { Server } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { bytesWritten, type Connection, type Wire } from './connection.ts';
 import { Connections } from './connections.ts';
 import { onStreamEnd, watchAllServers, watchServer } from './emits.ts';
@@ -39,6 +39,7 @@ export class Traffic {
   readonly #servers = new Set<Server>();
   readonly #upgrades = new Map<string, number>();
   #requests = 0;
+  #isOwnCall: ((socket: Socket) => boolean) | null = null;
 
   constructor({ keepAlive, health }: TrafficOptions) {
     const { connections, inFlight } = this;
@@ -73,6 +74,11 @@ export class Traffic {
     this.#interception.reject(isOn);
   }
 
+  /** @param isOwn tells connections that this process has made to itself: no app sees them, and they are not counted */
+  ignore(isOwn: (socket: Socket) => boolean): void {
+    this.#isOwnCall = isOwn;
+  }
+
   /** Watches every server of this process, from its first connection or its `listen()`, whichever is first. */
   watchAll(): void {
     watchAllServers(this);
@@ -88,6 +94,10 @@ export class Traffic {
 
   /** @returns whether the app must not see what a server is about to emit */
   onEmit(server: Server, name: string | symbol, first: unknown, second: unknown): boolean {
+    if (name === 'connection' && this.#isOwnCall?.(first as Socket) === true) {
+      (first as Socket).destroy();
+      return true;
+    }
     const isRequest = name === 'request' || name === 'stream' || name === 'checkContinue';
     if (isRequest && this.#interception.take(name, first, second)) return true;
     this.#see(server, name, first, second);
