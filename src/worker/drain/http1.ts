@@ -84,7 +84,8 @@ export class Http1Drain {
     const linger = plan.lingerUntil - plan.startedAt;
     const closeAt = plan.startedAt + linger * (0.5 + seen.luck / 2);
     // Bytes since the last look may be a part of something encrypted, that the HTTP parser has not seen.
-    if (now >= Math.max(closeAt, seen.idleSince + plan.minIdle) && !hasNewBytes) endSoon(socket);
+    const stay = bytes === 0 ? Math.max(plan.freshTime, plan.minIdle) : plan.minIdle;
+    if (now >= Math.max(closeAt, seen.idleSince + stay) && !hasNewBytes) endSoon(socket);
   }
 
   #observe(connection: Connection): Observed {

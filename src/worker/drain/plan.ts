@@ -20,12 +20,15 @@ export interface Plan {
   readonly lingerUntil: number;
   /** Duration that a connection stays open after it has become idle. */
   readonly minIdle: number;
+  /** The same of a connection on which nothing has arrived yet: its client has just opened it, to send something. */
+  readonly freshTime: number;
   /** Duration that a request may take to arrive, from its first byte to the end of its head. */
   readonly headTime: number;
 }
 
 /** Connections idle for less than this are likely to be used again at once. */
 const minIdle = 250;
+const freshTime = { normal: 250, quick: 100 };
 const headTime = { normal: 3_000, quick: 250 };
 /** How long before the deadline the connections that would stay for ever get their goodbye. */
 const goodbyeTime = 1_000;
@@ -39,6 +42,7 @@ export function planFor({ within, linger, quick }: Omit<DrainOrder, 'last'>, sta
     deadline: startedAt + within,
     lingerUntil: startedAt + time,
     minIdle: Math.min(minIdle, time),
+    freshTime: quick ? freshTime.quick : freshTime.normal,
     headTime: quick ? headTime.quick : headTime.normal,
   };
 }
