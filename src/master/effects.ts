@@ -20,10 +20,11 @@ const effects: Effects = {
     const settings = generations.of(action.generation);
     pool.spawn({ ...action, settings, limits: drawLimits(settings) });
   },
-  drain: ({ id, reason, quick, within }, fleet, { generations, pool }) => {
+  drain: ({ id, reason, quick, within }, fleet, { generations, lastCall, pool }) => {
     const settings = generations.of(findWorker(fleet, id)?.generation ?? fleet.generation);
     const { drainLinger: linger, rejectWhileDraining } = settings;
-    pool.send(id, { type: 'drain', within, linger, quick, reject: rejectWhileDraining && reason === 'shutdown' });
+    const reject = rejectWhileDraining && reason === 'shutdown';
+    pool.send(id, { type: 'drain', within, linger, quick, reject, last: lastCall.isLast(id) });
   },
   kill: ({ id, reason, signal }, fleet, { pool, stuck }) => {
     pool.signal(id, signal);
@@ -70,10 +71,7 @@ const effects: Effects = {
   yield: ({ reload }, _, { succession }) => succession.yield(reload),
   handOn: ({ what }, _, { succession }) => succession.handOn(what),
   abandon: ({ reason, quick }, _, { succession }) => succession.abandon(reason, quick),
-  unlisten: (_, __, { grants, listeners }) => {
-    grants.end();
-    listeners.closeAll();
-  },
+  unlisten: (_, fleet, { lastCall }) => lastCall.begin(fleet.workers),
   exit: ({ status }, _, parts) => void end(status, parts),
 };
 

@@ -25,6 +25,7 @@ import { Outcomes, UpgradeOutcomes } from './outcomes.ts';
 import { policyFrom } from './policy.ts';
 import { Datagrams } from './sockets/datagrams.ts';
 import { Grants } from './sockets/grants.ts';
+import { LastCall } from './sockets/last-call.ts';
 import type { Listeners } from './sockets/listeners.ts';
 import { Stuck } from './stuck/stuck.ts';
 import { Counts } from './upgrade/counts.ts';
@@ -63,6 +64,7 @@ export interface Parts {
   readonly sentinel: Sentinel;
   readonly grants: Grants;
   readonly datagrams: Datagrams;
+  readonly lastCall: LastCall;
   readonly complaints: Complaints;
   readonly restraint: Restraint;
   readonly health: ServiceHealth;
@@ -202,6 +204,7 @@ export function makeParts(options: MasterOptions): Parts {
     sentinel,
     grants,
     datagrams: new Datagrams(pool),
+    lastCall: new LastCall({ grants, listeners, pool }),
     complaints,
     restraint: new Restraint(),
     health,

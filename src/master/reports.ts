@@ -18,8 +18,9 @@ const reports: Reports = {
     void answered.finally(() => sentinel.setSockets(listeners.fds()));
     return null;
   },
-  unlisten: ({ listener }, { id }, { grants }) => {
+  unlisten: ({ listener }, { id }, { grants, lastCall }) => {
     grants.unlisten(id, listener);
+    lastCall.step();
     return grants.accepts(id) ? null : { type: 'workerClosed', id };
   },
   bind: (message, { id, generation }, { datagrams, generations }) => {
@@ -124,13 +125,12 @@ export function connectReports(parts: Parts): void {
 }
 
 /** The process is gone, or never was. */
-function forget(
-  id: number,
-  { restraint, arbiter, sentinel, grants, datagrams, health, rates, metrics, stuck }: Parts,
-): void {
+function forget(id: number, parts: Parts): void {
+  const { restraint, arbiter, sentinel, grants, datagrams, health, lastCall, rates, metrics, stuck } = parts;
   const pid = findWorker(arbiter.fleet, id)?.pid;
   if (pid !== undefined && pid !== null) sentinel.delete(pid);
   for (const part of [grants, datagrams, health, rates, metrics, restraint, stuck]) part.forget(id);
+  lastCall.step();
 }
 
 function firstLine({ name, message }: ErrorReport): string {

@@ -161,14 +161,20 @@ export type MasterMessage =
   | { readonly type: 'unassign'; readonly listener: string; readonly queue: number }
   /** The state of the service; sent when it changes, if the worker answers health checks. */
   | { readonly type: 'service'; readonly report: HealthReport }
-  /** Leave within this many milliseconds; a second one may shorten the first. `reject` answers new requests with 503. */
+  /**
+   * Leave within this many milliseconds; a second one may shorten the first. `reject` answers new requests with 503.
+   * `last` goes on accepting until it is `alone`: nobody is left to serve what waits in the queues.
+   */
   | {
       readonly type: 'drain';
       readonly within: number;
       readonly linger: number;
       readonly quick: boolean;
       readonly reject: boolean;
+      readonly last: boolean;
     }
+  /** No other process holds the listening sockets any more: with this worker's they are closed. */
+  | { readonly type: 'alone' }
   | { readonly type: 'reopen' };
 
 /** Wraps a message for the channel. */

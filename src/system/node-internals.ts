@@ -7,7 +7,8 @@ import cluster from 'node:cluster';
 import dgram from 'node:dgram';
 import type { ServerResponse } from 'node:http';
 import Module from 'node:module';
-import net, { type Server, type Socket } from 'node:net';
+import net, { type Server } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { UnsupportedNodeError } from '../errors.ts';
 
 /** A libuv server handle: a TCP socket or a pipe. */
@@ -72,14 +73,15 @@ interface HttpParser {
 }
 
 interface ConnectionsList {
-  idle(): { readonly socket: Socket }[];
+  idle(): { readonly socket: Duplex }[];
 }
 
 const connectionsSymbol = 'http.server.connections';
 
 interface SocketInternals {
   readonly _httpMessage?: ServerResponse | null;
-  readonly _parent?: Socket | null;
+  readonly _handle?: { getpeername?(out: object): number } | null;
+  readonly _parent?: Duplex | null;
   readonly parser?: HttpParser | null;
 }
 
@@ -396,6 +398,20 @@ export function descriptorOf(server: Server): number | null {
   return fd === undefined || fd < 0 ? null : fd;
 }
 
+/** Sets the backlog of a handle that listens, whoever else accepts from it, without what {@link prepareHandle} put before it. */
+export function setBacklog(handle: Handle, backlog: number): number {
+  return Object.getPrototypeOf(handle).listen.call(handle, backlog);
+}
+
+/**
+ * Whether the kernel has completed the connection of a socket that is still connecting, as far as Node knows.
+ *
+ * Relies on `socket._handle.getpeername` asking the kernel.
+ */
+export function isEstablished(socket: Duplex): boolean {
+  return internalsOfSocket(socket)._handle?.getpeername?.({}) === 0;
+}
+
 /** Closes a handle without what {@link prepareHandle} put before it. */
 export function closeHandle(handle: Handle): void {
   Object.getPrototypeOf(handle).close.call(handle);
@@ -481,7 +497,7 @@ export function isInspectorNotice(raw: unknown): boolean {
 }
 
 /** The HTTP/1 response that is being written to a socket. Relies on `socket._httpMessage`. */
-export function currentResponse(socket: Socket): ServerResponse | null {
+export function currentResponse(socket: Duplex): ServerResponse | null {
   return internalsOfSocket(socket)._httpMessage ?? null;
 }
 
@@ -489,13 +505,13 @@ export function currentResponse(socket: Socket): ServerResponse | null {
  * What a socket speaks: `http1` while an HTTP parser reads it. Relies on `socket.parser`, which Node takes away when
  * the connection is upgraded.
  */
-export function hasHttpParser(socket: Socket): boolean {
+export function hasHttpParser(socket: Duplex): boolean {
   const { parser } = internalsOfSocket(socket);
   return parser !== undefined && parser !== null;
 }
 
 /** Whether a request's body is still arriving. Relies on `socket.parser.incoming`. */
-export function isReceiving(socket: Socket): boolean {
+export function isReceiving(socket: Duplex): boolean {
   const incoming = internalsOfSocket(socket).parser?.incoming;
   return incoming !== undefined && incoming !== null && !incoming.complete;
 }
@@ -506,7 +522,7 @@ export function isReceiving(socket: Socket): boolean {
  *
  * Relies on the list of connections that `closeIdleConnections()` goes by.
  */
-export function idleSockets(server: Server): ReadonlySet<Socket> | null {
+export function idleSockets(server: Server): ReadonlySet<Duplex> | null {
   const key = Object.getOwnPropertySymbols(server).find((symbol) => symbol.description === connectionsSymbol);
   const list = key === undefined ? undefined : (server as unknown as Record<symbol, ConnectionsList>)[key];
   return list === undefined ? null : new Set(list.idle().map(({ socket }) => socket));
@@ -535,15 +551,62 @@ export function sentHead(response: ServerResponse): string {
 }
 
 /** The connection under a TLS socket. Relies on `socket._parent`. */
-export function rawSocketOf(socket: Socket): Socket {
+export function rawSocketOf(socket: Duplex): Duplex {
   return internalsOfSocket(socket)._parent ?? socket;
+}
+
+/**
+ * Calls back for each socket of this process that is destroyed, whoever does it, when its descriptor is about to be
+ * closed. A listener of 'close' would be visible to the app, and gone with `removeAllListeners()`.
+ *
+ * Relies on `net.Socket` having `_destroy`, which TLS sockets inherit.
+ *
+ * @throws UnsupportedNodeError
+ */
+export function onSocketDestroyed(callback: (socket: object) => void): void {
+  onDestroyed(net.Socket.prototype, callback);
+}
+
+/**
+ * The same of the HTTP/2 streams that are of the class of the given one.
+ *
+ * Relies on a prototype of theirs having `_destroy`.
+ *
+ * @throws UnsupportedNodeError
+ */
+export function onStreamDestroyed(stream: object, callback: (stream: object) => void): void {
+  let prototype: unknown = Object.getPrototypeOf(stream);
+  while (prototype instanceof Object && !Object.hasOwn(prototype, '_destroy')) {
+    prototype = Object.getPrototypeOf(prototype);
+  }
+  onDestroyed(prototype, callback);
+}
+
+type Destroy = (this: object, error: unknown, callback: unknown) => unknown;
+
+function onDestroyed(prototype: unknown, callback: (stream: object) => void): void {
+  const own = Object.getOwnPropertyDescriptor(prototype ?? {}, '_destroy');
+  const original = own?.value as Destroy | undefined;
+  if (typeof original !== 'function') throw unsupported('a stream cannot be seen to end: _destroy is missing');
+  const destroy: Destroy = function (error, done) {
+    const result = Reflect.apply(original, this, [error, done]);
+    callback(this);
+    return result;
+  };
+  Object.defineProperty(destroy, 'name', { value: original.name });
+  Object.defineProperty(prototype, '_destroy', { ...own, value: destroy });
+}
+
+/** Whether a socket has lost its connection without being closed: it was sent to another process. */
+export function isDetached(socket: Duplex): boolean {
+  return socket instanceof net.Socket && socket.pending && !socket.connecting;
 }
 
 function internalsOf(server: Server): ServerInternals {
   return server as unknown as ServerInternals;
 }
 
-function internalsOfSocket(socket: Socket): SocketInternals {
+function internalsOfSocket(socket: Duplex): SocketInternals {
   return socket as unknown as SocketInternals;
 }
 

@@ -52,7 +52,6 @@ class Agent {
     this.#traffic = new Traffic({ keepAlive: settings.keepAlive, health: this.#health });
     this.#metrics = boot.metrics === null ? null : new Metrics(channel, this.#traffic, boot.metrics, boot.hooks);
     this.#heartbeat = new Heartbeat(channel, this.#traffic, this.#metrics);
-    this.#drain = new Drain(channel, this.#traffic, (deadline) => this.#leave(deadline));
     const [bound] = settings.bind;
     this.#listens = new Listens(channel, {
       boundPath: bound?.kind === 'unix' ? bound.path : null,
@@ -60,6 +59,12 @@ class Agent {
       onServer: (server) => this.#traffic.track(server),
     });
     this.#datagrams = new Datagrams(channel);
+    this.#drain = new Drain({
+      channel,
+      traffic: this.#traffic,
+      queues: () => this.#listens.queues,
+      onDrained: (deadline) => this.#leave(deadline),
+    });
     this.#app = new App(boot, this.#listens, this.#failures, () => this.#ready());
   }
 
@@ -81,6 +86,7 @@ class Agent {
       return false;
     });
     this.#listens.install(this.#app, this.#datagrams);
+    this.#traffic.watchAll();
     this.#metrics?.start();
     watchPolling(this.#traffic, this.#channel);
     this.#accessLog = AccessLog.join(this.#traffic, this.#boot, this.#channel);
@@ -125,6 +131,7 @@ class Agent {
         break;
       case 'service':
         this.#health?.onService(message.report);
+        if (message.report.status === 'draining') this.#drain.announce();
         break;
       case 'reopen':
         this.#accessLog?.reopen();
@@ -132,6 +139,9 @@ class Agent {
       case 'drain':
         this.#traffic.reject(message.reject);
         this.#drain.order(message);
+        break;
+      case 'alone':
+        this.#drain.alone();
         break;
     }
   }
@@ -147,6 +157,7 @@ class Agent {
   /** The master is gone, or the app has closed the channel to it. */
   #orphaned(): void {
     if (!this.#drain.hasBegun) this.#drain.order(orphanOrder(this.#boot.settings));
+    this.#drain.alone();
   }
 
   /** The drain is over: the last figures, the app's own SIGTERM handlers, the last lines of the access log, the exit. */

@@ -61,6 +61,7 @@ export class Heartbeat {
   }
 
   #figures(): WorkerFigures {
+    this.#traffic.connections.sweep();
     const { rss, heapUsed } = this.#measureMemory();
     const utilisation = performance.eventLoopUtilization();
     const since = performance.eventLoopUtilization(utilisation, this.#utilisation);

@@ -20,7 +20,7 @@ import type { Channel } from './channel.ts';
 import type { Datagrams } from './datagrams.ts';
 
 /** One kernel queue that a server accepts from. */
-interface Queue {
+export interface Queue {
   readonly listener: string;
   readonly queue: number;
   readonly backlog: number;
@@ -96,6 +96,11 @@ export class Listens {
   /** Whether a server accepts connections. */
   get isListening(): boolean {
     return [...this.#open.values()].some(({ answer }) => answer === null);
+  }
+
+  /** The kernel queues that servers accept from now. */
+  get queues(): readonly Queue[] {
+    return [...this.#open.values()].flatMap(({ answer, queues }) => (answer === null ? queues : []));
   }
 
   onGrant(message: Extract<MasterMessage, { type: 'grant' }>, handle: Handle | null): void {

@@ -119,6 +119,11 @@ export class Grants {
     return this.keysOf([id]).size > 0;
   }
 
+  /** Whether a worker other than this one accepts connections. */
+  othersAccept(id: number): boolean {
+    return this.keysOf([...this.#holdings.keys()].filter((other) => other !== id)).size > 0;
+  }
+
   forget(id: number): void {
     this.#holdings.delete(id);
   }

@@ -62,6 +62,11 @@ export class Listeners {
     if (!isShared) for (const listener of this.#kept.splice(0)) this.#closeQueues(listener);
   }
 
+  /** Whether another master has the sockets as well, and goes on accepting. */
+  get isShared(): boolean {
+    return this.#isShared;
+  }
+
   /** This master has taken over. @throws Error if what the one before has bound keeps the rights it had */
   takeCharge(): void {
     this.#inherited.takeCharge();

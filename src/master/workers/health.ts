@@ -66,8 +66,9 @@ export class ServiceHealth {
 
   /** Tells the workers what has changed. */
   spread(fleet: Fleet): void {
-    if (this.#options.settings().health === null) return;
     const report = this.report(fleet);
+    // That the service stops concerns each worker; the rest is for health checks.
+    if (this.#options.settings().health === null && report.status !== 'draining') return;
     const text = JSON.stringify(report);
     for (const { id, phase } of fleet.workers) {
       if (phase.name === 'killed' || this.#told.get(id) === text) continue;

@@ -19,6 +19,8 @@ const lossEvery = 1_000;
 export class AccessLog implements Observer {
   readonly #destination: Destination;
   readonly #format: Formatter;
+  /** Connections that were upgraded: their lines are written when they are closed. */
+  readonly #upgrades = new Map<Connection, { readonly request: IncomingMessage; readonly since: number }>();
 
   constructor(wanted: NonNullable<BootInfo['accessLog']>, boot: BootInfo, channel: Channel) {
     this.#destination = new Destination(wanted.target);
@@ -74,8 +76,14 @@ export class AccessLog implements Observer {
   }
 
   onUpgrade(request: IncomingMessage, connection: Connection): void {
-    const since = performance.now();
-    connection.raw.once('close', () => this.#write(upgradeRecordOf(request, connection, performance.now() - since)));
+    this.#upgrades.set(connection, { request, since: performance.now() });
+  }
+
+  onClosed(connection: Connection): void {
+    const upgrade = this.#upgrades.get(connection);
+    if (upgrade === undefined) return;
+    this.#upgrades.delete(connection);
+    this.#write(upgradeRecordOf(upgrade.request, connection, performance.now() - upgrade.since));
   }
 
   #write(record: AccessRecord): void {

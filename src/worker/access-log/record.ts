@@ -2,7 +2,8 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import { sentHead } from '../../system/node-internals.ts';
-import type { Connection, StreamInFlight } from '../traffic/connection.ts';
+import { bytesWritten, type Connection, type StreamInFlight } from '../traffic/connection.ts';
+import { hidden } from '../traffic/hidden.ts';
 import { urlOf } from '../traffic/in-flight.ts';
 
 /** What both kinds of line are made of. */
@@ -23,20 +24,17 @@ export interface AccessRecord {
 
 /** The status of nginx for a client that leaves before there is a response. */
 const clientClosed = 499;
-const sizeKey = Symbol('prefork.size');
-
-interface Sized {
-  [sizeKey]?: number;
-}
+/** Bytes of the body of each response. */
+const sizes = hidden<number>();
 
 /** Makes every response count the bytes of its body. */
 export function countBodies(): void {
   const { prototype } = ServerResponse;
   for (const name of ['write', 'end'] as const) {
     const original = prototype[name] as (this: ServerResponse, ...args: unknown[]) => unknown;
-    const counting = function (this: ServerResponse & Sized, chunk?: unknown, encoding?: unknown): unknown {
+    const counting = function (this: ServerResponse, chunk?: unknown, encoding?: unknown): unknown {
       const size = sizeOf(chunk, encoding);
-      if (size > 0) this[sizeKey] = (this[sizeKey] ?? 0) + size;
+      if (size > 0) sizes.put(this, (sizes.of(this) ?? 0) + size);
       // biome-ignore lint/complexity/noArguments: passed on as they came
       return Reflect.apply(original, this, arguments);
     };
@@ -60,7 +58,7 @@ export function recordOf(
 ): AccessRecord {
   const hasBody = request.method !== 'HEAD' && response.statusCode !== 204 && response.statusCode !== 304;
   const status = isAborted && !response.headersSent ? clientClosed : response.statusCode;
-  const bytes = hasBody ? ((response as Sized)[sizeKey] ?? 0) : 0;
+  const bytes = hasBody ? (sizes.of(response) ?? 0) : 0;
   const responseHeader = (name: string): string | null =>
     headerText(response.getHeader(name)) ?? headOf(response, name);
   return http1Record(request, connection, { status, bytes, milliseconds, isAborted, responseHeader });
@@ -68,7 +66,7 @@ export function recordOf(
 
 /** Of a connection that was upgraded to another protocol. */
 export function upgradeRecordOf(request: IncomingMessage, connection: Connection, milliseconds: number): AccessRecord {
-  const bytes = Math.max(0, connection.socket.bytesWritten - (connection.upgraded?.written ?? 0));
+  const bytes = Math.max(0, bytesWritten(connection.socket) - (connection.upgraded?.written ?? 0));
   return http1Record(request, connection, {
     status: 101,
     bytes,

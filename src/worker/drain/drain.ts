@@ -6,12 +6,14 @@ import { performance } from 'node:perf_hooks';
 import { registry } from '../../app/registry.ts';
 import { hasHttpParser, isReceiving } from '../../system/node-internals.ts';
 import type { Channel } from '../channel.ts';
+import type { Queue } from '../listen.ts';
 import type { Connection } from '../traffic/connection.ts';
 import type { Traffic } from '../traffic/traffic.ts';
 import { Accepting } from './accepting.ts';
 import { callHook } from './app-hook.ts';
 import { Http1Drain } from './http1.ts';
 import { Http2Drain } from './http2.ts';
+import { LastCall } from './last-call.ts';
 import { type DrainOrder, goodbyeAt, type Plan, planFor, shortened } from './plan.ts';
 import { cut, isHandshaking, sayGoodbye } from './upgraded.ts';
 
@@ -20,14 +22,33 @@ const step = 25;
 const progressEvery = 1_000;
 /** At most this long connections are accepted that were there before the drain. */
 const acceptTime = 200;
+/** The same of the last worker that accepts, and how long it waits to be the last. */
+const lastAcceptTime = 1_500;
+const aloneTime = 2_000;
+/** The share of a short drain that each of them may take. */
+const acceptShare = 0.25;
 /** Requests that are listed in a report, and characters of their URLs. */
 const maxRequests = 20;
 const maxUrl = 500;
+
+export interface DrainParts {
+  readonly channel: Channel;
+  readonly traffic: Traffic;
+  /** The kernel queues that this process accepts from. */
+  readonly queues: () => readonly Queue[];
+  readonly onDrained: (deadline: number) => void;
+}
 
 export class Drain {
   readonly #channel: Channel;
   readonly #traffic: Traffic;
   readonly #onDrained: (deadline: number) => void;
+  readonly #lastCall: LastCall;
+  #isAnnounced = false;
+  /** Whether this worker goes on accepting for the time being: it is the last one. */
+  #accepts = false;
+  #isAlone = false;
+  #onAlone: () => void = () => {};
   readonly #http1 = new Http1Drain();
   readonly #http2 = new Http2Drain();
   readonly #accepting: Accepting;
@@ -36,10 +57,11 @@ export class Drain {
   #isOver = false;
   #progressAt = 0;
 
-  constructor(channel: Channel, traffic: Traffic, onDrained: (deadline: number) => void) {
+  constructor({ channel, traffic, queues, onDrained }: DrainParts) {
     this.#channel = channel;
     this.#traffic = traffic;
     this.#accepting = new Accepting(traffic);
+    this.#lastCall = new LastCall(traffic, queues);
     this.#onDrained = onDrained;
   }
 
@@ -55,20 +77,47 @@ export class Drain {
       return;
     }
     this.#plan = next;
-    this.#begin(order.within);
+    this.#begin(order);
   }
 
-  #begin(within: number): void {
-    this.#progressAt = performance.now() + progressEvery;
-    this.#traffic.subscribe({
-      onRequest: (connection, response) => this.#http1.makeLast(connection, response),
-      onClosed: () => setImmediate(() => this.#endIfEmpty()),
-    });
+  /** The service is about to stop: clients are told to connect anew, and are still accepted. */
+  announce(): void {
+    if (this.#isAnnounced) return;
+    this.#isAnnounced = true;
+    this.#traffic.subscribe({ onRequest: (connection, response) => this.#http1.makeLast(connection, response) });
     for (const connection of this.#traffic.connections.open) this.#http1.makeCurrentLast(connection);
+  }
+
+  /** No other process accepts any more: the queues are emptied and closed. */
+  alone(): void {
+    this.#isAlone = true;
+    this.#onAlone();
+  }
+
+  #begin({ within, last }: DrainOrder): void {
+    this.#progressAt = performance.now() + progressEvery;
+    this.#traffic.subscribe({ onClosed: () => setImmediate(() => this.#endIfEmpty()) });
+    this.announce();
     for (const run of registry().drains) void callHook(run);
     this.#accepting.mendClose(() => this.#isOver);
-    const acceptUntil = performance.now() + Math.min(acceptTime, within / 4);
+    if (last) void this.#acceptLast(within * acceptShare).then(() => this.#endIfEmpty());
+    const acceptUntil = performance.now() + Math.min(acceptTime, within * acceptShare);
     void this.#accepting.emptyQueue(acceptUntil).then(() => this.#sweep());
+  }
+
+  /** @param most milliseconds to wait until this process is alone, and the same again to close */
+  async #acceptLast(most: number): Promise<void> {
+    this.#accepts = true;
+    await new Promise<void>((resolve) => {
+      this.#onAlone = resolve;
+      if (this.#isAlone) resolve();
+      setTimeout(resolve, Math.min(aloneTime, most)).unref();
+    });
+    const close = (): void => {
+      this.#accepts = false;
+      this.#accepting.stop();
+    };
+    await this.#lastCall.run(close, performance.now() + Math.min(lastAcceptTime, most));
   }
 
   /** Looks at every connection, right after a poll phase: all that had arrived by then has been read. */
@@ -76,13 +125,14 @@ export class Drain {
     const plan = this.#plan;
     if (plan === null || this.#isOver) return;
     const now = performance.now();
+    this.#traffic.connections.sweep();
     const { open } = this.#traffic.connections;
     // In every sweep: an app may listen at any time.
-    this.#accepting.stop();
+    if (!this.#accepts) this.#accepting.stop();
     this.#http1.look();
     for (const connection of open) {
       if (connection.session !== null) this.#http2.step(connection, plan, now);
-      else if (hasHttpParser(connection.socket) || isHandshaking(connection)) this.#http1.step(connection, plan, now);
+      else if (this.#isHttp1(connection)) this.#http1.step(connection, plan, now);
     }
     if (!this.#saidGoodbye && now >= goodbyeAt(plan)) {
       this.#saidGoodbye = true;
@@ -94,6 +144,12 @@ export class Drain {
       if (now >= this.#progressAt) this.#report(now);
       setTimeout(() => setImmediate(() => this.#sweep()), Math.min(step, plan.deadline - now));
     }
+  }
+
+  /** Whether it speaks HTTP/1, or may be about to. */
+  #isHttp1(connection: Connection): boolean {
+    const { connections } = this.#traffic;
+    return hasHttpParser(connection.socket) || isHandshaking(connection) || connections.isUndecided(connection);
   }
 
   #report(now: number): void {

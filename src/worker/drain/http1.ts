@@ -4,9 +4,10 @@
  * loses requests elsewhere: the client may be sending one at that very moment.
  */
 import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import type { Server as NetServer, Socket } from 'node:net';
+import type { Server as NetServer } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { currentResponse, hasHttpParser, idleSockets, isReceiving } from '../../system/node-internals.ts';
-import type { Connection } from '../traffic/connection.ts';
+import { bytesRead, type Connection, endSoon } from '../traffic/connection.ts';
 import type { Plan } from './plan.ts';
 
 /** What is remembered of a connection from one look to the next. */
@@ -28,7 +29,7 @@ export class Http1Drain {
   readonly #observed = new WeakMap<Connection, Observed>();
   /** Responses that end their connections. */
   readonly #last = new WeakSet<ServerResponse>();
-  #idle = new Map<NetServer, ReadonlySet<Socket> | null>();
+  #idle = new Map<NetServer, ReadonlySet<Duplex> | null>();
 
   /** Has the response in flight end its connection, if its head has not been sent. */
   makeCurrentLast(connection: Connection): void {
@@ -65,7 +66,7 @@ export class Http1Drain {
     const { socket, raw } = connection;
     if (socket.destroyed || socket.writableEnded) return;
     const seen = this.#observe(connection);
-    const bytes = raw.bytesRead;
+    const bytes = bytesRead(raw);
     const hasNewBytes = bytes !== seen.bytes;
     seen.bytes = bytes;
     if (currentResponse(socket) !== null || isReceiving(socket)) {
@@ -83,20 +84,21 @@ export class Http1Drain {
     const linger = plan.lingerUntil - plan.startedAt;
     const closeAt = plan.startedAt + linger * (0.5 + seen.luck / 2);
     // Bytes since the last look may be a part of something encrypted, that the HTTP parser has not seen.
-    if (now >= Math.max(closeAt, seen.idleSince + plan.minIdle) && !hasNewBytes) socket.destroySoon();
+    const stay = bytes === 0 ? Math.max(plan.freshTime, plan.minIdle) : plan.minIdle;
+    if (now >= Math.max(closeAt, seen.idleSince + stay) && !hasNewBytes) endSoon(socket);
   }
 
   #observe(connection: Connection): Observed {
     const known = this.#observed.get(connection);
     if (known !== undefined) return known;
-    const seen = { luck: Math.random(), idleSince: null, headSince: null, bytes: connection.raw.bytesRead };
+    const seen = { luck: Math.random(), idleSince: null, headSince: null, bytes: bytesRead(connection.raw) };
     this.#observed.set(connection, seen);
     return seen;
   }
 
   /** Whether a part of a request, or of a TLS handshake, has been read. */
   #isArriving({ server, socket, raw }: Connection): boolean {
-    if (!hasHttpParser(socket)) return raw.bytesRead > 0;
+    if (!hasHttpParser(socket)) return bytesRead(raw) > 0;
     if (socket.bytesRead === 0) return false;
     let idle = this.#idle.get(server);
     if (idle === undefined) {
@@ -131,5 +133,5 @@ function isHopByHop(name: string): boolean {
 
 function timeOut({ socket }: Connection): void {
   if (hasHttpParser(socket)) socket.write(requestTimeout);
-  socket.destroySoon();
+  endSoon(socket);
 }

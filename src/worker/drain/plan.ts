@@ -8,6 +8,8 @@ export interface DrainOrder {
   readonly linger: number;
   /** Close idle connections at once. */
   readonly quick: boolean;
+  /** Whether nobody else is going to accept, so that what waits in the queues is this worker's. */
+  readonly last: boolean;
 }
 
 /** The drain's times, of `performance.now()`, and its durations, in milliseconds. */
@@ -18,25 +20,29 @@ export interface Plan {
   readonly lingerUntil: number;
   /** Duration that a connection stays open after it has become idle. */
   readonly minIdle: number;
+  /** The same of a connection on which nothing has arrived yet: its client has just opened it, to send something. */
+  readonly freshTime: number;
   /** Duration that a request may take to arrive, from its first byte to the end of its head. */
   readonly headTime: number;
 }
 
 /** Connections idle for less than this are likely to be used again at once. */
 const minIdle = 250;
+const freshTime = { normal: 250, quick: 100 };
 const headTime = { normal: 3_000, quick: 250 };
 /** How long before the deadline the connections that would stay for ever get their goodbye. */
 const goodbyeTime = 1_000;
 const goodbyeShare = 0.2;
 
 /** @param startedAt of `performance.now()` */
-export function planFor({ within, linger, quick }: DrainOrder, startedAt: number): Plan {
+export function planFor({ within, linger, quick }: Omit<DrainOrder, 'last'>, startedAt: number): Plan {
   const time = quick ? 0 : Math.min(linger, within);
   return {
     startedAt,
     deadline: startedAt + within,
     lingerUntil: startedAt + time,
     minIdle: Math.min(minIdle, time),
+    freshTime: quick ? freshTime.quick : freshTime.normal,
     headTime: quick ? headTime.quick : headTime.normal,
   };
 }
@@ -48,7 +54,7 @@ export const lastWords = 250;
 export function orphanOrder(times: { readonly gracefulTimeout: number; readonly drainLinger: number }): DrainOrder {
   const { gracefulTimeout, drainLinger } = times;
   const within = Math.max(gracefulTimeout / 2, gracefulTimeout - 2 * lastWords);
-  return { within, linger: drainLinger, quick: false };
+  return { within, linger: drainLinger, quick: false, last: true };
 }
 
 /** A further order during a drain makes it shorter, never longer. */

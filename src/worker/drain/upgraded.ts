@@ -3,9 +3,8 @@
  * left alone until shortly before the deadline, and then ended in their own way, so that the client connects anew.
  */
 import type { Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import { currentResponse, hasHttpParser, sentHead } from '../../system/node-internals.ts';
-import type { Connection } from '../traffic/connection.ts';
+import { bytesWritten, type Connection, endSoon, type Wire } from '../traffic/connection.ts';
 
 /** A WebSocket close frame: 1001, going away. */
 const goingAway = Buffer.from([0x88, 0x02, 0x03, 0xe9]);
@@ -29,7 +28,7 @@ export function sayGoodbye(connection: Connection, grace: number): void {
     return;
   }
   // If nothing has been written since, the app has not answered the upgrade, and the client does not expect frames yet.
-  if (upgraded?.protocol !== 'websocket' || socket.bytesWritten === upgraded.written) return;
+  if (upgraded?.protocol !== 'websocket' || bytesWritten(socket) === upgraded.written) return;
   socket.write(goingAway);
   // The client closes in answer. What the app writes to one that does not must not end the process.
   socket.on('error', () => {});
@@ -51,7 +50,7 @@ export function cut({ session, socket, raw, streams }: Connection): number {
   const response = currentResponse(socket);
   if (response !== null && !response.headersSent && socket.writable) {
     socket.write(unavailable);
-    socket.destroySoon();
+    endSoon(socket);
   } else {
     socket.destroy();
     raw.destroy();
@@ -64,7 +63,7 @@ function isEventStream(response: ServerResponse): boolean {
 }
 
 /** An orderly end, as far as the client can see. The app sees its client leave, as it must expect any time. */
-function endStream(response: ServerResponse, socket: Socket): void {
+function endStream(response: ServerResponse, socket: Wire): void {
   if (response.chunkedEncoding) socket.write(lastChunk);
-  socket.destroySoon();
+  endSoon(socket);
 }

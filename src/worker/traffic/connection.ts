@@ -2,14 +2,19 @@
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Server, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+/** What bytes come and go on. An app may give its servers any stream; most often it is a socket, which can say more. */
+export type Wire = Duplex & Partial<Pick<Socket, 'bytesRead' | 'bytesWritten' | 'destroySoon' | 'remoteAddress'>>;
 
 /** One accepted connection. */
 export interface Connection {
-  readonly server: Server;
-  /** The socket that was accepted. */
-  readonly raw: Socket;
-  /** The socket that the protocol is spoken on: over TLS the TLS socket, else {@link raw}. */
-  socket: Socket;
+  /** The server that has it: the last one that was told of it, if an app's server passes connections to another. */
+  server: Server;
+  /** What was accepted. */
+  readonly raw: Wire;
+  /** What the protocol is spoken on: over TLS the TLS socket, else {@link raw}. */
+  socket: Wire;
   session: Http2Session | null;
   /** Open HTTP/2 streams; `null` if the connection is not HTTP/2. */
   streams: Map<ServerHttp2Stream, StreamInFlight> | null;
@@ -30,4 +35,20 @@ export interface StreamInFlight {
   readonly headers: Readonly<Record<string, unknown>>;
   /** Node's compatibility API for the stream, if the app uses it. */
   request: Http2ServerRequest | null;
+}
+
+/** Bytes read from it; 0 if it does not say. */
+export function bytesRead(wire: Wire): number {
+  return wire.bytesRead ?? 0;
+}
+
+/** Bytes written to it, those included that wait in this process; 0 if it does not say. */
+export function bytesWritten(wire: Wire): number {
+  return wire.bytesWritten ?? 0;
+}
+
+/** Closes it when everything is written. */
+export function endSoon(wire: Wire): void {
+  if (typeof wire.destroySoon === 'function') wire.destroySoon();
+  else wire.end(() => wire.destroy());
 }

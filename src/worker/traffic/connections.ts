@@ -1,14 +1,9 @@
 /** The table of connections: those that are open, and sums over all that ever were. */
 import type { Http2Session } from 'node:http2';
-import type { Server, Socket } from 'node:net';
-import { rawSocketOf } from '../../system/node-internals.ts';
-import type { Connection } from './connection.ts';
-
-const connectionKey = Symbol('prefork.connection');
-
-interface Tracked {
-  [connectionKey]?: Connection;
-}
+import type { Server } from 'node:net';
+import { isDetached, onSocketDestroyed, rawSocketOf } from '../../system/node-internals.ts';
+import { bytesRead, bytesWritten, type Connection, type Wire } from './connection.ts';
+import { hidden } from './hidden.ts';
 
 /** Bytes read from and written to connections. */
 export interface Bytes {
@@ -16,14 +11,38 @@ export interface Bytes {
   readonly sent: number;
 }
 
+/** The connection of a socket or a session, and the table that it is in. */
+const known = hidden<{ readonly connection: Connection; readonly table: Connections }>();
+
+let isWatching = false;
+
+/** Once for all tables: an event listener on each socket would be visible to the app, and could be removed by it. */
+function watchEnds(): void {
+  if (isWatching) return;
+  isWatching = true;
+  onSocketDestroyed((socket) => {
+    const entry = known.of(socket);
+    if (entry !== null && entry.connection.raw === socket) entry.table.remove(entry.connection);
+  });
+}
+
 export class Connections {
   readonly #open = new Set<Connection>();
+  readonly #onClosed: (connection: Connection) => void;
+  /** Servers that have passed a connection on to another server. */
+  readonly #distributors = new WeakSet<Server>();
   #accepted = 0;
   /** Bytes of the connections that are closed. */
   #received = 0;
   #sent = 0;
   /** The connection that a server is told of at the moment: a session that begins meanwhile belongs to it. */
   #arriving: Connection | null = null;
+
+  /** @param onClosed called for each connection that has left the table */
+  constructor(onClosed: (connection: Connection) => void = () => {}) {
+    this.#onClosed = onClosed;
+    watchEnds();
+  }
 
   get open(): ReadonlySet<Connection> {
     return this.#open;
@@ -39,57 +58,88 @@ export class Connections {
     let received = this.#received;
     let sent = this.#sent;
     for (const { raw } of this.#open) {
-      received += raw.bytesRead;
-      sent += raw.bytesWritten;
+      received += bytesRead(raw);
+      sent += bytesWritten(raw);
     }
     return { received, sent };
   }
 
-  /** @param part a socket or a session of the connection */
+  /** @param part a stream or a session of the connection */
   of(part: object | null | undefined): Connection | null {
-    return (part as Tracked | null | undefined)?.[connectionKey] ?? null;
+    return known.of(part)?.connection ?? null;
   }
 
-  add(server: Server, socket: Socket & Tracked): Connection {
+  /**
+   * A server is told of a connection. One that another server has passed on, as it is or within TLS, is the same.
+   *
+   * @returns the connection if it is a new one
+   */
+  add(server: Server, wire: Wire): Connection | null {
+    const earlier = this.of(wire) ?? this.of(rawSocketOf(wire));
+    if (earlier !== null) {
+      if (earlier.server !== server) this.#distributors.add(earlier.server);
+      earlier.server = server;
+      this.#speak(earlier, wire);
+      return null;
+    }
+    // Nobody would say when it is closed.
+    if (wire.destroyed) return null;
     const connection: Connection = {
       server,
-      raw: socket,
-      socket,
+      raw: wire,
+      socket: wire,
       session: null,
       streams: null,
       upgraded: null,
       newest: null,
       requestAt: 0,
     };
-    socket[connectionKey] = connection;
     this.#accepted += 1;
-    this.#arriving = connection;
     this.#open.add(connection);
+    this.#speak(connection, wire);
     return connection;
   }
 
-  /** @param socket the TLS socket of a connection that is in the table */
-  secure(socket: Socket & Tracked): void {
-    const connection = this.of(rawSocketOf(socket));
-    if (connection === null) return;
-    connection.socket = socket;
-    socket[connectionKey] = connection;
-    this.#arriving = connection;
+  /** Whether the connection waits for its first byte, by which an app's server decides which other one is to have it. */
+  isUndecided({ server, raw, socket }: Connection): boolean {
+    return socket === raw && bytesRead(raw) + bytesWritten(raw) === 0 && this.#distributors.has(server);
+  }
+
+  /** @param wire the TLS socket of a connection that is in the table */
+  secure(wire: Wire): void {
+    const connection = this.of(rawSocketOf(wire));
+    if (connection !== null) this.#speak(connection, wire);
   }
 
   /** @param session has just begun, on the connection that arrived last */
-  attach(session: Http2Session & Tracked): void {
+  attach(session: Http2Session): void {
     const connection = this.#arriving;
     if (connection === null) return;
     connection.session = session;
     connection.streams = new Map();
-    session[connectionKey] = connection;
+    known.put(session, { connection, table: this });
+  }
+
+  /**
+   * Removes what has left without a word: streams that are no sockets, and sockets that were sent to another process.
+   */
+  sweep(): void {
+    for (const connection of this.#open) {
+      if (connection.raw.destroyed || isDetached(connection.raw)) this.remove(connection);
+    }
   }
 
   /** @param connection is closed */
   remove(connection: Connection): void {
-    this.#open.delete(connection);
-    this.#received += connection.raw.bytesRead;
-    this.#sent += connection.raw.bytesWritten;
+    if (!this.#open.delete(connection)) return;
+    this.#received += bytesRead(connection.raw);
+    this.#sent += bytesWritten(connection.raw);
+    this.#onClosed(connection);
+  }
+
+  #speak(connection: Connection, wire: Wire): void {
+    connection.socket = wire;
+    known.put(wire, { connection, table: this });
+    this.#arriving = connection;
   }
 }

@@ -30,7 +30,7 @@ export interface Observer {
   /** The connection is upgraded to another protocol. */
   onUpgrade?(request: IncomingMessage, connection: Connection): void;
   /** A connection was closed; it is no longer in the table. */
-  onClosed?(): void;
+  onClosed?(connection: Connection): void;
 }
 
 type Tell<Event extends keyof Observer> = Required<Observer>[Event] | null;

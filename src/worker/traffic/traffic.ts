@@ -9,7 +9,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Server, Socket } from 'node:net';
+import { bytesWritten, type Connection, type Wire } from './connection.ts';
 import { Connections } from './connections.ts';
+import { onStreamEnd, watchAllServers, watchServer } from './emits.ts';
 import { Finishes } from './finishes.ts';
 import { InFlight } from './in-flight.ts';
 import { type HealthAnswers, Interception } from './intercept.ts';
@@ -28,7 +30,7 @@ const nodesKeepAlive = 5_000;
 const knownProtocols = new Set(['websocket', 'h2c', 'connect']);
 
 export class Traffic {
-  readonly connections = new Connections();
+  readonly connections = new Connections((connection) => this.#closed(connection));
   readonly inFlight = new InFlight(this.connections);
   readonly #keepAlive: number;
   readonly #observers = new Observers();
@@ -37,6 +39,7 @@ export class Traffic {
   readonly #servers = new Set<Server>();
   readonly #upgrades = new Map<string, number>();
   #requests = 0;
+  #isOwnCall: ((socket: Socket) => boolean) | null = null;
 
   constructor({ keepAlive, health }: TrafficOptions) {
     const { connections, inFlight } = this;
@@ -71,27 +74,34 @@ export class Traffic {
     this.#interception.reject(isOn);
   }
 
+  /** @param isOwn tells connections that this process has made to itself: no app sees them, and they are not counted */
+  ignore(isOwn: (socket: Socket) => boolean): void {
+    this.#isOwnCall = isOwn;
+  }
+
+  /** Watches every server of this process, from its first connection or its `listen()`, whichever is first. */
+  watchAll(): void {
+    watchAllServers(this);
+  }
+
   /** Begins to watch a server. */
   track(server: Server): void {
     if (this.#servers.has(server)) return;
     this.#servers.add(server);
     this.#setKeepAlive(server);
-    const emit = server.emit as (this: Server, name: string | symbol, ...args: unknown[]) => boolean;
-    const interception = this.#interception;
-    const see = this.#see.bind(this);
-    function watchedEmit(this: Server, name: string | symbol, first?: unknown, second?: unknown): boolean {
-      const isRequest = name === 'request' || name === 'stream' || name === 'checkContinue';
-      if (isRequest && interception.take(name, first, second)) return true;
-      see(server, name, first, second);
-      // biome-ignore lint/complexity/noArguments: the fastest way to pass on any number of them
-      return Reflect.apply(emit, this, arguments);
+    watchServer(this, server);
+  }
+
+  /** @returns whether the app must not see what a server is about to emit */
+  onEmit(server: Server, name: string | symbol, first: unknown, second: unknown): boolean {
+    if (name === 'connection' && this.#isOwnCall?.(first as Socket) === true) {
+      (first as Socket).destroy();
+      return true;
     }
-    Object.defineProperty(server, 'emit', {
-      value: watchedEmit,
-      writable: true,
-      configurable: true,
-      enumerable: false,
-    });
+    const isRequest = name === 'request' || name === 'stream' || name === 'checkContinue';
+    if (isRequest && this.#interception.take(name, first, second)) return true;
+    this.#see(server, name, first, second);
+    return false;
   }
 
   #setKeepAlive(server: Server & { keepAliveTimeout?: number }): void {
@@ -106,10 +116,10 @@ export class Traffic {
         this.#request(first as IncomingMessage, second as ServerResponse);
         break;
       case 'connection':
-        this.#connection(server, first as Socket);
+        this.#connection(server, first as Wire);
         break;
       case 'secureConnection':
-        this.connections.secure(first as Socket);
+        this.connections.secure(first as Wire);
         break;
       case 'upgrade':
       case 'connect':
@@ -142,14 +152,16 @@ export class Traffic {
     tell?.(connection, response);
   }
 
-  #connection(server: Server, socket: Socket): void {
-    const connection = this.connections.add(server, socket);
-    this.#observers.onConnection?.(connection);
-    socket.once('close', () => {
-      this.connections.remove(connection);
-      this.#finishes.connectionClosed(connection);
-      this.#observers.onClosed?.();
-    });
+  #connection(server: Server, wire: Wire): void {
+    // A server that does not listen: another one passes connections to it.
+    this.track(server);
+    const connection = this.connections.add(server, wire);
+    if (connection !== null) this.#observers.onConnection?.(connection);
+  }
+
+  #closed(connection: Connection): void {
+    this.#finishes.connectionClosed(connection);
+    this.#observers.onClosed?.(connection);
   }
 
   #upgrade(request: IncomingMessage): void {
@@ -157,7 +169,7 @@ export class Traffic {
     const connection = this.connections.of(request.socket);
     if (connection === null) return;
     const protocol = (request.headers.upgrade ?? request.method ?? '').toLowerCase();
-    connection.upgraded = { protocol, written: connection.socket.bytesWritten };
+    connection.upgraded = { protocol, written: bytesWritten(connection.socket) };
     const counted = knownProtocols.has(protocol) ? protocol : 'other';
     this.#upgrades.set(counted, (this.#upgrades.get(counted) ?? 0) + 1);
     this.#observers.onUpgrade?.(request, connection);
@@ -170,7 +182,7 @@ export class Traffic {
     if (connection === null) return;
     const about = this.inFlight.beginStream(connection, stream, headers);
     if (about === null) return;
-    stream.once('close', () => {
+    onStreamEnd(stream, () => {
       connection.streams?.delete(stream);
       this.#finishes.streamClosed(stream, about, connection);
     });

@@ -8,6 +8,7 @@ import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import { readFileSync, readlinkSync } from 'node:fs';
 import http from 'node:http';
+import http2, { type ServerHttp2Stream } from 'node:http2';
 import net, { type AddressInfo, type Server, type Socket } from 'node:net';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,9 +23,12 @@ import {
   handleAddress,
   hasHttpParser,
   idleSockets,
+  isDetached,
   isReceiving,
   joinHandle,
   muteChannel,
+  onSocketDestroyed,
+  onStreamDestroyed,
   prepareHandle,
   promoteHandle,
   rawSocketOf,
@@ -269,6 +273,91 @@ describe('what is known of an HTTP connection', () => {
     const [secure] = (await once(server, 'secureConnection')) as [Socket];
     assert.equal(rawSocketOf(secure), raw);
     assert.ok((raw?.bytesRead ?? 0) > 0);
+  });
+});
+
+describe('the ends of sockets and streams', () => {
+  const ended = new WeakSet<object>();
+  onSocketDestroyed((socket) => void ended.add(socket));
+
+  test('of a socket, whoever ends it, and though the app has removed its listeners', async () => {
+    const sockets: Socket[] = [];
+    const port = await listen(net.createServer((socket) => void sockets.push(socket.on('error', () => {}))));
+    for (const end of [(raw: RawSocket) => raw.reset(), (raw: RawSocket) => raw.finish(), () => {}]) {
+      const raw = await connect(port);
+      const socket = await until('the socket', () => sockets.pop());
+      socket.removeAllListeners('close');
+      socket.resume();
+      assert.equal(ended.has(socket), false);
+      assert.equal(isDetached(socket), false);
+      socket.on('error', () => {});
+      end(raw);
+      if (end.length === 0) socket.destroy();
+      await until('its end', () => ended.has(socket));
+    }
+  });
+
+  test('of the socket under TLS', async () => {
+    const server = tls.createServer({
+      key: readFileSync(fixture('tls/key.pem')),
+      cert: readFileSync(fixture('tls/cert.pem')),
+    });
+    const raws: Socket[] = [];
+    server.on('connection', (socket: Socket) => raws.push(socket));
+    const port = await listen(server);
+    const client = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+    const [secure] = (await once(server, 'secureConnection')) as [Socket];
+    const [raw] = raws;
+    assert.ok(raw !== undefined);
+    assert.equal(isDetached(raw), false);
+    client.destroy();
+    await until('the ends', () => ended.has(raw) && ended.has(secure));
+  });
+
+  test('of an HTTP/2 stream that was answered, when it is written, and of one that was cut', async () => {
+    const streams = new Map<string, ServerHttp2Stream>();
+    const written = new WeakMap<object, boolean>();
+    const server = http2.createServer();
+    server.on('stream', (stream, headers) => {
+      if (streams.size === 0) {
+        onStreamDestroyed(stream, (destroyed) =>
+          written.set(destroyed, (destroyed as ServerHttp2Stream).writableFinished),
+        );
+      }
+      streams.set(String(headers[':path']), stream);
+      assert.ok(stream.session?.socket !== undefined);
+      stream.respond();
+      if (headers[':path'] === '/answered') stream.end('x');
+      else stream.write('x');
+      stream.on('error', () => {});
+    });
+    const client = http2.connect(`http://127.0.0.1:${await listen(server)}`);
+    cleanups.push(() => client.destroy());
+    for (const path of ['/answered', '/cut']) {
+      const request = client.request({ ':path': path }).on('error', () => {});
+      await once(request, 'data');
+      if (path === '/cut') request.close(http2.constants.NGHTTP2_CANCEL);
+      const stream = await until('the stream', () => streams.get(path));
+      await until('its end', () => written.has(stream));
+      assert.equal(written.get(stream), path === '/answered');
+    }
+  });
+
+  test('a socket that was sent to another process is detached', async () => {
+    const server = net.createServer();
+    const port = await listen(server);
+    const accepted = once(server, 'connection') as Promise<[Socket]>;
+    const raw = await connect(port);
+    const [socket] = await accepted;
+    const child = fork('-e', ['process.on("message", (_, socket) => socket.end("bye"))'], {
+      execArgv: [],
+      execPath: process.execPath,
+    });
+    cleanups.push(() => void child.kill('SIGKILL'));
+    child.send('socket', socket);
+    await raw.waitFor(/bye/);
+    await until('its handle to be gone', () => isDetached(socket));
+    assert.equal(ended.has(socket), false);
   });
 });
 

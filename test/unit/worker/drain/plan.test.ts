@@ -5,14 +5,28 @@ import { goodbyeAt, orphanOrder, planFor, shortened } from '../../../../src/work
 describe('the plan of a drain', () => {
   it('keeps idle connections for the linger, and at most until the deadline', () => {
     const plan = planFor({ within: 30_000, linger: 2_000, quick: false }, 100);
-    assert.deepEqual(plan, { startedAt: 100, deadline: 30_100, lingerUntil: 2_100, minIdle: 250, headTime: 3_000 });
+    assert.deepEqual(plan, {
+      startedAt: 100,
+      deadline: 30_100,
+      lingerUntil: 2_100,
+      minIdle: 250,
+      freshTime: 250,
+      headTime: 3_000,
+    });
     assert.equal(planFor({ within: 1_000, linger: 2_000, quick: false }, 100).lingerUntil, 1_100);
     assert.equal(planFor({ within: 1_000, linger: 100, quick: false }, 100).minIdle, 100);
   });
 
   it('that is quick keeps no idle connection', () => {
     const plan = planFor({ within: 5_000, linger: 2_000, quick: true }, 100);
-    assert.deepEqual(plan, { startedAt: 100, deadline: 5_100, lingerUntil: 100, minIdle: 0, headTime: 250 });
+    assert.deepEqual(plan, {
+      startedAt: 100,
+      deadline: 5_100,
+      lingerUntil: 100,
+      minIdle: 0,
+      freshTime: 100,
+      headTime: 250,
+    });
   });
 
   it('gets shorter by a further order, never longer, and stays as old as it is', () => {
