@@ -18,11 +18,14 @@ const reports: Reports = {
     void answered.finally(() => sentinel.setSockets(listeners.fds()));
     return null;
   },
-  unlisten: ({ listener }, { id }, { grants }) => {
-    grants.unlisten(id, listener);
+  unlisten: ({ listener }, { id, phase }, { grants }) => {
+    grants.unlisten(id, listener, phase.name === 'booting' || phase.name === 'ready');
     return grants.accepts(id) ? null : { type: 'workerClosed', id };
   },
-  ready: (_, { id }) => ({ type: 'workerReadied', id }),
+  ready: (_, { id }, { grants }) => {
+    grants.readied(id);
+    return { type: 'workerReadied', id };
+  },
   beat: ({ figures }, { id }, { rates }) => {
     rates.onBeat(id, figures.requests, performance.now());
     return { type: 'workerBeat', id, figures };

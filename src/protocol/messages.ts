@@ -120,6 +120,8 @@ export type MasterMessage =
     }
   /** The address cannot be bound; `errno` is libuv's negative number. */
   | { readonly type: 'refused'; readonly seq: number; readonly errno: number }
+  /** Answers an `unlisten`: unless others use the listener, its address is free, or about to be. */
+  | { readonly type: 'unlistened'; readonly listener: string }
   /** Accept from a further queue of a listener (the handle travels beside the message), or stop to. */
   | { readonly type: 'assign'; readonly listener: string; readonly queue: number; readonly backlog: number }
   | { readonly type: 'unassign'; readonly listener: string; readonly queue: number }

@@ -52,9 +52,10 @@ class Agent {
     this.#drain = new Drain(channel, this.#traffic, (deadline) => this.#leave(deadline));
     const [bound] = settings.bind;
     this.#listens = new Listens(channel, {
-      boundPath: bound?.kind === 'unix' ? bound.path : null,
+      bound: bound ?? null,
       whenWell: (proceed) => this.#readiness.whenWell(proceed),
       onServer: (server) => this.#traffic.track(server),
+      isLeaving: () => this.#drain.hasBegun,
     });
     this.#app = new App(boot, this.#listens, this.#failures, () => this.#ready());
   }
@@ -100,6 +101,9 @@ class Agent {
       case 'refused':
         this.#listens.onRefused(message);
         break;
+      case 'unlistened':
+        this.#listens.onUnlistened(message);
+        break;
       case 'assign':
         this.#listens.onAssign(message, handle);
         break;
@@ -115,6 +119,7 @@ class Agent {
       case 'drain':
         this.#traffic.reject(message.reject);
         this.#drain.order(message);
+        this.#listens.leave();
         break;
     }
   }
@@ -130,6 +135,7 @@ class Agent {
   /** The master is gone, or the app has closed the channel to it. */
   #orphaned(): void {
     if (!this.#drain.hasBegun) this.#drain.order(orphanOrder(this.#boot.settings));
+    this.#listens.leave();
   }
 
   /** The drain is over: the last figures, the app's own SIGTERM handlers, the last lines of the access log, the exit. */

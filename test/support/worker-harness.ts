@@ -213,6 +213,7 @@ export class WorkerUnderTest {
     }
     this.messages.push(message);
     if (message.type === 'listen') this.#answer(message);
+    if (message.type === 'unlisten') this.send({ type: 'unlistened', listener: message.listener });
   }
 
   #answer({ seq, bound, query, ordinal }: Message<'listen'>): void {
