@@ -105,6 +105,15 @@ test('SEC-08 messages: a UDP socket is asked for with an address, a port and fla
   assert.ok(odd.kind === 'message' && odd.message.type === 'bind' && odd.message.query.flags === 0);
 });
 
+test('SEC-07 messages: a worker cannot have the master share a port by SO_REUSEPORT', () => {
+  const udp = { address: '127.0.0.1', port: 5_000, family: 4, fd: null, flags: 15 };
+  const bind = checkWorkerMessage({ type: 'bind', seq: 1, ordinal: 0, query: udp });
+  assert.ok(bind.kind === 'message' && bind.message.type === 'bind' && bind.message.query.flags === 5);
+  const tcp = { address: '::', port: 5_000, addressType: 6, fd: null, flags: 3 };
+  const listen = checkWorkerMessage({ type: 'listen', seq: 1, bound: false, ordinal: 0, query: tcp });
+  assert.ok(listen.kind === 'message' && listen.message.type === 'listen' && listen.message.query.flags === 1);
+});
+
 test('messages: what is kept of a long text does not keep all of it', () => {
   const long = `${'ü€'.repeat(20)}\ud83d`;
   assert.equal(clip(long, 30), long.slice(0, 30));
