@@ -1,6 +1,6 @@
 /** Checks what a worker sends. Workers are not trusted: nothing is used that was not looked at here. */
 import { isIP } from 'node:net';
-import type { DatagramQuery, ListenQuery } from '../system/node-internals.ts';
+import { type DatagramQuery, type ListenQuery, UV_UDP_REUSEADDR } from '../system/node-internals.ts';
 import { checkFigures } from './check-figures.ts';
 import { checkAppMetrics, checkTraffic } from './check-metrics.ts';
 import {
@@ -24,6 +24,12 @@ export type Checked =
 
 /** Longest address, characters: a path, at most (PATH_MAX in limits.h of Linux). */
 const maxAddress = 4_096;
+
+/**
+ * The flag of libuv's for both TCP and UDP. SO_REUSEPORT is not for workers to ask for: the kernel asks that all who share
+ * a port that way have the same user, and the master may be root.
+ */
+const ipv6Only = 1;
 
 /** Takes anything that JSON can be. */
 export function checkWorkerMessage(raw: unknown): Checked {
@@ -101,7 +107,7 @@ function checkQuery(raw: unknown): ListenQuery | null {
   if (port !== null && (typeof port !== 'number' || !Number.isInteger(port) || port < -1 || port > 65_535)) return null;
   if (fd !== null && !isCount(fd)) return null;
   if (raw.addressType !== 4 && raw.addressType !== 6 && raw.addressType !== -1) return null;
-  return { address, port, fd, addressType: raw.addressType, flags: isFlags(raw.flags) ? raw.flags : 0 };
+  return { address, port, fd, addressType: raw.addressType, flags: flagsOf(raw.flags) & ipv6Only };
 }
 
 function checkDatagramQuery(raw: unknown): DatagramQuery | null {
@@ -115,7 +121,7 @@ function checkDatagramQuery(raw: unknown): DatagramQuery | null {
   // Of names there is no need: node:dgram has looked them up.
   if (address === null ? fd === null : typeof address !== 'string' || isIP(withoutZone(address)) !== family)
     return null;
-  return { address: address as string | null, port, family, fd, flags: isFlags(flags) ? flags : 0 };
+  return { address: address as string | null, port, family, fd, flags: flagsOf(flags) & (ipv6Only | UV_UDP_REUSEADDR) };
 }
 
 /** As in `fe80::1%eth0`. */
@@ -123,9 +129,8 @@ function withoutZone(address: string): string {
   return address.length <= 100 ? address.replace(/%[\w.-]+$/, '') : '';
 }
 
-/** Those of libuv's that Node uses. */
-function isFlags(value: unknown): value is number {
-  return isCount(value) && value < 16;
+function flagsOf(value: unknown): number {
+  return isCount(value) && value < 16 ? value : 0;
 }
 
 function checkError(raw: unknown): ErrorReport | null {

@@ -149,6 +149,9 @@ export function supportsReusePort(): boolean {
 }
 
 interface ChannelHandle {
+  onread: (buffer?: ArrayBuffer | null) => void;
+  pendingHandle?: Handle | null;
+  readonly bytesRead: number;
   readStop(): number;
   readonly writeQueueSize: number;
 }
@@ -212,13 +215,57 @@ export function sendUnacknowledged(
   return (channelOf(child)?.writeQueueSize ?? 0) === 0;
 }
 
-/** In a worker: takes what {@link sendUnacknowledged} has sent out of Node's wrapping; `null` if it is not that. */
-export function unwrapSent(raw: unknown): unknown {
-  const { cmd, msg } = (raw ?? {}) as { cmd?: unknown; msg?: unknown };
-  return cmd === `${internalPrefix}PREFORK` || cmd === `${internalPrefix}HANDLE` ? (msg ?? null) : null;
+/** What {@link sendUnacknowledged} has sent. */
+export interface Sent {
+  readonly message: unknown;
+  readonly handle: Handle | null;
 }
 
-function channelOf(child: ChildProcess): ChannelHandle | undefined {
+/**
+ * In a worker: gives each message of the master the handle that was sent with it. Node would give it the handle that was
+ * read last, which is another's where several wait to be read; so it sends no second one before the first is
+ * acknowledged. A read ends with what a handle was sent with, so the handle belongs to the last message that begins in it.
+ *
+ * Relies on the channel's handle under the 'kChannelHandle' of `process`, on its `onread` being called with a buffer that
+ * begins with what was read, on `bytesRead`, and on `pendingHandle` being the handle that came along.
+ *
+ * @returns to be called with every {@link internalEvent} and every `message` of `process`, in their order; `null` for
+ *   what is not the master's
+ * @throws UnsupportedNodeError
+ */
+export function pairHandles(): (raw: unknown) => Sent | null {
+  const channel = channelOf(process);
+  if (typeof channel?.onread !== 'function' || typeof channel.bytesRead !== 'number')
+    throw unsupported("this process's channel is not where it was");
+  const { onread } = channel;
+  const handles = new Map<number, Handle>();
+  let bytesBefore = channel.bytesRead;
+  let begun = 0;
+  let isWithin = false;
+  channel.onread = function pair(buffer): void {
+    const { bytesRead } = channel;
+    for (const byte of buffer ? new Uint8Array(buffer, 0, bytesRead - bytesBefore) : []) {
+      if (!isWithin) begun += 1;
+      isWithin = byte !== 0x0a;
+    }
+    bytesBefore = bytesRead;
+    const { pendingHandle = null } = channel;
+    if (pendingHandle !== null) handles.set(begun, pendingHandle);
+    channel.pendingHandle = null;
+    Reflect.apply(onread, channel, [buffer]);
+  };
+  let told = 0;
+  return (raw) => {
+    told += 1;
+    const handle = handles.get(told) ?? null;
+    handles.delete(told);
+    const { cmd, msg } = (raw ?? {}) as { cmd?: unknown; msg?: unknown };
+    const isSent = cmd === `${internalPrefix}PREFORK` || cmd === `${internalPrefix}HANDLE`;
+    return isSent ? { message: msg, handle } : null;
+  };
+}
+
+function channelOf(child: ChildProcess | NodeJS.Process): ChannelHandle | undefined {
   const key = symbolOf(child, 'kChannelHandle');
   return key === undefined ? undefined : (child as unknown as Record<symbol, ChannelHandle | undefined>)[key];
 }

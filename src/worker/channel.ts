@@ -13,7 +13,7 @@ import {
   unwrap,
   type WorkerMessage,
 } from '../protocol/messages.ts';
-import { dropSends, type Handle, internalEvent, surviveDisconnect, unwrapSent } from '../system/node-internals.ts';
+import { dropSends, type Handle, internalEvent, pairHandles, surviveDisconnect } from '../system/node-internals.ts';
 import type { EventFilter } from './process-events.ts';
 
 export interface ChannelObserver {
@@ -31,12 +31,18 @@ export class Channel {
   /** Begins to take messages. */
   open(events: EventFilter, observer: ChannelObserver): void {
     const closed = (): void => queueMicrotask(() => observer.onClosed());
-    events.intercept(internalEvent, ([raw, handle]) => {
-      const inner = unwrap(unwrapSent(raw));
+    const next = pairHandles();
+    events.intercept(internalEvent, ([raw]) => {
+      const sent = next(raw);
+      const inner = unwrap(sent?.message);
       if (inner === null) return false;
       // The master is trusted: it holds all the worker's rights anyway.
-      observer.onMessage(inner as MasterMessage, (handle as Handle | undefined) ?? null);
+      observer.onMessage(inner as MasterMessage, sent?.handle ?? null);
       return true;
+    });
+    events.intercept('message', ([raw]) => {
+      next(raw);
+      return false;
     });
     events.intercept('disconnect', () => {
       surviveDisconnect();

@@ -423,8 +423,12 @@ describe('SEC-07: a worker that speaks to node:cluster behind our back', () => {
 
   test('is sent handles and messages in their order, without a word from it', async () => {
     const { worker, output, heard } = await hostile(`
-      const { unwrapSent, internalEvent } = await import(process.env.INTERNALS);
-      process.on(internalEvent, (raw, handle) => console.log(unwrapSent(raw)?.text + ' ' + (handle?.constructor.name ?? 'nothing')));`);
+      const { pairHandles, internalEvent } = await import(process.env.INTERNALS);
+      const next = pairHandles();
+      process.on(internalEvent, (raw) => {
+        const { message, handle } = next(raw);
+        console.log(message.text + ' ' + (handle?.constructor.name ?? 'nothing'));
+      });`);
     const tcp = bind('127.0.0.1', 0);
     const udp = bindDatagramHandle('127.0.0.1', 0, 4, 0);
     assert.ok(typeof udp !== 'number');
@@ -443,6 +447,48 @@ describe('SEC-07: a worker that speaks to node:cluster behind our back', () => {
     assert.deepEqual(lines, ['one TCP', 'two nothing', 'three UDP', 'four TCP', 'five nothing']);
     assert.equal(done, 5);
     await stays('unheard', () => heard.length === 0, 100);
+  });
+
+  test('each message comes with its own handle, however many wait to be read', async () => {
+    const { worker, output } = await hostile(`
+      const { pairHandles, internalEvent } = await import(process.env.INTERNALS);
+      const next = pairHandles();
+      process.on(internalEvent, (raw) => {
+        const { message, handle } = next(raw);
+        const out = {};
+        handle?.getsockname(out);
+        console.log(message.port + ' ' + (out.port ?? 0));
+      });`);
+    worker.process.kill('SIGSTOP');
+    const handles = Array.from({ length: 20 }, () => bind('127.0.0.1', 0));
+    const ports = handles.map((handle) => handleAddress(handle)?.port ?? 0);
+    // So that the end of what is read at once, 64 KiB, is in the middle of a message that has a handle: in one of these.
+    let count = 0;
+    const send = (message: object, handle?: Handle): void => {
+      count += 1;
+      assert.equal(
+        sendUnacknowledged(worker.process, message, handle, () => {}),
+        true,
+      );
+    };
+    const around = JSON.stringify({ cmd: 'NODE_PREFORK', msg: { port: 0, text: '' } }).length + 1;
+    for (let round = 0; round < 8; round++) {
+      let left = 65_536 - 6 * round - 1;
+      while (left > 0) {
+        const length = left > 12_000 ? 10_000 : left;
+        send({ port: 0, text: 'x'.repeat(length - around) });
+        left -= length;
+      }
+      for (const [index, handle] of handles.slice(0, 2).entries()) send({ port: ports[index] }, handle);
+      worker.process.kill('SIGCONT');
+      await until('all', () => output().match(/^\d+ \d+$/gm)?.length === count);
+      worker.process.kill('SIGSTOP');
+    }
+    for (const [index, handle] of handles.entries()) send({ port: ports[index] }, handle);
+    worker.process.kill('SIGCONT');
+    await until('all', () => output().match(/^\d+ \d+$/gm)?.length === count);
+    const pairs = [...output().matchAll(/^(\d+) (\d+)$/gm)].map(([, wanted, got]) => [Number(wanted), Number(got)]);
+    for (const [wanted, got] of pairs) assert.equal(got, wanted);
   });
 
   test('a worker that does not read is told by what does not fit', async () => {

@@ -140,6 +140,12 @@ describe('the channel', () => {
     });
   }
 
+  test('an app that calls cluster.worker.kill() ends, as under node:cluster', async () => {
+    const worker = await start('cluster-kills');
+    assert.deepEqual(await worker.waitExit(), gone);
+    assert.deepEqual(worker.offences, []);
+  });
+
   test("the app's own messages go nowhere, which is told once; prefork's are not seen", async () => {
     const worker = await start('messages');
     assert.equal(worker.all('unheard').length, 1);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkWorkerMessage } from '../../../src/protocol/check.ts';
+import { clip } from '../../../src/protocol/check-values.ts';
 import { figures as table } from '../../../src/protocol/figures.ts';
 
 const figures = {
@@ -78,4 +79,44 @@ test('messages: an error report is cut, not refused', () => {
   });
   assert.ok(checked.kind === 'message' && checked.message.type === 'failed');
   assert.ok(checked.message.error.stack.length < 20_000);
+});
+
+test('SEC-08 messages: a UDP socket is asked for with an address, a port and flags that there are', () => {
+  const query = { address: '127.0.0.1', port: 0, family: 4, fd: null, flags: 4 };
+  const checked = checkWorkerMessage({ type: 'bind', seq: 1, ordinal: 0, query: { ...query, extra: 1 } });
+  assert.deepEqual(checked, { kind: 'message', message: { type: 'bind', seq: 1, ordinal: 0, query } });
+  const zone = { ...query, address: 'fe80::1%eth0', family: 6 };
+  assert.equal(checkWorkerMessage({ type: 'bind', seq: 1, ordinal: 0, query: zone }).kind, 'message');
+  for (const bad of [
+    null,
+    { ...query, address: 'localhost' },
+    { ...query, address: null },
+    { ...query, address: `fe80::1%${'x'.repeat(1e5)}`, family: 6 },
+    { ...query, family: 6 },
+    { ...query, family: 'udp4' },
+    { ...query, port: 70_000 },
+    { ...query, port: null },
+    { ...query, fd: -1 },
+    { ...query, fd: 'x' },
+  ]) {
+    assert.equal(checkWorkerMessage({ type: 'bind', seq: 1, ordinal: 0, query: bad }).kind, 'malformed');
+  }
+  const odd = checkWorkerMessage({ type: 'bind', seq: 1, ordinal: 0, query: { ...query, flags: 2 ** 40 } });
+  assert.ok(odd.kind === 'message' && odd.message.type === 'bind' && odd.message.query.flags === 0);
+});
+
+test('SEC-07 messages: a worker cannot have the master share a port by SO_REUSEPORT', () => {
+  const udp = { address: '127.0.0.1', port: 5_000, family: 4, fd: null, flags: 15 };
+  const bind = checkWorkerMessage({ type: 'bind', seq: 1, ordinal: 0, query: udp });
+  assert.ok(bind.kind === 'message' && bind.message.type === 'bind' && bind.message.query.flags === 5);
+  const tcp = { address: '::', port: 5_000, addressType: 6, fd: null, flags: 3 };
+  const listen = checkWorkerMessage({ type: 'listen', seq: 1, bound: false, ordinal: 0, query: tcp });
+  assert.ok(listen.kind === 'message' && listen.message.type === 'listen' && listen.message.query.flags === 1);
+});
+
+test('messages: what is kept of a long text does not keep all of it', () => {
+  const long = `${'ü€'.repeat(20)}\ud83d`;
+  assert.equal(clip(long, 30), long.slice(0, 30));
+  assert.equal(clip(`${long}\ude00`, long.length), long);
+  assert.equal(clip('short', 30), 'short');
 });
