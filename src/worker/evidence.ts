@@ -60,3 +60,8 @@ export function giveEvidence(events: EventFilter, channel: Channel, inFlight: In
     return true;
   });
 }
+
+/** Lets a debugger go that is attached to an inspector the operator asked for: Node would wait for it at the exit. */
+export function releaseDebugger(): void {
+  if (asksForInspector()) process.getBuiltinModule('node:inspector').close();
+}
