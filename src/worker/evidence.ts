@@ -62,6 +62,6 @@ export function giveEvidence(events: EventFilter, channel: Channel, inFlight: In
 }
 
 /** Lets a debugger go that is attached to an inspector the operator asked for: Node would wait for it at the exit. */
-export function releaseDebugger(): void {
+export function releaseDebugger(): undefined {
   if (asksForInspector()) process.getBuiltinModule('node:inspector').close();
 }
