@@ -62,7 +62,8 @@ describe('stuck workers, and the boundary to them', { skip: process.platform !==
       mode: 0o600,
     });
     writeFileSync(script, `for (;;);\n//# sourceMappingURL=${map}\n`);
-    const s = await start(t, { args: ['--timeout', timeout, '-u', 'nobody'], env: { SCRIPT: script } });
+    // Its own folder is closed to others, and Node looks for a package.json where it starts.
+    const s = await start(t, { args: ['--timeout', timeout, '-u', 'nobody'], cwd: dir, env: { SCRIPT: script } });
     const line = await fatalLine(s, '/mapped');
     assert.match(line.msg, /script\.cjs:1:/);
     assert.doesNotMatch(JSON.stringify(s.log), /SECRET/);
