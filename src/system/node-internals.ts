@@ -659,7 +659,7 @@ export function surviveDisconnect(): void {
 }
 
 /** A multicast group that is never used (RFC 1112): a TCP socket can be bound to it, and nobody can connect to it. */
-const nowhere = '224.0.0.0';
+export const nowhere = '224.0.0.0';
 
 /**
  * Options for a process that a signal may have to interrupt: the inspector that SIGUSR1 opens listens where no process

@@ -15,7 +15,7 @@ import { Datagrams } from './datagrams.ts';
 import { Drain } from './drain/drain.ts';
 import { leave, sayFarewell } from './drain/farewell.ts';
 import { orphanOrder } from './drain/plan.ts';
-import { giveEvidence } from './evidence.ts';
+import { giveEvidence, releaseDebugger } from './evidence.ts';
 import { HealthEndpoint } from './health/endpoint.ts';
 import { Readiness } from './health/readiness.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -169,7 +169,7 @@ class Agent {
   /** The drain is over: the last figures, the app's own SIGTERM handlers, the last lines of the access log, the exit. */
   #leave(deadline: number): void {
     this.#isLeaving = true;
-    leave(deadline, [() => this.#metrics?.finish(), sayFarewell, () => this.#accessLog?.finish()]);
+    leave(deadline, [() => this.#metrics?.finish(), sayFarewell, () => this.#accessLog?.finish(), releaseDebugger]);
   }
 }
 

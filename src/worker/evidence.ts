@@ -5,7 +5,7 @@
  */
 import { ownWork } from '../protocol/messages.ts';
 import { asksForInspector } from '../system/inspector-option.ts';
-import { inspectorNotice, isInspectorNotice } from '../system/node-internals.ts';
+import { inspectorNotice, isInspectorNotice, nowhere } from '../system/node-internals.ts';
 import type { Channel } from './channel.ts';
 import type { EventFilter } from './process-events.ts';
 import { takeStack } from './stack.ts';
@@ -34,6 +34,8 @@ export function giveEvidence(events: EventFilter, channel: Channel, inFlight: In
   });
   // Not imported: an app that imports it would then find the function from before.
   const inspector = process.getBuiltinModule('node:inspector');
+  // A signal came before there was anything to notice it.
+  if (inspector.url()?.startsWith(`ws://${nowhere}:`) === true) inspector.close();
   const { open } = inspector;
   let isOpening = false;
   // By default it would open where those of signals do, and nobody could connect.
@@ -59,4 +61,9 @@ export function giveEvidence(events: EventFilter, channel: Channel, inFlight: In
     }
     return true;
   });
+}
+
+/** Lets a debugger go that is attached to an inspector the operator asked for: Node would wait for it at the exit. */
+export function releaseDebugger(): undefined {
+  if (asksForInspector()) process.getBuiltinModule('node:inspector').close();
 }
