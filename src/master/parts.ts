@@ -123,6 +123,7 @@ export function makeParts(options: MasterOptions): Parts {
     inherited: new Set(inherited.keys()),
     logger,
     isStarting: () => fleet().start === 'starting',
+    onClosed: () => sentinel.setSockets(listeners.fds()),
     post,
   });
   const stuck = new Stuck({

@@ -18,8 +18,8 @@ const reports: Reports = {
     void answered.finally(() => sentinel.setSockets(listeners.fds()));
     return null;
   },
-  unlisten: ({ listener }, { id }, { grants, lastCall }) => {
-    grants.unlisten(id, listener);
+  unlisten: ({ listener }, { id, phase }, { grants, lastCall }) => {
+    grants.unlisten(id, listener, phase.name === 'booting' || phase.name === 'ready');
     lastCall.step();
     return grants.accepts(id) ? null : { type: 'workerClosed', id };
   },
@@ -35,7 +35,10 @@ const reports: Reports = {
     complaints.reportUnheard(worker);
     return null;
   },
-  ready: (_, { id }) => ({ type: 'workerReadied', id }),
+  ready: (_, { id }, { grants }) => {
+    grants.readied(id);
+    return { type: 'workerReadied', id };
+  },
   beat: ({ figures }, { id }, { rates }) => {
     rates.onBeat(id, figures.requests, figures.clock);
     return { type: 'workerBeat', id, figures };

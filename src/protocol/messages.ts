@@ -156,6 +156,8 @@ export type MasterMessage =
   /** Grants the UDP socket that answers a `bind`; the handle travels beside the message. Or there is none. */
   | { readonly type: 'bound'; readonly seq: number }
   | { readonly type: 'unbindable'; readonly seq: number; readonly errno: number }
+  /** Answers an `unlisten`: unless others use the listener, its address is free, or about to be. */
+  | { readonly type: 'unlistened'; readonly listener: string }
   /** Accept from a further queue of a listener (the handle travels beside the message), or stop to. */
   | { readonly type: 'assign'; readonly listener: string; readonly queue: number; readonly backlog: number }
   | { readonly type: 'unassign'; readonly listener: string; readonly queue: number }

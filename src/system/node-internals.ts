@@ -8,6 +8,7 @@ import dgram from 'node:dgram';
 import type { ServerResponse } from 'node:http';
 import Module from 'node:module';
 import net, { type Server } from 'node:net';
+import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { UnsupportedNodeError } from '../errors.ts';
 
@@ -38,8 +39,16 @@ export interface ListenQuery {
   /** 4, 6, or -1 for a unix socket. */
   readonly addressType: number;
   readonly fd: number | null;
+  /** Of TCP {@link UV_TCP_IPV6ONLY}; of a unix socket {@link UV_READABLE} and {@link UV_WRITABLE}. */
   readonly flags: number;
 }
+
+/** The flag of `bindHandle` that keeps an IPv6 socket from serving IPv4 as well. */
+export const UV_TCP_IPV6ONLY = 1;
+
+/** What `readableAll` and `writableAll` of `listen()` are to libuv. */
+export const UV_READABLE = 1;
+export const UV_WRITABLE = 2;
 
 /** The flag of `bindHandle` that sets SO_REUSEPORT. Older versions of Node ignore it. */
 export const UV_TCP_REUSEPORT = 2;
@@ -60,12 +69,25 @@ interface RawQuery {
   readonly addressType: number | string | null;
   readonly fd?: number | null;
   readonly flags?: number;
+  readonly backlog?: number;
 }
+
+type Listen2 = (
+  address: string | null,
+  port: number | null,
+  addressType: number | null,
+  backlog: number | undefined,
+  fd: number | undefined,
+  flags: number,
+) => void;
 
 interface ServerInternals {
   _handle: (Handle & Record<symbol, unknown>) | null;
+  _connections: number;
   _listeningId: number;
   _pipeName?: string;
+  _listen2?: Listen2;
+  _emitCloseIfDrained?: () => void;
 }
 
 interface HttpParser {
@@ -279,9 +301,18 @@ export interface DatagramHandle extends Handle {
   hasRef(): boolean;
 }
 
+/** What a server is told at once, while its `listen()` still waits for the answer. */
+export interface Expectation {
+  /** What `server.address()` gives; `null` if it is not known yet. */
+  readonly address: HandleAddress | null;
+  /** The server was closed before there was an answer; none is expected any more. */
+  readonly onClose: () => void;
+}
+
 /** Who answers the sockets of a worker. */
 export interface SocketService {
-  serve(server: Server, query: ListenQuery, answer: ListenAnswer): void;
+  /** @returns what is told of the server until there is an answer; `null` if nothing is */
+  serve(server: Server, query: ListenQuery, answer: ListenAnswer): Expectation | null;
   bind(query: DatagramQuery, answer: ListenAnswer): void;
 }
 
@@ -289,29 +320,149 @@ export interface SocketService {
  * Has every `listen()` of this worker that wants a socket, and every `bind()` of a UDP socket that it would share, ask
  * `service` instead of node:cluster's primary.
  *
- * Relies on `cluster._getServer`, on `server._listeningId` changing when a server is closed meanwhile, and on node:dgram
- * closing what it does not want any more.
+ * Under plain node a server listens when `listen()` returns. Here the answer takes a moment, in which the server has a
+ * stand-in for its handle, if `serve` gives an expectation: `listening`, `address()`, `close()` and a second `listen()`
+ * are what they are under plain node.
+ *
+ * Relies on `cluster._getServer`, on `server._listen2`, which is what Node calls under plain node and which gives errors
+ * their words, on it taking a handle that is there already, and on `server._listeningId` changing when a server is closed
+ * meanwhile.
  */
 export function takeOverListen(service: SocketService): void {
   const internals = cluster as unknown as { _getServer?: GetServer };
   if (typeof internals._getServer !== 'function') throw unsupported('cluster._getServer is missing');
+  if (typeof internalsOf(net.Server.prototype)._listen2 !== 'function') throw unsupported('server._listen2 is missing');
   internals._getServer = (server, raw, callback) => {
-    const settle = (answer: Handle | number): void => {
-      if (typeof answer === 'number') callback(answer, null);
-      else callback(0, answer);
-    };
     if (!(server instanceof net.Server)) {
       service.bind(toDatagramQuery(raw), (answer) => {
-        if (typeof answer !== 'number' && datagramHandle(server)?.hasRef() === false) answer.unref();
-        settle(answer);
+        if (typeof answer === 'number') return callback(answer, null);
+        if (datagramHandle(server)?.hasRef() === false) answer.unref();
+        callback(0, answer);
       });
       return;
     }
-    const listeningId = internalsOf(server)._listeningId;
-    service.serve(server, toQuery(raw), (answer) => {
-      // Node would close the handle that an error does not come with.
-      if (typeof answer !== 'number' || internalsOf(server)._listeningId === listeningId) settle(answer);
+    const own = internalsOf(server);
+    const listeningId = own._listeningId;
+    let standIn: Handle | null = null;
+    let isAnswered = false;
+    const expectation = service.serve(server, toQuery(raw), (answer) => {
+      isAnswered = true;
+      if (own._listeningId !== listeningId) {
+        if (typeof answer !== 'number') answer.close();
+        return;
+      }
+      own._handle = (typeof answer === 'number' ? failing(answer) : answer) as ServerInternals['_handle'];
+      const { address, addressType } = placeOf(raw, answer);
+      const { port, backlog, fd = null, flags = 0 } = raw;
+      own._listen2?.(address, port, addressType, backlog, fd ?? undefined, flags);
     });
+    if (isAnswered || expectation === null) return;
+    standIn = handleToBe(expectation);
+    own._handle = standIn as ServerInternals['_handle'];
+  };
+}
+
+/** What Node says of an address in errors: where none was given, the one that it has tried. */
+function placeOf(
+  { address, addressType, fd = null }: RawQuery,
+  answer: Handle | number,
+): { address: string | null; addressType: number | null } {
+  if (fd !== null) return { address: null, addressType: null };
+  const type = typeof addressType === 'number' ? addressType : 4;
+  if (address !== null || type === -1) return { address, addressType: type };
+  if (typeof answer !== 'number') {
+    const bound = handleAddress(answer);
+    return { address: bound?.address ?? null, addressType: bound?.family === 'IPv4' ? 4 : 6 };
+  }
+  // In use is what only listen(2) says, and IPv6 comes first; other errors come of the last bind, which is IPv4's.
+  const isLate = answer === -constants.errno.EADDRINUSE && hasIPv6();
+  return isLate ? { address: '::', addressType: 6 } : { address: '0.0.0.0', addressType: 4 };
+}
+
+/** Whether Node binds to `::` where no host is given. */
+export function hasIPv6(): boolean {
+  const handle = bindHandle('::', 0, 6, null, 0);
+  if (typeof handle === 'number') return false;
+  handle.close();
+  return true;
+}
+
+/** A handle with which Node's own `listen()` fails. */
+function failing(errno: number): Handle {
+  return { fd: -1, close: () => {}, listen: () => errno, ref: () => {}, unref: () => {} };
+}
+
+/** A handle that neither has nor does anything. */
+function handleToBe({ address, onClose }: Expectation): Handle & { fchmod(mode: number): number } {
+  return {
+    fd: -1,
+    close: onClose,
+    listen: () => 0,
+    ref: () => {},
+    unref: () => {},
+    // Which rights are wanted has been asked for already.
+    fchmod: () => 0,
+    ...(address === null
+      ? {}
+      : {
+          getsockname: (out: Partial<HandleAddress>) => {
+            Object.assign(out, { address: address.address, family: address.family, port: address.port });
+            return 0;
+          },
+        }),
+  };
+}
+
+/** Keeps `close` events of servers back. See {@link takeOverClose}. */
+export interface CloseEvents {
+  /** From here on the server emits no `close`. */
+  hold(server: Server): void;
+  /** Once for each {@link hold}: what would have been emitted meanwhile is emitted. */
+  release(server: Server): void;
+}
+
+/**
+ * Makes it possible to keep the `close` event of a server back until its address is free.
+ *
+ * Relies on Node calling `server._emitCloseIfDrained` when the event may be due, and on it looking at `server._handle`
+ * and `server._connections`.
+ */
+export function takeOverClose(): CloseEvents {
+  const prototype = internalsOf(net.Server.prototype);
+  const original = prototype._emitCloseIfDrained;
+  if (typeof original !== 'function') throw unsupported('server._emitCloseIfDrained is missing');
+  const held = new WeakMap<object, { count: number; isDue: boolean }>();
+  function emitUnlessHeld(this: ServerInternals): void {
+    const state = held.get(this);
+    if (state === undefined) Reflect.apply(original as () => void, this, []);
+    else if (this._handle === null && this._connections === 0) state.isDue = true;
+  }
+  Object.defineProperty(prototype, '_emitCloseIfDrained', {
+    value: emitUnlessHeld,
+    writable: true,
+    configurable: true,
+    enumerable: true,
+  });
+  return {
+    hold: (server) => {
+      const state = held.get(server);
+      if (state === undefined) held.set(server, { count: 1, isDue: false });
+      else state.count += 1;
+    },
+    release: (server) => {
+      const state = held.get(server);
+      if (state === undefined) return;
+      state.count -= 1;
+      if (state.count > 0) return;
+      held.delete(server);
+      if (!state.isDue) return;
+      // It may listen again by now: the event was due before.
+      const own = internalsOf(server);
+      const { _handle, _connections } = own;
+      Object.assign(own, { _handle: null, _connections: 0 });
+      Reflect.apply(original, server, []);
+      Object.assign(own, { _handle, _connections });
+    },
   };
 }
 
@@ -368,24 +519,19 @@ function toQuery({ address, port, addressType, fd = null, flags = 0 }: RawQuery)
 /**
  * Prepares the handle that becomes a server's own.
  *
- * Relies on Node asking `getsockname` once, before anything else, whether the port is the one that was wanted, on
- * `handle.listen` being how it sets the backlog, and on `handle.close` being how it stops to accept.
+ * Relies on `handle.listen` being how Node sets the backlog, and on `handle.close` being how it stops to accept.
  */
 export function prepareHandle(
   handle: Handle,
-  options: { readonly askedPort: number | null; readonly backlog: number; readonly onClose: () => void },
+  options: {
+    /** `null` leaves the one that the app has asked for. */
+    readonly backlog: number | null;
+    readonly onClose: () => void;
+  },
 ): void {
-  const { askedPort, backlog, onClose } = options;
-  const address = handleAddress(handle);
-  if (askedPort !== null && askedPort > 0 && address !== null && address.port !== askedPort) {
-    handle.getsockname = (out) => {
-      delete handle.getsockname;
-      Object.assign(out, address, { port: askedPort });
-      return 0;
-    };
-  }
+  const { backlog, onClose } = options;
   const { listen, close } = handle;
-  handle.listen = () => Reflect.apply(listen, handle, [backlog]);
+  if (backlog !== null) handle.listen = () => Reflect.apply(listen, handle, [backlog]);
   handle.close = (callback) => {
     onClose();
     Reflect.apply(close, handle, callback === undefined ? [] : [callback]);

@@ -54,9 +54,10 @@ class Agent {
     this.#heartbeat = new Heartbeat(channel, this.#traffic, this.#metrics);
     const [bound] = settings.bind;
     this.#listens = new Listens(channel, {
-      boundPath: bound?.kind === 'unix' ? bound.path : null,
+      bound: bound ?? null,
       whenWell: (proceed) => this.#readiness.whenWell(proceed),
       onServer: (server) => this.#traffic.track(server),
+      isLeaving: () => this.#drain.hasBegun,
     });
     this.#datagrams = new Datagrams(channel);
     this.#drain = new Drain({
@@ -123,6 +124,9 @@ class Agent {
       case 'unbindable':
         this.#datagrams.onUnbindable(message);
         break;
+      case 'unlistened':
+        this.#listens.onUnlistened(message);
+        break;
       case 'assign':
         this.#listens.onAssign(message, handle);
         break;
@@ -139,6 +143,7 @@ class Agent {
       case 'drain':
         this.#traffic.reject(message.reject);
         this.#drain.order(message);
+        this.#listens.leave();
         break;
       case 'alone':
         this.#drain.alone();
@@ -158,6 +163,7 @@ class Agent {
   #orphaned(): void {
     if (!this.#drain.hasBegun) this.#drain.order(orphanOrder(this.#boot.settings));
     this.#drain.alone();
+    this.#listens.leave();
   }
 
   /** The drain is over: the last figures, the app's own SIGTERM handlers, the last lines of the access log, the exit. */

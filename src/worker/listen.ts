@@ -2,19 +2,29 @@
  * Every `listen()` of the app, served with sockets that the master owns. Workers accept straight from the kernel: no
  * connection passes through the master.
  */
-import net, { type Server } from 'node:net';
+import net, { isIP, type Server } from 'node:net';
 import { constants } from 'node:os';
+import { resolve } from 'node:path';
+import type { Address } from '../config/address.ts';
 import type { MasterMessage } from '../protocol/messages.ts';
 import {
+  bindHandle,
+  type CloseEvents,
   closeHandle,
+  type Expectation,
   type Handle,
+  type HandleAddress,
+  hasIPv6,
   joinHandle,
   type ListenAnswer,
   type ListenQuery,
   prepareHandle,
   promoteHandle,
   setPipeName,
+  takeOverClose,
   takeOverListen,
+  UV_READABLE,
+  UV_WRITABLE,
 } from '../system/node-internals.ts';
 import type { Channel } from './channel.ts';
 import type { Datagrams } from './datagrams.ts';
@@ -27,25 +37,40 @@ export interface Queue {
   readonly handle: Handle;
 }
 
-/** One `listen()`, from the question to the master until the server is closed. */
-interface Listening {
-  readonly server: Server;
+/** What tells one address from another, as the master sees them. */
+interface Wanted {
   readonly query: ListenQuery;
-  readonly seq: number;
   readonly bound: boolean;
   readonly ordinal: number;
+}
+
+/** One `listen()`, from the question to the master until the server is closed. */
+interface Listening extends Wanted {
+  readonly server: Server;
+  readonly seq: number;
   readonly queues: Queue[];
   /** `null` once it is answered. */
   answer: ListenAnswer | null;
+  /** Whether the master has been asked. */
+  isSent: boolean;
+}
+
+/** A listener that no server of this worker uses any more, until the master knows it. */
+interface Owed {
+  readonly wanted: Wanted;
+  /** Servers whose `close` event waits for it. */
+  readonly servers: Server[];
 }
 
 export interface ListenOptions {
-  /** What `server.address()` returns if the granted socket is a unix socket. */
-  readonly boundPath: string | null;
+  /** The first of the configured addresses. */
+  readonly bound: Address | null;
   /** Calls back when the app may have connections. */
   readonly whenWell: (proceed: () => void) => void;
   /** Called for every server before it can have connections. */
   readonly onServer: (server: Server) => void;
+  /** Whether this worker is on its way out: what it closes then is nobody's wish. */
+  readonly isLeaving: () => boolean;
 }
 
 /** Decides which servers are served on the configured addresses. */
@@ -54,7 +79,9 @@ export interface BindPolicy {
   wantsBound(server: Server): boolean;
   /** Whether a server gives the configured addresses up to the next that listens. */
   yields(server: Server): boolean;
-  /** A `listen()` was answered. */
+  /** Whether the app serves: a port 0 that it asks for from then on is for this process alone. */
+  readonly isReady: boolean;
+  /** A `listen()` was answered, or will not be any more. */
   onSettled(server: Server): void;
 }
 
@@ -62,8 +89,18 @@ export class Listens {
   readonly #channel: Channel;
   readonly #options: ListenOptions;
   readonly #open = new Map<number, Listening>();
+  /** By the listener's key. */
+  readonly #owed = new Map<string, Owed>();
+  /** Servers whose `close` event waits until the master has let go of their address, by the listener's key. */
+  readonly #closing = new Map<string, Server[][]>();
+  /** Closed before there was an answer, by the number of the question. */
+  readonly #abandoned = new Map<number, { readonly wanted: Wanted; granted: number }>();
+  /** What `listen()` was told that does not come with Node's question. */
+  readonly #asides = new WeakMap<Server, Aside>();
+  #closeEvents: CloseEvents | null = null;
   #policy: BindPolicy | null = null;
   #seq = 0;
+  #zeros = 0;
 
   constructor(channel: Channel, options: ListenOptions) {
     this.#channel = channel;
@@ -73,6 +110,7 @@ export class Listens {
   /** From here on no `listen()` of this process binds anything by itself. */
   install(policy: BindPolicy, datagrams: Datagrams): void {
     this.#policy = policy;
+    this.#closeEvents = takeOverClose();
     takeOverListen({
       serve: (server, query, answer) => this.#ask(server, query, answer),
       bind: (query, answer) => datagrams.bind(query, answer),
@@ -80,8 +118,10 @@ export class Listens {
     const { prototype } = net.Server;
     const { listen } = prototype;
     const { onServer } = this.#options;
+    const asides = this.#asides;
     function listenThroughMaster(this: Server, ...args: unknown[]): Server {
       onServer(this);
+      if (!this.listening) asides.set(this, asideOf(args[0]));
       if (args.length > 0) args[0] = shareable(args[0]);
       return Reflect.apply(listen, this, args);
     }
@@ -104,9 +144,15 @@ export class Listens {
   }
 
   onGrant(message: Extract<MasterMessage, { type: 'grant' }>, handle: Handle | null): void {
-    const listening = this.#open.get(message.seq);
+    const { listener, queue, backlog, seq, count } = message;
+    const listening = this.#open.get(seq);
     if (listening === undefined || listening.answer === null) {
       handle?.close();
+      const abandoned = this.#abandoned.get(seq);
+      if (abandoned === undefined) return;
+      abandoned.granted += 1;
+      if (abandoned.granted === count) this.#abandoned.delete(seq);
+      this.#giveBack(listener, abandoned.wanted, null);
       return;
     }
     // The kernel had no descriptor left for it.
@@ -114,14 +160,34 @@ export class Listens {
       this.#refuse(listening, -constants.errno.EMFILE);
       return;
     }
-    const { listener, queue, backlog } = message;
     listening.queues.push({ listener, queue, backlog, handle });
-    if (listening.queues.length >= message.count) this.#serve(listening);
+    if (listening.queues.length >= count) this.#serve(listening);
   }
 
   onRefused({ seq, errno }: Extract<MasterMessage, { type: 'refused' }>): void {
+    this.#abandoned.delete(seq);
     const listening = this.#open.get(seq);
     if (listening !== undefined) this.#refuse(listening, errno);
+  }
+
+  /** The master has let go of a listener, unless others use it. */
+  onUnlistened({ listener }: Extract<MasterMessage, { type: 'unlistened' }>): void {
+    const [servers, ...later] = this.#closing.get(listener) ?? [];
+    if (later.length === 0) this.#closing.delete(listener);
+    else this.#closing.set(listener, later);
+    if (servers === undefined) return;
+    this.#channel.release();
+    this.#closed(servers);
+  }
+
+  /** The worker leaves, or there is no master any more: no server waits for one. */
+  leave(): void {
+    const all = [...this.#closing.values()].flat();
+    this.#closing.clear();
+    for (const servers of all) {
+      this.#channel.release();
+      this.#closed(servers);
+    }
   }
 
   onAssign({ listener, queue, backlog }: Extract<MasterMessage, { type: 'assign' }>, handle: Handle | null): void {
@@ -144,29 +210,64 @@ export class Listens {
     if (left === undefined) return;
     const [first] = listening.queues;
     if (index === 0 && first !== undefined) {
-      this.#prepare(listening, first, null);
+      this.#prepare(listening, first);
       promoteHandle(listening.server, first.handle);
     }
     closeHandle(left.handle);
   }
 
-  #ask(server: Server, query: ListenQuery, answer: ListenAnswer): void {
+  #ask(server: Server, asked: ListenQuery, answer: ListenAnswer): Expectation | null {
+    const { isPrivate, rights } = this.#asides.get(server) ?? noAside;
+    const query = { ...asked, flags: asked.flags | (asked.addressType === -1 ? rights : 0) };
     if (this.#isTaken(query)) {
-      process.nextTick(answer, -constants.errno.EADDRINUSE);
-      return;
+      answer(-constants.errno.EADDRINUSE);
+      return null;
     }
     this.#seq += 1;
     const isHeld = [...this.#open.values()].some((other) => other.bound && this.#policy?.yields(other.server) !== true);
     const bound = this.#policy?.wantsBound(server) === true && !isHeld;
-    const ordinal = bound || query.port !== 0 ? 0 : this.#freeOrdinal();
-    const listening: Listening = { server, query, seq: this.#seq, bound, ordinal, queues: [], answer };
+    const isZero = !bound && query.port === 0;
+    const isOwn = isZero && (isPrivate || (this.#policy?.isReady === true && !this.#options.isLeaving()));
+    const ordinal = isZero && !isOwn ? this.#zeros++ : 0;
+    const listening: Listening = { server, query, seq: this.#seq, bound, ordinal, queues: [], answer, isSent: false };
     this.#open.set(listening.seq, listening);
+    if (isOwn) {
+      this.#bindOwn(listening);
+      return null;
+    }
     this.#channel.hold();
     // Not before it can serve: until then another worker accepts its clients.
     this.#options.whenWell(() => {
-      if (this.#open.has(listening.seq))
-        this.#channel.send({ type: 'listen', seq: listening.seq, bound, query, ordinal });
+      if (!this.#open.has(listening.seq)) return;
+      listening.isSent = true;
+      this.#channel.send({ type: 'listen', seq: listening.seq, bound, query: absolute(query), ordinal });
     });
+    if (bound && this.#options.bound?.kind === 'unix') setPipeName(server, this.#options.bound.path);
+    return { address: this.#addressToBe(listening), onClose: () => this.#abandon(listening) };
+  }
+
+  /** A port that no other process is to know: as under plain node it is there at once, and gone with the server. */
+  #bindOwn(listening: Listening): void {
+    const { answer, query, server } = listening;
+    if (answer === null) return;
+    listening.answer = null;
+    const { address, addressType, flags } = query;
+    const handle = bindHandle(address, 0, addressType, null, flags);
+    if (typeof handle === 'number') this.#open.delete(listening.seq);
+    else prepareHandle(handle, { backlog: null, onClose: () => this.#unused(listening) });
+    answer(handle);
+    this.#policy?.onSettled(server);
+  }
+
+  /** What `server.address()` says while the answer is awaited. */
+  #addressToBe({ bound, query }: Listening): HandleAddress | null {
+    const configured = this.#options.bound;
+    if (bound) {
+      if (configured?.kind !== 'tcp' || configured.port === 0) return null;
+      return addressFor(configured.host, configured.port);
+    }
+    if (query.addressType === -1 || query.fd !== null || query.port === null || query.port === 0) return null;
+    return addressFor(query.address ?? (hasIPv6() ? '::' : '0.0.0.0'), query.port);
   }
 
   #serve(listening: Listening): void {
@@ -175,18 +276,20 @@ export class Listens {
     if (first === undefined || answer === null) return;
     listening.answer = null;
     this.#channel.release();
-    this.#prepare(listening, first, query.port);
+    this.#prepare(listening, first);
     // A unix socket does not know its own path.
     if (first.handle.getsockname === undefined) {
-      const path = listening.bound ? this.#options.boundPath : query.address;
+      const { bound } = this.#options;
+      const path = listening.bound && bound?.kind === 'unix' ? bound.path : query.address;
       if (path !== null) setPipeName(server, path);
     }
     answer(first.handle);
-    // The app may have closed the server before the handle arrived, or the kernel may have refused it.
+    // The kernel may have refused it.
     if (this.#open.has(listening.seq)) {
       for (const { handle, backlog } of others) joinHandle(server, handle, backlog);
     }
     this.#policy?.onSettled(server);
+    this.#payOwed();
   }
 
   #refuse(listening: Listening, errno: number): void {
@@ -198,18 +301,62 @@ export class Listens {
     for (const { handle } of listening.queues) handle.close();
     answer(errno);
     this.#policy?.onSettled(server);
+    this.#payOwed();
   }
 
-  #prepare(listening: Listening, { handle, backlog }: Queue, askedPort: number | null): void {
-    prepareHandle(handle, { askedPort, backlog, onClose: () => this.#closed(listening) });
+  /** The app has closed the server before there was an answer. */
+  #abandon(listening: Listening): void {
+    if (listening.answer === null || !this.#open.delete(listening.seq)) return;
+    listening.answer = null;
+    const { queues } = listening;
+    if (listening.isSent) this.#abandoned.set(listening.seq, { wanted: listening, granted: queues.length });
+    for (const { handle, listener } of queues) {
+      handle.close();
+      this.#giveBack(listener, listening, null);
+    }
+    this.#channel.release();
+    this.#policy?.onSettled(listening.server);
+  }
+
+  #prepare(listening: Listening, { handle, backlog }: Queue): void {
+    prepareHandle(handle, { backlog, onClose: () => this.#unused(listening) });
   }
 
   /** The server was closed, and with it the first of its handles. */
-  #closed(listening: Listening): void {
+  #unused(listening: Listening): void {
     if (!this.#open.delete(listening.seq)) return;
     for (const { handle } of listening.queues.slice(1)) closeHandle(handle);
-    for (const listener of new Set(listening.queues.map((queue) => queue.listener))) {
-      if (this.#servedOn(listener) === undefined) this.#channel.send({ type: 'unlisten', listener });
+    for (const listener of new Set(listening.queues.map((queue) => queue.listener)))
+      this.#giveBack(listener, listening, listening.server);
+  }
+
+  /** @param server whose `close` event waits until the address is free, as it is under plain node */
+  #giveBack(listener: string, wanted: Wanted, server: Server | null): void {
+    const owed = this.#owed.get(listener) ?? { wanted, servers: [] };
+    this.#owed.set(listener, owed);
+    if (server !== null && this.#channel.isOpen && !this.#options.isLeaving()) {
+      this.#closeEvents?.hold(server);
+      owed.servers.push(server);
+    }
+    this.#payOwed();
+  }
+
+  /** Tells the master of each listener that is not used any more; not while an answer may bring the same again. */
+  #payOwed(): void {
+    for (const [listener, { servers, wanted }] of this.#owed) {
+      const isUsed = this.#servedOn(listener) !== undefined;
+      const isAsked = [...this.#open.values()].some((other) => other.answer !== null && isSame(other, wanted));
+      if (isAsked && !isUsed) {
+        this.#closed(servers.splice(0));
+        continue;
+      }
+      this.#owed.delete(listener);
+      if (isUsed) this.#closed(servers);
+      else {
+        this.#closing.set(listener, [...(this.#closing.get(listener) ?? []), servers]);
+        this.#channel.hold();
+        this.#channel.send({ type: 'unlisten', listener });
+      }
     }
   }
 
@@ -219,26 +366,60 @@ export class Listens {
     );
   }
 
+  #closed(servers: readonly Server[]): void {
+    for (const server of servers) this.#closeEvents?.release(server);
+  }
+
   /** The master grants the same socket to each worker; within one process a second `listen()` must fail. */
   #isTaken(query: ListenQuery): boolean {
     if (query.port === 0) return false;
-    return [...this.#open.values()].some(
-      ({ query: other }) =>
-        other.port === query.port &&
-        other.address === query.address &&
-        other.addressType === query.addressType &&
-        other.fd === query.fd,
-    );
+    return [...this.#open.values()].some(({ query: other }) => isSamePlace(other, query));
   }
+}
 
-  #freeOrdinal(): number {
-    const taken = new Set(
-      [...this.#open.values()].filter(({ bound, query }) => !bound && query.port === 0).map(({ ordinal }) => ordinal),
-    );
-    let ordinal = 0;
-    while (taken.has(ordinal)) ordinal += 1;
-    return ordinal;
-  }
+function isSame(one: Wanted, other: Wanted): boolean {
+  if (one.bound !== other.bound) return false;
+  return one.bound || (one.ordinal === other.ordinal && isSamePlace(one.query, other.query));
+}
+
+function isSamePlace(one: ListenQuery, other: ListenQuery): boolean {
+  return (
+    one.port === other.port &&
+    absolute(one).address === absolute(other).address &&
+    one.addressType === other.addressType &&
+    one.fd === other.fd
+  );
+}
+
+/** The master's working directory may be another. */
+function absolute(query: ListenQuery): ListenQuery {
+  const { address, addressType } = query;
+  if (addressType !== -1 || address === null || address.startsWith('\0')) return query;
+  return { ...query, address: resolve(address) };
+}
+
+function addressFor(address: string, port: number): HandleAddress | null {
+  const version = isIP(address);
+  return version === 0 ? null : { address, family: version === 6 ? 'IPv6' : 'IPv4', port };
+}
+
+/** What the options of `listen()` say beside the address. */
+interface Aside {
+  /** `exclusive`: not shared with other workers. */
+  readonly isPrivate: boolean;
+  /** `readableAll` and `writableAll`, as flags. */
+  readonly rights: number;
+}
+
+const noAside: Aside = { isPrivate: false, rights: 0 };
+
+function asideOf(options: unknown): Aside {
+  if (typeof options !== 'object' || options === null) return noAside;
+  const { exclusive, readableAll, writableAll } = options as Readonly<Record<string, unknown>>;
+  return {
+    isPrivate: exclusive === true,
+    rights: (readableAll === true ? UV_READABLE : 0) | (writableAll === true ? UV_WRITABLE : 0),
+  };
 }
 
 /** `exclusive` and `reusePort` would have the worker bind a socket of its own, which would end with it. */

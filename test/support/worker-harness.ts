@@ -211,6 +211,7 @@ export class WorkerUnderTest {
   #receive(message: WorkerMessage): void {
     this.messages.push(message);
     if (message.type === 'listen') this.#answer(message);
+    if (message.type === 'unlisten') this.send({ type: 'unlistened', listener: message.listener });
     if (message.type === 'bind') this.#bind(message);
     if (message.type === 'unbind') {
       this.#datagrams.get(message.seq)?.close();

@@ -8,11 +8,18 @@ import { getSystemErrorName } from 'node:util';
 import type { Address } from '../../config/address.ts';
 import { BindError, messageOf } from '../../errors.ts';
 import type { Owner } from '../../system/identity.ts';
-import { bindHandle, type Handle, handleAddress, UV_TCP_REUSEPORT } from '../../system/node-internals.ts';
+import {
+  bindHandle,
+  type Handle,
+  handleAddress,
+  type ListenQuery,
+  UV_TCP_IPV6ONLY,
+  UV_TCP_REUSEPORT,
+} from '../../system/node-internals.ts';
 import { maxUnixPath } from '../../system/paths.ts';
 import { inUse } from './in-use.ts';
 import { whyNotServable } from './passed-socket.ts';
-import { clearStaleSocket, type SocketRights } from './unix-socket.ts';
+import { clearStaleSocket, isAbstract, modeFor, type SocketRights } from './unix-socket.ts';
 
 export interface BindOptions extends SocketRights {
   /** Kernel queues to make for a TCP address; above 1 they share it by SO_REUSEPORT. */
@@ -28,19 +35,21 @@ export interface Target {
   readonly port: number;
   readonly addressType: 4 | 6 | -1;
   readonly fd: number | null;
+  /** As of a {@link ListenQuery}: what the address is to serve, or which users. */
+  readonly flags: number;
 }
 
 /** @throws BindError if the host name is unknown */
 export async function resolveTarget(address: Address): Promise<Target> {
   switch (address.kind) {
     case 'unix':
-      return { label: `unix:${address.path}`, host: address.path, port: -1, addressType: -1, fd: null };
+      return { label: `unix:${address.path}`, host: address.path, port: -1, addressType: -1, fd: null, flags: 0 };
     case 'fd':
-      return { label: `fd://${address.fd}`, host: null, port: -1, addressType: -1, fd: address.fd };
+      return { label: `fd://${address.fd}`, host: null, port: -1, addressType: -1, fd: address.fd, flags: 0 };
     case 'tcp': {
       const label = tcpLabel(address.host, address.port);
       const host = isIP(address.host) === 0 ? await resolveHost(address.host, label) : address.host;
-      return { label, host, port: address.port, addressType: isIP(host) === 6 ? 6 : 4, fd: null };
+      return { label, host, port: address.port, addressType: isIP(host) === 6 ? 6 : 4, fd: null, flags: 0 };
     }
   }
 }
@@ -61,7 +70,7 @@ export async function bindTarget(target: Target, options: BindOptions): Promise<
 }
 
 function bindTcp(target: Target, port: number, flags: number): Handle {
-  const handle = bindHandle(target.host, port, target.addressType, null, flags);
+  const handle = bindHandle(target.host, port, target.addressType, null, flags | (target.flags & UV_TCP_IPV6ONLY));
   if (typeof handle === 'number') throw bindError(target.label, handle);
   return handle;
 }
@@ -94,20 +103,24 @@ async function bindUnix(target: Target, { socketMode, socketOwner }: BindOptions
   const path = target.host ?? '';
   // libuv cuts a longer one, and binds somewhere else.
   if (Buffer.byteLength(path) > maxUnixPath) throw bindError(target.label, -constants.errno.ENAMETOOLONG);
+  if (isAbstract(path)) return bindPath(target, path);
   await clearStaleSocket(path);
   // The umask gives the mode at the moment of creation: a chmod after it would leave a moment in which any user can connect.
-  const umask = process.umask(0o777 & ~socketMode);
+  const umask = process.umask(0o777 & ~modeFor(socketMode, target.flags));
   try {
-    const handle = bindHandle(path, -1, -1, null, 0);
-    if (typeof handle !== 'number') {
-      if (socketOwner !== null) giveAway(path, socketOwner, handle);
-      return handle;
-    }
-    // libuv says EACCES when the system said ENOENT.
-    throw bindError(target.label, existsSync(dirname(path)) ? handle : -constants.errno.ENOENT);
+    const handle = bindPath(target, path);
+    if (socketOwner !== null) giveAway(path, socketOwner, handle);
+    return handle;
   } finally {
     process.umask(umask);
   }
+}
+
+function bindPath({ label }: Target, path: string): Handle {
+  const handle = bindHandle(path, -1, -1, null, 0);
+  if (typeof handle !== 'number') return handle;
+  // libuv says EACCES when the system said ENOENT.
+  throw bindError(label, isAbstract(path) || existsSync(dirname(path)) ? handle : -constants.errno.ENOENT);
 }
 
 function giveAway(path: string, { uid, gid }: Owner, handle: Handle): void {

@@ -8,6 +8,7 @@ import { maxAppListeners, refusalFor } from '../service/rights.ts';
 import { stopNow } from '../stop-now.ts';
 import type { Pool } from '../workers/pool.ts';
 import { errnoOf, type Listener, type Listeners } from './listeners.ts';
+import { Unused } from './unused.ts';
 
 type ListenMessage = Extract<WorkerMessage, { type: 'listen' }>;
 
@@ -16,6 +17,9 @@ interface Holding {
   queues: readonly number[];
   /** Queues that were granted to it, by the listener's key. */
   readonly held: Map<string, Set<number>>;
+  /** Listeners that it asked for after it was ready: the next worker need not want them. */
+  readonly late: Set<string>;
+  isReady: boolean;
 }
 
 export interface GrantsOptions {
@@ -26,6 +30,8 @@ export interface GrantsOptions {
   readonly logger: () => Logger;
   /** Whether an address in use is worth another try: a service before this one may be on its way out. */
   readonly isStarting: () => boolean;
+  /** A listener was closed. */
+  readonly onClosed: () => void;
   readonly post: (event: Event) => void;
 }
 
@@ -37,12 +43,15 @@ const repeatAfter = 10_000;
 export class Grants {
   readonly #options: GrantsOptions;
   readonly #holdings = new Map<number, Holding>();
+  readonly #unused: Unused;
   #isOver = false;
   /** What was logged, and when. */
   readonly #said = new Map<string, number>();
 
   constructor(options: GrantsOptions) {
+    const { listeners, onClosed } = options;
     this.#options = options;
+    this.#unused = new Unused({ listeners, isHeld: (key) => this.#isHeld(key), onClosed });
   }
 
   /** The service stops and lets go of its sockets: a worker that boots now and asks for one is about to be killed. */
@@ -52,7 +61,7 @@ export class Grants {
 
   /** Answers a worker's `listen()` with sockets, or with the reason why there are none. */
   async answer(id: number, message: ListenMessage, settings: Settings): Promise<void> {
-    const { pool } = this.#options;
+    const { isStarting, pool } = this.#options;
     // Binding anew would find the address in use, by the workers that still drain.
     if (this.#isOver) return;
     try {
@@ -66,6 +75,7 @@ export class Grants {
         const handle = listener.queues[queue];
         const { key, backlog } = listener;
         heldOf(holding, key).add(queue);
+        if (holding.isReady) holding.late.add(key);
         pool.send(
           id,
           { type: 'grant', seq: message.seq, listener: key, queue, count: granted.length, backlog },
@@ -75,11 +85,11 @@ export class Grants {
       if (granted.length > 0) this.#options.post({ type: 'workerListened', id });
     } catch (error) {
       if (this.#isOver) return;
-      // The address is prefork's own choice: no other worker would do better.
-      if (message.bound && error instanceof BindError) stopNow(error, this.#options);
+      // The address is prefork's own choice: no other worker would do better. Once it serves, no worker ends the service.
+      if (message.bound && error instanceof BindError && isStarting()) stopNow(error, this.#options);
       else if (!this.#isRepeated(messageOf(error)))
         logLines(this.#options.logger(), 'error', messageOf(error), { worker: id });
-      pool.send(id, { type: 'refused', seq: message.seq, errno: errnoOf(error) });
+      pool.send(id, { type: 'refused', seq: message.seq, errno: errnoOf(error, message.query) });
     }
   }
 
@@ -88,7 +98,7 @@ export class Grants {
     const { listeners, pool } = this.#options;
     const holding = this.#holdings.get(id);
     if (holding === undefined) {
-      this.#holdings.set(id, { queues, held: new Map() });
+      this.#holdings.set(id, { queues, held: new Map(), late: new Set(), isReady: false });
       return;
     }
     holding.queues = queues;
@@ -109,9 +119,25 @@ export class Grants {
     }
   }
 
-  /** The worker's server closed by itself. */
-  unlisten(id: number, key: string): void {
-    this.#holdings.get(id)?.held.delete(key);
+  /** The worker is ready: what it listens on now is what the app serves. */
+  readied(id: number): void {
+    const holding = this.#holdings.get(id);
+    if (holding === undefined) return;
+    holding.isReady = true;
+    for (const key of holding.held.keys()) this.#unused.serves(key);
+  }
+
+  /**
+   * The worker's server closed by itself.
+   *
+   * @param isWanted whether the app has closed it; a worker that drains closes what others serve
+   */
+  unlisten(id: number, key: string, isWanted: boolean): void {
+    const holding = this.#holdings.get(id);
+    const wasHeld = holding?.held.delete(key) === true;
+    if (wasHeld && !this.#isOver && (isWanted || this.#isLate(holding, key)))
+      this.#unused.left(key, () => (this.#holdings.has(id) ? (this.accepts(id) ? 'serves' : 'idle') : 'gone'));
+    this.#options.pool.send(id, { type: 'unlistened', listener: key });
   }
 
   /** Whether the worker accepts connections, from any listener. */
@@ -125,7 +151,10 @@ export class Grants {
   }
 
   forget(id: number): void {
+    const holding = this.#holdings.get(id);
     this.#holdings.delete(id);
+    if (holding === undefined || this.#isOver) return;
+    for (const key of holding.held.keys()) if (this.#isLate(holding, key)) this.#unused.left(key, () => 'gone');
   }
 
   /** Keys of the listeners that any of these workers accepts from. */
@@ -140,6 +169,15 @@ export class Grants {
     if (this.#said.size >= maxAppListeners) this.#said.clear();
     this.#said.set(text, now);
     return now - last < repeatAfter;
+  }
+
+  #isHeld(key: string): boolean {
+    return [...this.#holdings.values()].some(({ held }) => held.has(key));
+  }
+
+  /** Whether it goes with the worker: no other has served there. */
+  #isLate({ late }: Holding, key: string): boolean {
+    return late.has(key) && !this.#unused.isServed(key);
   }
 
   /** @throws BindError if the workers' user could not bind it, and the configuration does not name it */

@@ -6,10 +6,16 @@ import { isIP } from 'node:net';
 import { constants } from 'node:os';
 import type { Address } from '../../config/address.ts';
 import { BindError, messageOf } from '../../errors.ts';
-import { type Handle, handleAddress, type ListenQuery, supportsReusePort } from '../../system/node-internals.ts';
+import {
+  type Handle,
+  handleAddress,
+  type ListenQuery,
+  supportsReusePort,
+  UV_TCP_IPV6ONLY,
+} from '../../system/node-internals.ts';
 import { type BindOptions, bindFurther, bindTarget, resolveTarget, type Target, tcpLabel } from './bind.ts';
 import { type InheritedListener, InheritedListeners } from './inherited-listeners.ts';
-import { changeRights, type SocketRights } from './unix-socket.ts';
+import { changeRights, isAbstract, modeFor, type SocketRights } from './unix-socket.ts';
 
 export interface Listener {
   /** Equal for equal addresses: tells on reload what is new, and on `listen()` what is shared. */
@@ -18,6 +24,8 @@ export interface Listener {
   readonly label: string;
   readonly backlog: number;
   readonly queues: readonly Handle[];
+  /** As of a {@link ListenQuery}. */
+  readonly flags: number;
 }
 
 export class Listeners {
@@ -37,6 +45,8 @@ export class Listeners {
   #isShared = false;
   /** Unix sockets that are of no use any more, but share their paths with another master's. */
   readonly #kept: Listener[] = [];
+  /** Keys of what the configuration has named. */
+  readonly #configured = new Set<string>();
 
   constructor(options: BindOptions, inherited: readonly InheritedListener[] = []) {
     this.#options = options;
@@ -93,6 +103,11 @@ export class Listeners {
     return this.#open.get(key);
   }
 
+  /** Whether the configuration has named it, since it was opened: no worker decides about it. */
+  isConfigured(key: string): boolean {
+    return this.#configured.has(key);
+  }
+
   fds(): number[] {
     return this.all().flatMap((listener) => listener.queues.map((queue) => queue.fd));
   }
@@ -119,6 +134,7 @@ export class Listeners {
         listeners.push(await this.#ensure(key, target, backlog, rights));
         if (address.kind === 'tcp' && target.host !== null && target.host !== address.host)
           this.#names.set(target.label, target.host);
+        this.#configured.add(key);
       }
       return { listeners, added };
     } catch (error) {
@@ -133,7 +149,14 @@ export class Listeners {
     const label = tcpLabel(address.host, address.port);
     const host = this.#names.get(label);
     if (host === undefined) return null;
-    const target: Target = { label, host, port: address.port, addressType: isIP(host) === 6 ? 6 : 4, fd: null };
+    const target: Target = {
+      label,
+      host,
+      port: address.port,
+      addressType: isIP(host) === 6 ? 6 : 4,
+      fd: null,
+      flags: 0,
+    };
     const key = keyOf(target, index);
     return this.#open.has(key) || this.#opening.has(key) || this.#inherited.has(key) ? target : null;
   }
@@ -151,6 +174,7 @@ export class Listeners {
   close(key: string): void {
     const listener = this.#open.get(key);
     this.#open.delete(key);
+    this.#configured.delete(key);
     if (listener !== undefined && isPassed(key)) {
       this.#parked.set(key, listener);
       return;
@@ -188,10 +212,11 @@ export class Listeners {
   }
 
   #applyRights(): string[] {
-    return [...this.#open.keys()].flatMap((key) => {
+    const { socketMode, socketOwner } = this.#options;
+    return this.all().flatMap(({ flags, key }) => {
       const path = pathOf(key);
       try {
-        if (path !== null) changeRights(path, this.#options);
+        if (path !== null) changeRights(path, { socketMode: modeFor(socketMode, flags), socketOwner });
         return [];
       } catch (error) {
         return [`socketMode and socketOwner of unix:${path} stay what they were: ${messageOf(error)}`];
@@ -217,7 +242,7 @@ export class Listeners {
     const inherited = this.#inherited.take(key);
     if (inherited !== null) this.#topUp(target, inherited);
     const queues = parked?.queues ?? inherited ?? (await bindTarget(target, { ...this.#options, ...rightsOf(rights) }));
-    const listener = { key, label: labelOf(target, queues), backlog, queues };
+    const listener = { key, label: labelOf(target, queues), backlog, queues, flags: target.flags };
     this.#open.set(key, listener);
     return listener;
   }
@@ -238,7 +263,8 @@ function rightsOf({ socketMode, socketOwner }: SocketRights): SocketRights {
 
 /** The path of a unix socket that a key names; `null` if it names none. */
 function pathOf(key: string): string | null {
-  return key.startsWith('unix ') ? key.slice('unix '.length) : null;
+  const path = key.startsWith('unix ') ? key.slice('unix '.length) : null;
+  return path === null || isAbstract(path) ? null : path;
 }
 
 /** The address of a TCP socket that a key names; empty if it names none. */
@@ -250,7 +276,9 @@ function hostOf(key: string): string {
 function keyOf(target: Target, distinct: number | string): string {
   if (target.fd !== null) return `fd ${target.fd}`;
   if (target.addressType === -1) return `unix ${target.host}`;
-  return `tcp ${target.host ?? '*'} ${target.port}${target.port === 0 ? ` ${distinct}` : ''}`;
+  // Beside one that serves IPv6 alone there may be another that serves IPv4.
+  const only = target.flags & UV_TCP_IPV6ONLY ? ' ipv6Only' : '';
+  return `tcp ${target.host ?? '*'} ${target.port}${target.port === 0 ? ` ${distinct}` : ''}${only}`;
 }
 
 function isPassed(key: string): boolean {
@@ -259,10 +287,10 @@ function isPassed(key: string): boolean {
 
 /** What an app's own `listen()` names. */
 export function targetOf(query: ListenQuery): Target {
-  const { address, port, fd } = query;
-  if (fd !== null && fd >= 0) return { label: `fd://${fd}`, host: null, port: -1, addressType: -1, fd };
+  const { address, port, fd, flags } = query;
+  if (fd !== null && fd >= 0) return { label: `fd://${fd}`, host: null, port: -1, addressType: -1, fd, flags: 0 };
   if (query.addressType === -1) {
-    return { label: `unix:${address ?? ''}`, host: address, port: -1, addressType: -1, fd: null };
+    return { label: `unix:${shown(address ?? '')}`, host: address, port: -1, addressType: -1, fd: null, flags };
   }
   return {
     label: tcpLabel(address, port ?? 0),
@@ -270,7 +298,13 @@ export function targetOf(query: ListenQuery): Target {
     port: port ?? 0,
     addressType: query.addressType === 6 ? 6 : 4,
     fd: null,
+    flags,
   };
+}
+
+/** The null byte of an abstract socket is written as `@`, as ss(8) does. */
+function shown(path: string): string {
+  return isAbstract(path) ? `@${path.slice(1)}` : path;
 }
 
 function labelOf(target: Target, queues: readonly Handle[]): string {
@@ -283,9 +317,18 @@ function labelOf(target: Target, queues: readonly Handle[]): string {
   return tcpLabel(target.host, handleAddress(first)?.port ?? 0);
 }
 
+/** What Node itself says where our message is closer to what happened. */
+const nodes: Readonly<Record<'fd' | 'unix' | 'tcp', Readonly<Record<string, string>>>> = {
+  fd: { EBADF: 'EINVAL' },
+  unix: { ENOENT: 'EACCES', EEXIST: 'EADDRINUSE', ENAMETOOLONG: 'EINVAL' },
+  tcp: {},
+};
+
 /** libuv's number for a failure to bind, as a worker's `listen()` wants it. */
-export function errnoOf(error: unknown): number {
-  const name = error instanceof BindError ? error.errno : messageOf(error);
+export function errnoOf(error: unknown, query?: ListenQuery): number {
+  const reason = error instanceof BindError ? error.errno : messageOf(error);
+  const kind = query === undefined ? 'tcp' : query.fd !== null ? 'fd' : query.addressType === -1 ? 'unix' : 'tcp';
+  const name = nodes[kind][reason] ?? reason;
   const known = constants.errno as Readonly<Record<string, number>>;
   return -(known[name] ?? constants.errno.EINVAL);
 }

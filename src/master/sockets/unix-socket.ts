@@ -3,6 +3,7 @@ import { chmodSync, chownSync, closeSync, constants, fstatSync, lstatSync, openS
 import { connect } from 'node:net';
 import { BindError, messageOf } from '../../errors.ts';
 import type { Owner } from '../../system/identity.ts';
+import { UV_READABLE, UV_WRITABLE } from '../../system/node-internals.ts';
 import { inUse } from './in-use.ts';
 
 /** The users that may connect to a unix socket. */
@@ -10,6 +11,16 @@ export interface SocketRights {
   /** Permission bits. */
   readonly socketMode: number;
   readonly socketOwner: Owner | null;
+}
+
+/** Whether it is a name of Linux's own namespace, which leaves no file. See unix(7). */
+export function isAbstract(path: string): boolean {
+  return path.startsWith('\0');
+}
+
+/** @param flags what the app has asked for beside: `readableAll`, `writableAll` */
+export function modeFor(socketMode: number, flags: number): number {
+  return socketMode | (flags & UV_READABLE ? 0o444 : 0) | (flags & UV_WRITABLE ? 0o222 : 0);
 }
 
 /** Linux: a descriptor that stands for the path itself, for sockets can be opened in no other way. See open(2). */

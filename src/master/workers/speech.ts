@@ -6,6 +6,7 @@ import { isUtf8 } from 'node:buffer';
 import { type Checked, checkWorkerMessage } from '../../protocol/check.ts';
 import { longTypes, maxLine, maxLongLine, type WorkerMessage } from '../../protocol/messages.ts';
 import { Allowance } from './allowance.ts';
+import { weightOf } from './weight.ts';
 
 /** Messages a worker may send in a second, on average, and at once. */
 const messageRate = 500;
@@ -16,6 +17,10 @@ const byteBurst = 12 * 1024 * 1024;
 /** The same in reads: a long message may come byte by byte. */
 const readRate = 2_000;
 const readBurst = 8_000;
+
+/** The same in values of what is parsed. The longest message of an app that has very many metrics has some 300 000. */
+const weightRate = 400_000;
+const weightBurst = 800_000;
 
 /** How a message begins that may be long. */
 const longStarts = longTypes.map((type) => Buffer.from(`{"type":"${type}",`));
@@ -35,6 +40,7 @@ export class Speech {
   readonly #messages: Allowance;
   readonly #bytes: Allowance;
   readonly #reads: Allowance;
+  readonly #weight: Allowance;
   /** What has arrived of a line whose end has not: the first {@link #length} bytes. */
   #line = nothing;
   #length = 0;
@@ -46,6 +52,7 @@ export class Speech {
     this.#messages = new Allowance(messageRate, messageBurst, now);
     this.#bytes = new Allowance(byteRate, byteBurst, now);
     this.#reads = new Allowance(readRate, readBurst, now);
+    this.#weight = new Allowance(weightRate, weightBurst, now);
   }
 
   /** Takes what has been read. */
@@ -78,6 +85,10 @@ export class Speech {
     this.#length = 0;
     if (!this.#messages.take(1, now)) {
       this.#offend('too many messages');
+      return;
+    }
+    if (!this.#weight.take(weightOf(line), now)) {
+      this.#offend('its messages are too complex');
       return;
     }
     const checked = parse(line);

@@ -96,6 +96,10 @@ export class App implements BindPolicy {
     return this.#isServing && (this.#standIn === null || this.#standIn === server);
   }
 
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
   yields(server: Server): boolean {
     return server === this.#standIn;
   }

@@ -88,9 +88,30 @@ describe('what a worker says', () => {
       assert.deepEqual(offences, ['what it says is no text']);
     }
     const { speech, offences } = listener();
-    speech.take(Buffer.from(`${'[1e999,'.repeat(20_000)}\n`), 0);
-    speech.take(Buffer.from(`${'['.repeat(100_000)}${']'.repeat(100_000)}\n`), 0);
-    assert.equal(offences.length, 1);
+    speech.take(Buffer.from(`${'[1e999,'.repeat(5)}\n`), 0);
+    assert.deepEqual(offences, ['what it says is no JSON']);
+  });
+
+  it('is not parsed if it is too deep or has too many values, also in fields that nobody reads', () => {
+    for (const ballast of [
+      `${'['.repeat(20)}${']'.repeat(20)}`,
+      `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`,
+      `${'['.repeat(250_000)}`,
+    ]) {
+      const { speech, messages, offences } = listener();
+      speech.take(Buffer.from(`{"type":"ready","x":${ballast}}\n`), 0);
+      assert.deepEqual([messages.length, offences], [0, ['its messages are too complex']], ballast.slice(0, 30));
+    }
+    const { speech, messages, offences } = listener();
+    const many = Buffer.from(`{"type":"ready","x":[${'[],'.repeat(80_000)}0]}\n`);
+    for (let count = 0; count < 10; count++) speech.take(many, 0);
+    assert.deepEqual([messages.length, offences], [4, ['its messages are too complex']]);
+  });
+
+  it('of texts only the length counts', () => {
+    const { speech, messages, offences } = listener();
+    speech.take(Buffer.from(`{"type":"ready","x":"${'\\"[{,:'.repeat(10_000)}","y":"${'['.repeat(50_000)}"}\n`), 0);
+    assert.deepEqual([messages.length, offences], [1, []]);
   });
 
   it('may stop to be listened to by a message that it says itself', () => {
