@@ -28,6 +28,7 @@ import type { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { call } from '../../src/cli/client.ts';
+import { timedOut, within } from '../../src/system/within.ts';
 import { newSeed } from '../soak/random.ts';
 import { bin, fromRoot } from '../support/paths.ts';
 import { childrenOf, fdCount, isAlive, markedWith, residentSize } from '../support/proc.ts';
@@ -85,7 +86,7 @@ function ask(port: number, agent: Agent | false, counts: Counts): Promise<void> 
         resolve();
       });
     });
-    asked.setTimeout(stretched(15_000), () => asked.destroy(new Error('no answer')));
+    asked.setTimeout(15_000, () => asked.destroy(new Error('no answer')));
     asked.on('error', (error) => fail(error.message));
     asked.end();
   });
@@ -223,7 +224,13 @@ class Master {
 /** Waits until no worker is on its way, and says what the master has then. */
 async function settled(m: Master, { socket }: Places): Promise<{ readonly fds: number; readonly children: number }> {
   const alive = (): string | null => (m.exit === null ? null : `the master ended: ${m.exit}`);
-  await call(socket, 'POST', '/reload', { wait: true });
+  const reload = await within(
+    call<{ verdict: string; reason: string }>(socket, 'POST', '/reload', { wait: true }),
+    stretched(30_000),
+    { ref: true },
+  );
+  if (reload === timedOut || reload.verdict !== 'completed')
+    throw new Error(`no reload any more: ${reload === timedOut ? 'it does not end' : reload.reason}`);
   const figures = () => ({ fds: fdCount(m.pid), children: childrenOf(m.pid).length });
   let last = figures();
   await until(
