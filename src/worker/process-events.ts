@@ -7,14 +7,13 @@
 export type Interceptor = (args: readonly unknown[]) => boolean;
 
 export class EventFilter {
-  readonly #interceptors = new Map<string | symbol, Interceptor>();
+  readonly #interceptors = new Map<string | symbol, Interceptor[]>();
 
   constructor() {
     const emit = process.emit as (this: NodeJS.Process, name: string | symbol, ...args: unknown[]) => boolean;
     const interceptors = this.#interceptors;
     function filteredEmit(this: NodeJS.Process, name: string | symbol, ...args: unknown[]): boolean {
-      const interceptor = interceptors.get(name);
-      if (interceptor?.(args) === true) return true;
+      for (const interceptor of interceptors.get(name) ?? []) if (interceptor(args)) return true;
       return Reflect.apply(emit, this, [name, ...args]);
     }
     Object.defineProperty(process, 'emit', {
@@ -25,8 +24,9 @@ export class EventFilter {
     });
   }
 
-  /** One interceptor an event; a later one replaces it. */
+  /** The first one that takes an event is the last that sees it. */
   intercept(name: string, interceptor: Interceptor): void {
-    this.#interceptors.set(name, interceptor);
+    const others = this.#interceptors.get(name) ?? [];
+    this.#interceptors.set(name, [...others, interceptor]);
   }
 }

@@ -92,6 +92,8 @@ const messages = {
   }),
   unbind: () => ({ seq: below(1e6) }),
   unheard: () => ({}),
+  mute: () => ({}),
+  'session-missed': () => ({}),
   ready: () => ({}),
   termed: () => ({}),
   stack: () => ({

@@ -181,9 +181,10 @@ export class Grants {
   }
 
   /** @throws BindError if the workers' user could not bind it, and the configuration does not name it */
-  #authorise(query: ListenMessage['query'], settings: Settings): void {
+  #authorise({ query, ordinal }: ListenMessage, settings: Settings): void {
     const { listeners, inherited } = this.#options;
-    const isFull = listeners.all().length >= maxAppListeners;
+    // What is open costs nothing: a worker that has used up the rest keeps no other from it.
+    const isFull = listeners.all().length >= maxAppListeners && !listeners.isOpen(query, ordinal);
     const errno = isFull ? 'EMFILE' : refusalFor(query, settings, inherited);
     if (errno === null) return;
     const reason = {
@@ -197,7 +198,7 @@ export class Grants {
 
   async #open(message: ListenMessage, settings: Settings): Promise<Listener[]> {
     const { listeners, isStarting } = this.#options;
-    if (!message.bound) this.#authorise(message.query, settings);
+    if (!message.bound) this.#authorise(message, settings);
     for (let attempt = 0; ; attempt += 1) {
       try {
         if (!message.bound) return [await listeners.openQuery(message.query, message.ordinal, settings.backlog)];

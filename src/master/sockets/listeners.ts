@@ -171,6 +171,11 @@ export class Listeners {
     return this.#ensure(keyOf(target, `app ${ordinal}`), target, backlog);
   }
 
+  /** Whether what an app's `listen()` names is open already. */
+  isOpen(query: ListenQuery, ordinal: number): boolean {
+    return this.#open.has(keyOf(targetOf(query), `app ${ordinal}`));
+  }
+
   close(key: string): void {
     const listener = this.#open.get(key);
     this.#open.delete(key);

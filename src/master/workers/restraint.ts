@@ -14,16 +14,17 @@ interface Limit {
 
 /** Kinds that are not here come regularly, and cost the master little. */
 const limits: Readonly<Partial<Record<WorkerMessage['type'], Limit>>> = {
-  listen: { burst: 300, perSecond: 30 },
-  bind: { burst: 300, perSecond: 30 },
-  stack: { burst: 50, perSecond: 2 },
+  listen: { burst: 600, perSecond: 150 },
+  stack: { burst: 100, perSecond: 10 },
   unheard: { burst: 10, perSecond: 0.1 },
+  mute: { burst: 200, perSecond: 20 },
+  'session-missed': { burst: 50, perSecond: 2 },
   ready: { burst: 10, perSecond: 0.1 },
   failed: { burst: 20, perSecond: 0.2 },
   termed: { burst: 50, perSecond: 1 },
   health: { burst: 200, perSecond: 20 },
-  'log-trouble': { burst: 20, perSecond: 2 },
-  short: { burst: 20, perSecond: 2 },
+  'log-trouble': { burst: 30, perSecond: 5 },
+  short: { burst: 60, perSecond: 10 },
   draining: { burst: 50, perSecond: 5 },
   drained: { burst: 10, perSecond: 0.1 },
   'app-metrics': { burst: 20, perSecond: 4 },
