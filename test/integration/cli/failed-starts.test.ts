@@ -149,6 +149,31 @@ describe('a start that fails', () => {
     });
   }
 
+  it('a release command that would fail at a reload is a note: a start does without it', async (t) => {
+    for (const [release, says] of [
+      ['no-such-command --now', 'note: release: a reload would fail, there is no command no-such-command'],
+      ['echo "unclosed', 'note: release: a reload would fail, /bin/sh cannot read it: '],
+      ['true && FOO=1 anything', null],
+      ['sh -c "exit 1"', null],
+    ] as const) {
+      const { code, lines } = await run(t, ['check', fixture('app.cjs'), '--release', release], {});
+      assert.equal(code, 0, lines.join('\n'));
+      assert.equal(lines[0] === '' ? null : (lines[0] ?? '').slice(0, says?.length), says);
+    }
+  });
+
+  it('options that node refuses are named by both', async (t) => {
+    const args = [fixture('app.cjs'), '-w', '1', '--node-arg=--bogus', '--log-format', 'json'];
+    for (const words of [['check', ...args], args]) {
+      const { code, lines } = await run(t, words, { PORT: '0' });
+      assert.equal(code, 3);
+      assert.match(
+        lines.join('\n'),
+        /exited .*\(code 9\) before it .*; node refuses an option of nodeArgs or NODE_OPTIONS$/m,
+      );
+    }
+  });
+
   it('all that is wrong is said at once', async (t) => {
     const { dir } = await makePlace(t);
     const { code, lines } = await run(
