@@ -214,9 +214,13 @@ describe('too few file descriptors', () => {
       let text = '';
       child.stderr.on('data', (chunk) => (text += String(chunk)));
       const ended = once(child, 'close') as Promise<[number | null]>;
-      const isReady = await until('it to serve or to end', () => /"ready: /.test(text) || child.exitCode !== null, {
-        within: stretched(20_000),
-      }).then(() => child.exitCode === null);
+      const isReady = await until(
+        'it to serve or to end',
+        () => /"ready: /.test(text) || child.exitCode !== null || child.signalCode !== null,
+        {
+          within: stretched(20_000),
+        },
+      ).then(() => child.exitCode === null && child.signalCode === null);
       if (isReady) {
         assert.equal((await request({ port: free }, '/')).status, 200);
         child.kill('SIGTERM');
@@ -224,6 +228,8 @@ describe('too few file descriptors', () => {
         return;
       }
       assert.notEqual((await ended)[0], 0);
+      // Some versions of Node crash themselves with as few.
+      if (limit < 28 && (child.signalCode === 'SIGSEGV' || child.signalCode === 'SIGABRT')) return;
       const said = linesOf(text);
       assert.match(said[0] ?? '', /EMFILE.*ulimit -n/, text);
       assert.equal(said.length, 1, text);
