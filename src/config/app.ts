@@ -1,7 +1,7 @@
 /** Finds the app's file as `require` would, and tells a path from `path:exportName`. */
 import { readdirSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, extname, join, resolve } from 'node:path';
-import { manifestIn, startScript } from '../system/manifest.ts';
+import { entriesOf, manifestIn } from '../system/manifest.ts';
 import type { AppSpec } from './resolved.ts';
 import { shorten } from './show.ts';
 import { closest } from './suggest.ts';
@@ -24,19 +24,15 @@ export function findApp(given: string, folder: string): Found {
   if (path !== null && exportName !== undefined) return { app: { given, path, exportName } };
   const missing = resolve(folder, file ?? given);
   const why = isFolder(missing)
-    ? 'which is a directory without an index file and without "main" in a package.json'
+    ? `which is a directory without an index file ${mainText(missing)}`
     : `which does not exist${hintFor(missing)}`;
   return { problem: `expected the file of the app, got ${shorten(missing, 300)}, ${why}` };
 }
 
 /** Says how to give an app, with the entry that the project's package.json names, if it does. */
 export function noApp(folder: string): string {
-  const manifest = manifestIn(folder) ?? {};
-  const started = /^node\s+([^\s;&|-][^\s;&|]*)/.exec(startScript(manifest) ?? '')?.[1];
-  const entry = [started, manifest.main].find(
-    (path) => typeof path === 'string' && findFile(resolve(folder, path)) !== null,
-  );
-  const example = typeof entry === 'string' ? `./${shorten(entry.replace(/^\.\//, ''))}` : './server.js';
+  const entry = entriesOf(manifestIn(folder) ?? {}).find((path) => findFile(resolve(folder, path)) !== null);
+  const example = entry === undefined ? './server.js' : shorten(entry);
   return `no app was given; name its file, as in: prefork ${example}`;
 }
 
@@ -59,6 +55,13 @@ function findFile(path: string): string | null {
     // What a package.json names is not looked up a second time, or two could point at each other.
     (isFolder(path) ? firstFile([...mainOf(path), ...withExtensions(join(path, 'index'))]) : null)
   );
+}
+
+function mainText(folder: string): string {
+  const main = manifestIn(folder)?.main;
+  return typeof main === 'string' && main !== '' && statOf(resolve(folder, main)) === null
+    ? `and whose package.json names a "main" that does not exist, ${shorten(main)}`
+    : 'and without "main" in a package.json';
 }
 
 function withExtensions(path: string): string[] {

@@ -7,9 +7,10 @@ import type { Settings } from '../config/resolved.ts';
 import { BindError, PreforkError } from '../errors.ts';
 import { checkLogFile } from '../system/log-file.ts';
 import { checkPidfile, masterIn, masterTitle, staleNote } from './claims/pidfile.ts';
-import { refusalFor } from './service/rights.ts';
+import { releaseNote } from './release.ts';
 import { tryToBind } from './sockets/attempt.ts';
 import { resolveTarget, type Target } from './sockets/bind.ts';
+import { unauthorised } from './sockets/grants.ts';
 import { type Holder, holdersOf } from './sockets/holders.ts';
 import { whereOf } from './sockets/in-use.ts';
 import { targetOf } from './sockets/listeners.ts';
@@ -85,15 +86,12 @@ export async function preflight(settings: Settings): Promise<Findings> {
     const { query } = found;
     if (query === null) return;
     const target = targetOf(query);
-    const errno = refusalFor(query, settings, new Set());
-    if (errno !== null)
-      throw new BindError(
-        target.label,
-        errno,
-        `the app asks for ${target.label}, which its user may not bind (${errno})`,
-      );
+    const refusal = unauthorised(query, settings, new Set());
+    if (refusal !== null) throw refusal;
     await addressIsFree(target);
   });
+  const release = releaseNote(settings);
+  if (release !== null) notes.push(release);
   return { notes, problems };
 }
 

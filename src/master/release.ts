@@ -1,12 +1,15 @@
 /** The release command: run once per reload, before any worker of the new generation. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import type { Settings } from '../config/resolved.ts';
-import { withoutSecrets } from '../config/show.ts';
+import { shorten, withoutSecrets } from '../config/show.ts';
 import { ReleaseError } from '../errors.ts';
 import { launchAs, withMask } from '../system/identity.ts';
 import { withoutStrays } from '../system/strays.ts';
 import type { Logger } from './log/logger.ts';
 import { readLines } from './workers/output.ts';
+
+/** Milliseconds that a shell may take to look at a command. */
+const lookupTime = 5_000;
 
 /**
  * Runs it, its output into the log line by line.
@@ -54,6 +57,23 @@ export function runRelease(settings: Settings, logger: Logger, signal: AbortSign
       else settle(exitSignal === null ? `failed with code ${code}` : `was ended by ${exitSignal}`);
     });
   });
+}
+
+/**
+ * Why the release command cannot be run, found without running it. A start does without it; a reload would fail.
+ *
+ * @returns one line; `null` if nothing is wrong that can be seen from outside
+ */
+export function releaseNote({ release, chdir, env }: Settings): string | null {
+  if (release === null) return null;
+  const shell = (args: readonly string[]) =>
+    spawnSync('/bin/sh', [...args], { cwd: chdir, env: { ...env }, encoding: 'utf8', timeout: lookupTime });
+  const { status, stderr } = shell(['-n', '-c', release]);
+  if (status !== 0) return `release: a reload would fail, /bin/sh cannot read it: ${shorten(stderr.trim(), 200)}`;
+  // Anything but a plain word the shell alone understands.
+  const [, word] = /^([\w./-]+)(?:\s|$)/.exec(release) ?? [];
+  if (word === undefined || shell(['-c', 'command -v "$0"', word]).status === 0) return null;
+  return `release: a reload would fail, there is no command ${word}`;
 }
 
 function killGroup(pid: number | undefined): void {

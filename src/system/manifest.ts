@@ -34,3 +34,11 @@ export function startScript(manifest: Manifest): string | null {
   const { start } = (manifest.scripts ?? {}) as { readonly start?: unknown };
   return typeof start === 'string' ? start : null;
 }
+
+/** @returns the files that a package may be started by, as it names them: what `npm start` gives to node or tsx, its main file */
+export function entriesOf(manifest: Manifest): string[] {
+  const started = /(?:^|\s)(?:node|tsx)\s+(?:-\S+\s+)*([^\s;&|-][^\s;&|]*)/.exec(startScript(manifest) ?? '')?.[1];
+  return [started, manifest.main].flatMap((name) =>
+    typeof name === 'string' && name !== '' ? [`./${name.replace(/^\.\//, '')}`] : [],
+  );
+}

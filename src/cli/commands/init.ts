@@ -38,12 +38,8 @@ async function ask(what: string, suggestion: string | null): Promise<string | nu
 
 /** What `npm start` runs, the package's main file, or a file with a usual name. */
 async function findEntry(cwd: string): Promise<string | null> {
-  const { manifestIn, startScript } = await import('../../system/manifest.ts');
-  const manifest = manifestIn(cwd) ?? {};
-  const started = /(?:^|\s)(?:node|tsx)\s+(?:-\S+\s+)*([\w./-]+\.[cm]?[jt]s)\b/.exec(startScript(manifest) ?? '')?.[1];
-  const named = [started, manifest.main].flatMap((name) =>
-    typeof name === 'string' ? [`./${name.replace(/^\.\//, '')}`] : [],
-  );
+  const { entriesOf, manifestIn } = await import('../../system/manifest.ts');
+  const named = entriesOf(manifestIn(cwd) ?? {});
   return [...named, ...candidates].find((name) => existsSync(join(cwd, name))) ?? null;
 }
 

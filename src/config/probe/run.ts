@@ -6,7 +6,7 @@ import { fork } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ConfigError, messageOf } from '../../errors.ts';
+import { ConfigError, messageOf, systemFailure } from '../../errors.ts';
 import { launchAs, withMask } from '../../system/identity.ts';
 import { isReplaceableByOthers } from '../../system/paths.ts';
 import { withoutStrays } from '../../system/strays.ts';
@@ -132,14 +132,15 @@ function probe(
     // A child that could not be started gives no `close`.
     child.on('error', (error) => {
       settle();
-      reject(problem(order.path, `cannot be loaded: ${error.message}`));
+      reject(problem(order.path, `cannot be loaded: ${systemFailure(error) ?? error.message}`));
     });
     child.on('close', (code, signal) => {
       settle();
       if (report !== null) resolvePromise(report);
       else reject(problem(order.path, timedOut ? neverLoaded(within) : ended(code, signal)));
     });
-    child.send(order, () => {});
+    // Without a process there is no channel either.
+    if (child.pid !== undefined) child.send(order, () => {});
   });
 }
 

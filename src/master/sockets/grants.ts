@@ -185,15 +185,8 @@ export class Grants {
     const { listeners, inherited } = this.#options;
     // What is open costs nothing: a worker that has used up the rest keeps no other from it.
     const isFull = listeners.all().length >= maxAppListeners && !listeners.isOpen(query, ordinal);
-    const errno = isFull ? 'EMFILE' : refusalFor(query, settings, inherited);
-    if (errno === null) return;
-    const reason = {
-      EMFILE: `the app listens on ${maxAppListeners} addresses already`,
-      EBADF: 'it is no socket that prefork was started with',
-      EACCES: 'the user of the workers may not bind it, and bind does not name it',
-    }[errno];
-    const label = labelOf(query);
-    throw new BindError(label, errno, `the app asks for ${label}: ${reason} (${errno})`);
+    const refusal = isFull ? refusalOf(query, 'EMFILE') : unauthorised(query, settings, inherited);
+    if (refusal !== null) throw refusal;
   }
 
   async #open(message: ListenMessage, settings: Settings): Promise<Listener[]> {
@@ -213,6 +206,26 @@ export class Grants {
       }
     }
   }
+}
+
+/** @returns why the master may not bind what an app's `listen()` names; `null` if it may */
+export function unauthorised(
+  query: ListenMessage['query'],
+  settings: Settings,
+  inherited: ReadonlySet<number>,
+): BindError | null {
+  const errno = refusalFor(query, settings, inherited);
+  return errno === null ? null : refusalOf(query, errno);
+}
+
+function refusalOf(query: ListenMessage['query'], errno: 'EMFILE' | 'EBADF' | 'EACCES'): BindError {
+  const reason = {
+    EMFILE: `the app listens on ${maxAppListeners} addresses already`,
+    EBADF: 'it is no socket that prefork was started with',
+    EACCES: 'the user of the workers may not bind it, and bind does not name it',
+  }[errno];
+  const label = labelOf(query);
+  return new BindError(label, errno, `the app asks for ${label}: ${reason} (${errno})`);
 }
 
 function labelOf({ address, port, fd, addressType }: ListenMessage['query']): string {

@@ -8,6 +8,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Writable } from 'node:stream';
+import { FileError } from '../../errors.ts';
 import { statFieldsOf } from '../../system/processes.ts';
 import { socketInode } from '../../system/socket-inode.ts';
 import { withoutStrays } from '../../system/strays.ts';
@@ -17,7 +18,11 @@ export class Sentinel {
   #pipe: Writable | null = null;
   #sockets = '';
 
-  /** Starts it if it is needed and can be: when PID 1 ends, the kernel ends all other processes too. */
+  /**
+   * Starts it if it is needed and can be: when PID 1 ends, the kernel ends all other processes too.
+   *
+   * @throws FileError if no process can be started
+   */
   start(): void {
     if (process.pid === 1 || process.platform === 'win32' || !existsSync('/bin/sh')) return;
     // The program goes in by stdin, so that `ps` shows a name and not sixty lines.
@@ -29,6 +34,12 @@ export class Sentinel {
       cwd: '/',
     });
     shell.on('error', () => this.#drop());
+    // Without a free descriptor, or a process, there are no pipes either, and the reason comes too late: workers would fare no better.
+    if (shell.pid === undefined) {
+      throw new FileError(
+        'no process can be started (EMFILE, EAGAIN or ENOMEM); raise the limit of open files (ulimit -n, LimitNOFILE= in systemd) or of processes (ulimit -u)',
+      );
+    }
     shell.stdin?.on('error', () => this.#drop());
     shell.stdin?.end(sentinelScript);
     shell.unref();

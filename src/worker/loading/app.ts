@@ -16,7 +16,7 @@ import {
   type Servable,
   serve,
 } from './export.ts';
-import { ExportError, type FailureWatch } from './failure.ts';
+import { ExportError, type FailureWatch, UnservedError } from './failure.ts';
 import { leaveHost, standInForMain } from './hosting.ts';
 import { mainExports } from './main-module.ts';
 
@@ -74,7 +74,7 @@ export class App implements BindPolicy {
     if (this.#unusable === null || this.#hasListened() || this.#failures.hasFailed || isBusy()) return;
     const { given } = this.#boot.settings.app;
     this.#failures.fail(
-      new ExportError(describeUnusable(this.#unusable.exports, given)),
+      new UnservedError(describeUnusable(this.#unusable.exports, given)),
       Number(process.exitCode ?? 0),
     );
   }

@@ -36,9 +36,12 @@ export class ExportError extends Error {
   override readonly name = 'ExportError';
 }
 
+/** The app has ended without having listened, and what it exports cannot be served either. It was loaded well. */
+export class UnservedError extends ExportError {}
+
 /** `load` for an app that cannot even be loaded, `boot` for one that failed on its way. */
 export function kindOf(error: unknown): FailureKind {
-  if (error instanceof ExportError) return 'load';
+  if (error instanceof ExportError) return error instanceof UnservedError ? 'boot' : 'load';
   if (!(error instanceof Error)) return 'boot';
   const { code } = error as { code?: unknown };
   if (typeof code === 'string' && loadCodes.has(code)) return 'load';

@@ -63,7 +63,7 @@ describe('prefork check', () => {
     ['broken/missing-module.mjs', 4, /Cannot find (module|package)/],
     [
       'broken/exports-nothing.mjs',
-      4,
+      3,
       /exports-nothing\.mjs neither listens nor exports something to serve; it exports: app, default \(a number\)$/m,
     ],
     ['broken/throws.cjs', 3, /the app cannot be loaded:\nprefork: .*throws\.cjs/],

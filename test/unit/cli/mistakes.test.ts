@@ -105,6 +105,20 @@ describe('a mistake on the command line', () => {
   });
 });
 
+describe('a directory whose package.json names a file that is not there', () => {
+  it('says which', async (t) => {
+    const cwd = project(t, { 'd/package.json': '{ "main": "gone.js" }' });
+    const { code, stderr } = await runCommand(['./d'], { cwd, env: environment });
+    assert.deepEqual(
+      [code, stderr.replaceAll(cwd, '<folder>')],
+      [
+        2,
+        'prefork: command line: app: expected the file of the app, got <folder>/d, which is a directory without an index file and whose package.json names a "main" that does not exist, gone.js\n',
+      ],
+    );
+  });
+});
+
 describe('what is no mistake', () => {
   const fine: readonly string[] = [
     'app.cjs --health=true',

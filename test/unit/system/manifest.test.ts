@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { manifestIn, manifestsOf, startScript } from '../../../src/system/manifest.ts';
+import { entriesOf, manifestIn, manifestsOf, startScript } from '../../../src/system/manifest.ts';
 
 function folder(t: TestContext): string {
   const dir = mkdtempSync(join(tmpdir(), 'prefork-manifest-'));
@@ -41,4 +41,16 @@ describe('package.json', () => {
     for (const scripts of [undefined, null, 0, 'start', [], {}, { start: 1 }])
       assert.equal(startScript({ scripts }), null);
   });
+});
+
+it('entries are what npm start gives to node or tsx, and the main file', () => {
+  const entries: readonly (readonly [start: unknown, main: unknown, entries: readonly string[]])[] = [
+    ['node server.js', undefined, ['./server.js']],
+    ['NODE_ENV=production node --enable-source-maps ./dist/main.js --port 1', 'lib.js', ['./dist/main.js', './lib.js']],
+    ['tsx src/app.ts', '', ['./src/app.ts']],
+    ['next start', 'index.js', ['./index.js']],
+    ['node --watch', 3, []],
+    [undefined, undefined, []],
+  ];
+  for (const [start, main, expected] of entries) assert.deepEqual(entriesOf({ scripts: { start }, main }), expected);
 });

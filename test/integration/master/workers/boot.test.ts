@@ -57,6 +57,8 @@ for (const [file, status] of [
     const s = await startSupervisor(t, { workers: 2, app: fixture(`broken/${file}`) });
     const { code } = await s.waitExit(10_000);
     assert.equal(code, status, s.describe());
+    if (file === 'ends.mjs')
+      assert.match(s.stderr.text, /ends\.mjs neither listens nor exports something to serve; it exports nothing/);
     if (file === 'syntax.mjs') assert.match(s.stderr.text, /"err":\{"type":"SyntaxError"/);
     await assertClean(s, { code: status, allow: /"level":60|^nothing to do/ });
   });

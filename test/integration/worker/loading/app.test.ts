@@ -113,7 +113,7 @@ describe('exports', () => {
   test('an app that exports nothing to serve, and has nothing left to do, is told what it exports', async () => {
     const worker = spawn({ app: 'worker/named-only.cjs' });
     const { kind, error } = await worker.waitFor('failed');
-    assert.equal(kind, 'load');
+    assert.equal(kind, 'boot');
     assert.equal(error.message, `worker/named-only.cjs ${neither}: config, app (prefork worker/named-only.cjs:app ?)`);
     assert.equal(error.stack, error.message);
     // As under node, where it ends and nothing is wrong with that.

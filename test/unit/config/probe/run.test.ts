@@ -313,6 +313,7 @@ describe('CFG-04 a setting that is taken out of the file', () => {
       const name = key as keyof typeof bare;
       return JSON.stringify(bare[name]) === JSON.stringify(full[name]);
     });
+    // Doubts are no setting: they are about values, and there are none about these.
     assert.deepEqual(same, ['cores', 'configFile', 'doubts'], 'the file sets everything else');
     write(cwd, { [file]: 'export default {}' });
     assert.deepEqual(await load(cwd), bare);
