@@ -80,6 +80,8 @@ export type Event =
   | UpgradeEvent
   | { readonly type: 'reopenRequested' }
   | { readonly type: 'stopRequested'; readonly kind: 'graceful' | 'quick'; readonly status?: number }
+  /** The master did not run for so many milliseconds when it should have, and most likely its workers did not either. */
+  | { readonly type: 'starved'; readonly late: number }
   /** Nothing happened but time. */
   | { readonly type: 'ticked' };
 

@@ -15,6 +15,7 @@ export type RetireReason =
   | 'operator'
   | 'scale'
   | 'upgrade'
+  | 'boot-timeout'
   | 'shutdown';
 
 /** Why a worker is killed. */
