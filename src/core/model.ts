@@ -16,6 +16,7 @@ export type RetireReason =
   | 'scale'
   | 'upgrade'
   | 'boot-timeout'
+  | 'address'
   | 'shutdown';
 
 /** Why a worker is killed. */

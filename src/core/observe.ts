@@ -25,7 +25,7 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
       return {
         ...fleet,
         workers: fleet.workers.map((worker) =>
-          event.slot === null || worker.slot === event.slot ? spent(worker, now, 'operator') : worker,
+          event.slot === null || worker.slot === event.slot ? spent(worker, now, event.reason ?? 'operator') : worker,
         ),
       };
     case 'poolDismissed':

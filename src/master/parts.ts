@@ -24,6 +24,7 @@ import { statusOf } from './operator/status.ts';
 import { Outcomes, UpgradeOutcomes } from './outcomes.ts';
 import { policyFrom } from './policy.ts';
 import { Grants } from './sockets/grants.ts';
+import { SocketKeeper } from './sockets/keeper.ts';
 import type { Listeners } from './sockets/listeners.ts';
 import { Stuck } from './stuck/stuck.ts';
 import { Counts } from './upgrade/counts.ts';
@@ -60,6 +61,7 @@ export interface Parts {
   readonly pool: Pool;
   readonly sentinel: Sentinel;
   readonly grants: Grants;
+  readonly sockets: SocketKeeper;
   readonly complaints: Complaints;
   readonly health: ServiceHealth;
   readonly rates: Rates;
@@ -92,6 +94,7 @@ export function makeParts(options: MasterOptions): Parts {
       now: arbiter.now(),
       settings: settings(),
       listeners: listeners.all(),
+      problemOf: (key) => listeners.problemOf(key),
       health: health.report(fleet()),
       rates,
     });
@@ -118,6 +121,15 @@ export function makeParts(options: MasterOptions): Parts {
     logger,
     isStarting: () => fleet().start === 'starting',
     post,
+  });
+  const sockets = new SocketKeeper({
+    listeners,
+    logger,
+    isAlone: () => fleet().predecessor === 'none' && fleet().stopping === null,
+    onRestored: () => {
+      sentinel.setSockets(listeners.fds());
+      post({ type: 'recycleRequested', slot: null, reason: 'address' });
+    },
   });
   const stuck = new Stuck({
     pool,
@@ -171,6 +183,7 @@ export function makeParts(options: MasterOptions): Parts {
         // As Gunicorn: what waits for `<pidfile>.2` sees that an upgrade is under way.
         isDue: () => predecessor !== null || fleet().start !== 'starting',
         predecessor: bequest?.pid ?? null,
+        onRestored: (path) => logger().warn({ path }, 'the pidfile was removed by somebody; it is there again'),
       }),
       mainProcess,
     ],
@@ -197,6 +210,7 @@ export function makeParts(options: MasterOptions): Parts {
     pool,
     sentinel,
     grants,
+    sockets,
     complaints,
     health,
     rates,

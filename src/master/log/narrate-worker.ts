@@ -13,6 +13,7 @@ const retireReasons: Readonly<Record<RetireReason, string>> = {
   operator: 'an operator asked for it',
   scale: 'the pool is smaller now',
   upgrade: 'a new master serves',
+  address: 'a socket that it listens on was removed by somebody, and is there anew',
   'boot-timeout': 'boot timeout: it has sockets, but is not ready within bootTimeout (see its health checks)',
   shutdown: 'the service is stopping',
 };
