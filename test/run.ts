@@ -48,6 +48,7 @@ const closingLine = new RegExp(`^(${[...closing, 'duration_ms'].join('|')}) [\\d
  * pattern, only the tests of that name.
  */
 const matrix: ReadonlyMap<string, RegExp | null> = new Map([
+  ['test/unit/master/service/young-generation.test.ts', null],
   ['test/integration/system/node-internals.test.ts', null],
   ['test/integration/worker/evidence.test.ts', null],
   ['test/integration/worker/listen.test.ts', null],

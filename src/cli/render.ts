@@ -10,9 +10,10 @@ export function renderStatus(status: Status): string {
     `${plain(status.name)}: ${status.state}, ${status.health}, ${status.ready} of ${status.wanted} workers ready`,
     `  pid ${status.pid}, up ${span(status.uptime)}, generation ${status.generation}, prefork ${status.prefork}, Node ${status.node}`,
     `  app ${plain(status.app)}`,
-    ...status.listeners.map(
-      ({ address, waiting }) => `  on ${plain(address)}${waiting === null ? '' : `, ${waiting} connections wait`}`,
-    ),
+    ...status.listeners.flatMap(({ address, waiting, problem }) => [
+      `  on ${plain(address)}${waiting === null ? '' : `, ${waiting} connections wait`}`,
+      ...(problem === undefined ? [] : [`  unreachable: ${plain(problem)}`]),
+    ]),
   ];
   if (running !== null)
     lines.push(`  reload ${running.reload} under way: ${running.step}, for ${span(running.uptime)}`);

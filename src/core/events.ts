@@ -2,7 +2,7 @@
  * Facts that come in: the subject and a past participle. Everything random in them is drawn by the adapter that reports
  * them.
  */
-import type { FailureKind, Figures, Limits, Policy } from './model.ts';
+import type { FailureKind, Figures, Limits, Policy, RetireReason } from './model.ts';
 
 /** What happens to a worker, or what it says. */
 export type WorkerEvent =
@@ -44,7 +44,7 @@ export type ReloadEvent =
 export type PoolEvent =
   | { readonly type: 'scaleRequested'; readonly by: number }
   | { readonly type: 'resizeRequested'; readonly to: number }
-  | { readonly type: 'recycleRequested'; readonly slot: number | null }
+  | { readonly type: 'recycleRequested'; readonly slot: number | null; readonly reason?: RetireReason }
   /** WINCH. */
   | { readonly type: 'poolDismissed' };
 
@@ -80,6 +80,8 @@ export type Event =
   | UpgradeEvent
   | { readonly type: 'reopenRequested' }
   | { readonly type: 'stopRequested'; readonly kind: 'graceful' | 'quick'; readonly status?: number }
+  /** The master did not run for so many milliseconds when it should have, and most likely its workers did not either. */
+  | { readonly type: 'starved'; readonly late: number }
   /** Nothing happened but time. */
   | { readonly type: 'ticked' };
 

@@ -108,7 +108,7 @@ export function wasUnstable(worker: Worker, now: number): boolean {
     case 'ready':
       return now - worker.phase.since < fixed.stableAfter;
     case 'draining':
-      return false;
+      return worker.phase.reason === 'boot-timeout';
     case 'killed':
       return worker.phase.reason === 'boot-timeout' || worker.phase.reason === 'misbehaved';
   }

@@ -15,6 +15,8 @@ export type RetireReason =
   | 'operator'
   | 'scale'
   | 'upgrade'
+  | 'boot-timeout'
+  | 'address'
   | 'shutdown';
 
 /** Why a worker is killed. */

@@ -25,7 +25,7 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
       return {
         ...fleet,
         workers: fleet.workers.map((worker) =>
-          event.slot === null || worker.slot === event.slot ? spent(worker, now, 'operator') : worker,
+          event.slot === null || worker.slot === event.slot ? spent(worker, now, event.reason ?? 'operator') : worker,
         ),
       };
     case 'poolDismissed':
@@ -34,11 +34,24 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
       return { ...fleet, reopen: true };
     case 'stopRequested':
       return observeStop(fleet, event.kind, event.status ?? 0, now);
+    case 'starved':
+      return observeStarved(fleet, event.late, now);
     case 'ticked':
       return fleet;
     default:
       return observeUpgrade(fleet, event, now);
   }
+}
+
+/** A boot has no heartbeats that would show whether it goes on: it gets the time back in which it could hardly run. */
+function observeStarved(fleet: Fleet, late: number, now: number): Fleet {
+  if (!fleet.workers.some(({ phase }) => phase.name === 'booting')) return fleet;
+  const workers = fleet.workers.map((worker) =>
+    worker.phase.name === 'booting'
+      ? { ...worker, phase: { ...worker.phase, since: Math.min(now, worker.phase.since + late) } }
+      : worker,
+  );
+  return { ...fleet, workers };
 }
 
 function observePrepared(fleet: Fleet, event: EventOf<'reloadPrepared' | 'reloadPrepareFailed'>): Fleet {

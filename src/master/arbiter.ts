@@ -10,6 +10,12 @@ import type { Observer } from './log/observer.ts';
 
 /** Longest sleep, milliseconds: how coarsely time in which the master was stopped can be told from time that passed. */
 const longestSleep = 1_000;
+/** The same while a worker boots, which has nothing but time to be judged by. */
+const longestSleepOfBoots = 100;
+/** Milliseconds by which any timer may be late. */
+const ordinary = 50;
+/** Milliseconds that boots are given at least after a time in which the master did not run: it says so first. */
+const leastGiven = 2_000;
 
 /** What the arbiter moves: connected once all parts of the master are there. */
 export interface Connection {
@@ -92,6 +98,9 @@ export class Arbiter {
       for (const observer of this.#observers) observer.suspended?.(line);
     }
     const now = this.#clock.now();
+    const late = lost > 0 ? Math.max(lost, leastGiven) : this.#clock.late;
+    // No operator's and no worker's doing: the line above is all that is told of it.
+    if (late > ordinary) this.#fleet = observe(this.#fleet, { type: 'starved', late }, now);
     for (const event of this.#queue.splice(0)) {
       const told = { fleet: this.#fleet, now, line: narrateEvent(event, this.#fleet, now) };
       for (const observer of this.#observers) observer.event?.(event, told);
@@ -111,7 +120,9 @@ export class Arbiter {
   #sleepUntil(wakeAt: number | null): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#ended) return;
-    const within = Math.min(longestSleep, Math.max(1, (wakeAt ?? Number.POSITIVE_INFINITY) - this.#clock.now()));
+    const isBooting = this.#fleet.workers.some(({ phase }) => phase.name === 'booting');
+    const longest = isBooting ? longestSleepOfBoots : longestSleep;
+    const within = Math.min(longest, Math.max(1, (wakeAt ?? Number.POSITIVE_INFINITY) - this.#clock.now()));
     this.#clock.expect(within);
     this.#timer = setTimeout(() => this.post({ type: 'ticked' }), within);
   }

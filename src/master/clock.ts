@@ -6,6 +6,7 @@ export class RunningClock {
   readonly #read: () => number;
   #lost = 0;
   #expected = Number.POSITIVE_INFINITY;
+  #late = 0;
 
   /** @param read monotonic milliseconds */
   constructor(read: () => number = () => performance.now()) {
@@ -14,6 +15,11 @@ export class RunningClock {
 
   now(): number {
     return this.#read() - this.#lost;
+  }
+
+  /** How late the master ran again the last time, milliseconds; whether or not it was taken out of the clock. */
+  get late(): number {
+    return this.#late;
   }
 
   /** Says when the master expects to run again, in milliseconds from now. */
@@ -28,6 +34,7 @@ export class RunningClock {
    */
   resume(tolerance = 500): number {
     const late = this.#read() - this.#expected;
+    this.#late = Math.max(0, late);
     this.#expected = Number.POSITIVE_INFINITY;
     if (late <= tolerance) return 0;
     this.#lost += late;

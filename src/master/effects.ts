@@ -32,8 +32,9 @@ const effects: Effects = {
   },
   capture: ({ id, fatal }, fleet, { stuck }) => void stuck.capture(id, fatal, fleet),
   assign: ({ id, queues }, _, { grants }) => grants.assign(id, queues),
-  prepare: ({ reload, generation, rollback }, _, { arbiter, generations, log }) => {
-    generations.prepare(generation, rollback !== null).then(
+  prepare: ({ reload, generation, rollback }, _, { arbiter, claims, generations, log, sockets }) => {
+    const restore = { sockets: () => sockets.keep(), claims: () => claims.ensure() };
+    generations.prepare(generation, rollback !== null, restore).then(
       (settings) => arbiter.post({ type: 'reloadPrepared', reload, policy: policyFrom(settings) }),
       (error: unknown) => {
         if (!(error instanceof PreforkError)) log.logger.debug({ err: error }, 'reload: preparation failed');

@@ -1,5 +1,6 @@
 /** The settings of each generation that has workers, and what a reload has prepared for the next. */
 import { closeSync, existsSync } from 'node:fs';
+import { formatAddress } from '../config/address.ts';
 import { loadSettings } from '../config/load.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
 import { messageOf, ReleaseError } from '../errors.ts';
@@ -10,6 +11,15 @@ import { runRelease } from './release.ts';
 import { prepareAccessLog } from './service/access-log-file.ts';
 import { arm } from './sockets/arm.ts';
 import type { Listeners } from './sockets/listeners.ts';
+
+/** Brings back what was removed from the disk. */
+export interface Restore {
+  /** @throws PreforkError if a claim cannot be had */
+  readonly claims: () => Promise<void>;
+  readonly sockets: () => Promise<void>;
+}
+
+const nothing: Restore = { claims: async () => {}, sockets: async () => {} };
 
 interface Prepared {
   readonly generation: number;
@@ -53,9 +63,11 @@ export class Generations {
    * Reads the configuration and the app's path anew, binds what is new and runs the release command; or, for a rollback,
    * takes the settings before the ones in force.
    *
+   * @param restore what somebody has removed from the disk comes back first, or the reload fails: it would say that all is
+   *   well while nobody can connect
    * @throws PreforkError if any of it fails; nothing is left behind then
    */
-  async prepare(generation: number, isRollback: boolean): Promise<Settings> {
+  async prepare(generation: number, isRollback: boolean, restore: Restore = nothing): Promise<Settings> {
     this.#abort = new AbortController();
     const { signal } = this.#abort;
     const { listeners, logger, request } = this.#options;
@@ -63,6 +75,7 @@ export class Generations {
     this.#checkLogs(settings);
     const { pidfile } = settings;
     if (pidfile !== null && pidfile !== this.#current.pidfile) checkPidfile(pidfile);
+    if (!isRollback) await this.#restore(settings, restore);
     const { added } = await listeners.openAll(settings.bind, settings.backlog, settings);
     try {
       signal.throwIfAborted();
@@ -77,11 +90,25 @@ export class Generations {
     return settings;
   }
 
+  /** @throws PreforkError if what the new settings name as well cannot be had any more */
+  async #restore(settings: Settings, restore: Restore): Promise<void> {
+    const before = this.#current;
+    const claimed = ({ admin, controlSocket, pidfile }: Settings) => JSON.stringify([admin, controlSocket, pidfile]);
+    if (claimed(settings) === claimed(before)) await restore.claims();
+    await restore.sockets();
+    const names = ({ bind }: Settings) => new Set(bind.map(formatAddress));
+    const [wanted, had] = [names(settings), names(before)];
+    for (const { key, label } of this.#options.listeners.all()) {
+      const problem = this.#options.listeners.problemOf(key);
+      if (problem !== null && (wanted.has(label) || !had.has(label))) throw problem;
+    }
+  }
+
   /** @throws FileError if a log of it cannot be written: better no reload than no log */
   #checkLogs(settings: Settings): void {
     prepareAccessLog(settings);
     const { errorLog } = settings;
-    if (errorLog !== null && errorLog !== this.#current.errorLog) closeSync(openLogFile(errorLog));
+    if (errorLog !== null) closeSync(openLogFile(errorLog));
   }
 
   promote(): void {

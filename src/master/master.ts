@@ -24,7 +24,7 @@ export class Master {
    *   left behind then
    */
   async start(): Promise<void> {
-    const { arbiter, claims, generations, listeners, sentinel, statsd, succession } = this.#parts;
+    const { arbiter, claims, generations, listeners, sentinel, sockets, statsd, succession } = this.#parts;
     try {
       await claims.ensure();
       sentinel.start();
@@ -37,7 +37,9 @@ export class Master {
     setInterval(() => {
       // What the new master of an upgrade takes has not been removed by accident.
       const { stopping, upgrade } = arbiter.fleet;
-      if (stopping === null && upgrade.state !== 'ready') void claims.keep();
+      if (stopping !== null || upgrade.state === 'ready') return;
+      void claims.keep();
+      void sockets.keep();
     }, keepEvery).unref();
     process.on('uncaughtException', (error) => crash(error, this.#parts));
     statsd.start();

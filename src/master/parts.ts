@@ -25,6 +25,7 @@ import { Outcomes, UpgradeOutcomes } from './outcomes.ts';
 import { policyFrom } from './policy.ts';
 import { Datagrams } from './sockets/datagrams.ts';
 import { Grants } from './sockets/grants.ts';
+import { SocketKeeper } from './sockets/keeper.ts';
 import { LastCall } from './sockets/last-call.ts';
 import type { Listeners } from './sockets/listeners.ts';
 import { Stuck } from './stuck/stuck.ts';
@@ -65,6 +66,7 @@ export interface Parts {
   readonly grants: Grants;
   readonly datagrams: Datagrams;
   readonly lastCall: LastCall;
+  readonly sockets: SocketKeeper;
   readonly complaints: Complaints;
   readonly restraint: Restraint;
   readonly health: ServiceHealth;
@@ -98,6 +100,7 @@ export function makeParts(options: MasterOptions): Parts {
       now: arbiter.now(),
       settings: settings(),
       listeners: listeners.all(),
+      problemOf: (key) => listeners.problemOf(key),
       health: health.report(fleet()),
       rates,
     });
@@ -125,6 +128,15 @@ export function makeParts(options: MasterOptions): Parts {
     isStarting: () => fleet().start === 'starting',
     onClosed: () => sentinel.setSockets(listeners.fds()),
     post,
+  });
+  const sockets = new SocketKeeper({
+    listeners,
+    logger,
+    isAlone: () => fleet().predecessor === 'none' && fleet().stopping === null,
+    onRestored: () => {
+      sentinel.setSockets(listeners.fds());
+      post({ type: 'recycleRequested', slot: null, reason: 'address' });
+    },
   });
   const stuck = new Stuck({
     pool,
@@ -178,6 +190,7 @@ export function makeParts(options: MasterOptions): Parts {
         // As Gunicorn: what waits for `<pidfile>.2` sees that an upgrade is under way.
         isDue: () => predecessor !== null || fleet().start !== 'starting',
         predecessor: bequest?.pid ?? null,
+        onRestored: (path) => logger().warn({ path }, 'the pidfile was removed by somebody; it is there again'),
       }),
       mainProcess,
     ],
@@ -206,6 +219,7 @@ export function makeParts(options: MasterOptions): Parts {
     grants,
     datagrams: new Datagrams(pool),
     lastCall: new LastCall({ grants, listeners, pool }),
+    sockets,
     complaints,
     restraint: new Restraint(),
     health,

@@ -16,6 +16,7 @@ import { type Caller, daemonise } from './service/daemon.ts';
 import { isBelowNodemon } from './service/nodemon.ts';
 import { inheritedSockets } from './service/rights.ts';
 import { listenToSignals } from './service/signals.ts';
+import { keepYoungGenerationSmall } from './service/young-generation.ts';
 import { Listeners } from './sockets/listeners.ts';
 import { ownCommand } from './upgrade/own-command.ts';
 import type { Predecessor } from './upgrade/predecessor.ts';
@@ -29,6 +30,7 @@ const errorLevel = 50;
  * @throws PreforkError if it cannot be started: nothing is left behind then
  */
 export async function start(given: LoadRequest, caller: Caller, predecessor: Predecessor | null = null): Promise<void> {
+  keepYoungGenerationSmall();
   const request = { ...given, passed: predecessor?.bequest.passed ?? passedSockets(given.env, process.pid) };
   const command = ownCommand(request.cwd);
   process.title = masterTitle('');

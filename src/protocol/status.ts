@@ -83,4 +83,6 @@ export interface ListenerStatus {
   readonly backlog: number;
   /** Connections that wait to be accepted, over all queues; `null` if the system does not say. */
   readonly waiting: number | null;
+  /** Why clients cannot connect to it any more; left out if they can. */
+  readonly problem?: string;
 }

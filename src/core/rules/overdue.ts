@@ -14,7 +14,7 @@ export function overdue(turn: Turn): void {
 
 function check(turn: Turn, worker: Worker): void {
   const { phase } = worker;
-  const { bootTimeout } = policyOf(turn.fleet, worker);
+  const { bootTimeout, gracefulTimeout } = policyOf(turn.fleet, worker);
   if (worker.offence !== null && phase.name !== 'killed') {
     turn.kill(worker, 'misbehaved', 'SIGKILL');
     return;
@@ -22,7 +22,10 @@ function check(turn: Turn, worker: Worker): void {
   switch (phase.name) {
     case 'booting':
       // A long synchronous import sends no heartbeats and is no fault: only the boot's own deadline applies.
-      if (turn.due(phase.since + bootTimeout)) explainAndKill(turn, worker, 'boot-timeout', phase.since);
+      if (!turn.due(phase.since + bootTimeout)) return;
+      // What has sockets may have clients.
+      if (worker.listening) turn.drain(worker, 'boot-timeout', turn.now + gracefulTimeout);
+      else explainAndKill(turn, worker, 'boot-timeout', phase.since);
       return;
     case 'ready':
       judgeSilence(turn, worker);

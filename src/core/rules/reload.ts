@@ -65,7 +65,8 @@ function judgeCanary(turn: Turn, state: Extract<Reload, { state: 'canary' }>): v
 
 /** Why the canary had to be killed, if it had; how it fails by itself is observed as it happens. */
 function killedReason(canary: Worker | undefined): string | null {
-  if (canary?.phase.name !== 'killed') return null;
+  if (canary?.phase.name !== 'killed' && canary?.phase.name !== 'draining') return null;
+  if (canary.phase.reason !== 'boot-timeout' && canary.phase.name === 'draining') return null;
   if (canary.phase.reason !== 'boot-timeout') return `the first new worker was killed (${canary.phase.reason})`;
   const why = canary.hindrance === null ? '' : `: ${canary.hindrance}`;
   return `the first new worker was not ready within bootTimeout${why}`;

@@ -30,6 +30,8 @@ export interface PidfileOptions {
   readonly isDue: () => boolean;
   /** The pid of the master before this one, which may hold it; `null` if there is none. */
   readonly predecessor?: number | null;
+  /** It was removed by somebody, and is there again. */
+  readonly onRestored?: (path: string) => void;
 }
 
 export class Pidfile implements Claim {
@@ -40,6 +42,8 @@ export class Pidfile implements Claim {
   #path: string | null = null;
   /** Where our pid is: there, or beside it. */
   #at = '';
+  /** The next master has it. */
+  #isHeirs = false;
 
   constructor(options: PidfileOptions) {
     this.#options = options;
@@ -50,6 +54,7 @@ export class Pidfile implements Claim {
   ensure(): void {
     const path = this.#options.path();
     if (path === this.#path) {
+      if (path !== null) this.#restore(path);
       removeStaleSecond(path, this.#at);
       return;
     }
@@ -65,12 +70,31 @@ export class Pidfile implements Claim {
   }
 
   /**
+   * Writes it again if somebody has removed it. What is in its place instead is left alone.
+   *
+   * @throws FileError if something else is, or if it cannot be written
+   */
+  #restore(path: string): void {
+    const at = this.#at;
+    if (this.#isHeirs || isOurs(at)) return;
+    if (lstatSync(at, { throwIfNoEntry: false }) !== undefined) {
+      const holder = holderOf(at);
+      throw new FileError(
+        `the pidfile ${at} is not ours any more: ${holder === null ? 'something else' : `the pid ${holder} of another master`} is in its place; it is left alone`,
+      );
+    }
+    withOurPid(path, (temporary) => place(temporary, at, this.#predecessor));
+    this.#options.onRestored?.(at);
+  }
+
+  /**
    * Renames ours into its place.
    *
    * @throws AlreadyRunningError if a third master holds it
    * @throws FileError if it cannot be written
    */
   takeOver(): void {
+    this.#isHeirs = false;
     const path = this.#path;
     if (path !== null && pidIn(path) !== process.pid) {
       refuseHeld(path, this.#predecessor);
@@ -83,8 +107,10 @@ export class Pidfile implements Claim {
     this.ensure();
   }
 
-  /** The other master's pid is in it now, by which it is recognised. */
-  yield(): void {}
+  /** The other master's pid is in it now. */
+  yield(): void {
+    this.#isHeirs = true;
+  }
 
   release(): void {
     if (this.#path !== null && isOurs(this.#at)) removeQuietly(this.#at);

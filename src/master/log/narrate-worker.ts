@@ -13,6 +13,8 @@ const retireReasons: Readonly<Record<RetireReason, string>> = {
   operator: 'an operator asked for it',
   scale: 'the pool is smaller now',
   upgrade: 'a new master serves',
+  address: 'a socket that it listens on was removed by somebody, and is there anew',
+  'boot-timeout': 'boot timeout: it has sockets, but is not ready within bootTimeout (see its health checks)',
   shutdown: 'the service is stopping',
 };
 
@@ -60,7 +62,9 @@ export const workerActions: ActionLines<'spawn' | 'drain' | 'kill' | 'capture' |
   // The event says so, with the pid.
   spawn: null,
   drain: ({ id, reason }, fleet) =>
-    workerLine('info', `worker retires: ${retireReasons[reason]}`, fleet, id, { reason }),
+    workerLine(reason === 'boot-timeout' ? 'error' : 'info', `worker retires: ${retireReasons[reason]}`, fleet, id, {
+      reason,
+    }),
   kill: ({ id, reason, signal }, fleet) => {
     const level = reason === 'shutdown' || reason === 'reload-rejected' ? 'info' : 'error';
     return workerLine(level, `worker gets ${signal}: ${killReasons[reason]}`, fleet, id, { reason, signal });

@@ -33,6 +33,8 @@ const events: EventLines<Event['type']> = {
     if (isSameStop(before, kind, now)) return null;
     return before.stopping.kind === 'graceful' ? line('warn', 'stopping now (asked a second time)') : null;
   },
+  // A time in which the master did not run at all is told when it is found.
+  starved: null,
   ticked: null,
 };
 

@@ -117,6 +117,7 @@ function kindOfEvent(event: Event, before: Fleet): TimelineKind | null {
 function kindOfAction(action: Action): TimelineKind | null {
   switch (action.type) {
     case 'drain':
+      if (action.reason === 'boot-timeout') return 'kill';
       // A reload, a smaller pool and a stop have one entry, not one for each worker.
       return action.reason === 'reload' || action.reason === 'scale' || action.reason === 'shutdown' ? null : 'recycle';
     case 'kill':

@@ -8,7 +8,7 @@ import { type Family, family, single } from './family.ts';
 
 const startReasons = ['start', 'scale', 'reload', 'recycle', 'respawn'] as const;
 const exitReasons = [
-  ...['reload', 'requests', 'memory', 'lifetime', 'signal', 'operator', 'scale', 'upgrade', 'shutdown'],
+  ...['reload', 'requests', 'memory', 'lifetime', 'signal', 'operator', 'scale', 'upgrade', 'address', 'shutdown'],
   ...['crash', 'boot', 'stuck', 'boot-timeout', 'drain-timeout', 'reload-rejected', 'misbehaved', 'spawn'],
 ] as const;
 type StartReason = (typeof startReasons)[number];

@@ -16,13 +16,19 @@ export interface StatusParts {
   readonly now: number;
   readonly settings: Settings;
   readonly listeners: readonly Listener[];
+  /** Why clients cannot connect to a listener, by its key. */
+  readonly problemOf?: (key: string) => Error | null;
   readonly health: HealthReport;
   readonly rates: Rates;
 }
 
 const seconds = (milliseconds: number): number => Math.round(milliseconds) / 1_000;
 
-export function statusOf({ fleet, now, settings, listeners, health, rates }: StatusParts): Status {
+export function statusOf({ fleet, now, settings, listeners, health, rates, ...parts }: StatusParts): Status {
+  const problemOf = (key: string): { readonly problem?: string } => {
+    const problem = parts.problemOf?.(key)?.message;
+    return problem === undefined ? {} : { problem };
+  };
   const { reload, lastReload } = fleet;
   return {
     version: statusVersion,
@@ -45,7 +51,7 @@ export function statusOf({ fleet, now, settings, listeners, health, rates }: Sta
       last: lastReload === null ? null : { ...lastReload, duration: seconds(lastReload.duration) },
     },
     upgrade: upgradeStatus(fleet),
-    listeners: listeners.map(listenerStatus),
+    listeners: listeners.map((listener) => ({ ...listenerStatus(listener), ...problemOf(listener.key) })),
     workers: [...fleet.workers]
       .sort((a, b) => a.slot - b.slot || a.id - b.id)
       .map((worker) => workerStatus(worker, fleet, now, rates)),

@@ -8,14 +8,20 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { getSystemErrorName } from 'node:util';
 import { BindError } from '../../errors.ts';
-import { bindHandle } from '../../system/node-internals.ts';
+import { bindHandle, type Handle } from '../../system/node-internals.ts';
 import { inUse } from './in-use.ts';
-import type { Listener } from './listeners.ts';
 
 const firstFd = 3;
 
+/** What is to listen. */
+interface Bound {
+  readonly label: string;
+  readonly backlog: number;
+  readonly queues: readonly Handle[];
+}
+
 /** @throws BindError if another process was faster to listen on one of the addresses */
-export function arm(listeners: readonly Listener[]): Promise<void> {
+export function arm(listeners: readonly Bound[]): Promise<void> {
   const queues = listeners.flatMap((listener) => listener.queues.map((queue) => ({ listener, fd: queue.fd })));
   if (queues.length === 0) return Promise.resolve();
   return new Promise((resolve, reject) => {

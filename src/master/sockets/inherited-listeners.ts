@@ -8,6 +8,8 @@ export interface InheritedListener {
   readonly key: string;
   /** Path of a unix socket. */
   readonly path: string | null;
+  /** Of the socket at that path, in decimal; `null` if it has lost it. A master of another version may not say. */
+  readonly inode?: string | null;
   /** The host names with ports that led to it. A master of another version may not say. */
   readonly names?: readonly string[];
   /** One for each queue. */
@@ -30,15 +32,20 @@ export class InheritedListeners {
   readonly #toUnlink: Inherited[] = [];
 
   constructor(given: readonly InheritedListener[]) {
-    for (const { key, path, fds } of given) {
+    for (const { key, path, fds, inode } of given) {
       const queues = fds.flatMap((fd) => {
         const handle = bindHandle(null, -1, -1, fd, 0);
         if (typeof handle !== 'number') return [handle];
         closeQuietly(fd);
         return [];
       });
-      if (queues.length > 0) this.#unclaimed.set(key, { queues, path, inode: path === null ? null : inodeOf(path) });
+      if (queues.length > 0) this.#unclaimed.set(key, { queues, path, inode: ownInode(path, inode) });
     }
+  }
+
+  /** Of the socket at the path of a listener that was taken. */
+  inodeOf(key: string): bigint | null {
+    return this.#claimed.get(key)?.inode ?? null;
   }
 
   has(key: string): boolean {
@@ -66,6 +73,11 @@ export class InheritedListeners {
     this.#unclaimed.set(key, inherited);
     for (const queue of queues) if (!inherited.queues.includes(queue)) queue.close();
     return true;
+  }
+
+  /** Another socket has its path: that one is not to be removed with it. */
+  disown(key: string): void {
+    this.#claimed.delete(key);
   }
 
   /** libuv unlinks only what it has bound itself. */
@@ -105,6 +117,12 @@ export class InheritedListeners {
     }
     this.#unclaimed.clear();
   }
+}
+
+function ownInode(path: string | null, given: string | null | undefined): bigint | null {
+  if (path === null) return null;
+  if (given === undefined) return inodeOf(path);
+  return given === null ? null : BigInt(given);
 }
 
 /** A path that leads to another socket by now is left alone. */

@@ -13,8 +13,11 @@ import {
   supportsReusePort,
   UV_TCP_IPV6ONLY,
 } from '../../system/node-internals.ts';
+import { inodeOf, removeIfOurs } from '../../system/paths.ts';
+import { arm } from './arm.ts';
 import { type BindOptions, bindFurther, bindTarget, resolveTarget, type Target, tcpLabel } from './bind.ts';
 import { type InheritedListener, InheritedListeners } from './inherited-listeners.ts';
+import { bindAnew, taken, whatIsAt } from './restore.ts';
 import { changeRights, isAbstract, modeFor, type SocketRights } from './unix-socket.ts';
 
 export interface Listener {
@@ -39,6 +42,13 @@ export class Listeners {
   /** To which addresses host names led when they were bound, by label: what is bound needs no look-up any more. */
   readonly #names = new Map<string, string>();
 
+  /** The files of our unix sockets, by key. */
+  readonly #inodes = new Map<string, bigint | null>();
+  /** Those that libuv does not remove at their end: they were bound under another name. */
+  readonly #renamed = new Set<string>();
+  /** Why clients cannot connect to a unix socket any more, by key. */
+  readonly #problems = new Map<string, BindError>();
+
   /** What the master before us had open. */
   readonly #inherited: InheritedListeners;
   /** Another master has these sockets as well. */
@@ -61,6 +71,7 @@ export class Listeners {
       .map(({ key, queues }) => ({
         key,
         path: pathOf(key),
+        inode: this.#inodes.get(key)?.toString() ?? null,
         fds: queues.map(({ fd }) => fd),
         names: [...this.#names].filter(([, host]) => host === hostOf(key)).map(([name]) => name),
       }));
@@ -97,6 +108,51 @@ export class Listeners {
   /** All that are open, in the order in which they were bound. */
   all(): readonly Listener[] {
     return [...this.#open.values()];
+  }
+
+  /**
+   * Brings back the paths of unix sockets that somebody has removed, each with a new socket: a path that is gone leads to
+   * none, whoever has it open. Workers have the old one until they are replaced.
+   *
+   * @returns labels of those that are there again, and what could not be done
+   */
+  async restore(): Promise<{ readonly restored: readonly string[]; readonly problems: readonly BindError[] }> {
+    const restored: string[] = [];
+    // Two masters share them: the one that stays looks after them.
+    if (this.#isShared) return { restored, problems: [] };
+    for (const listener of this.all()) {
+      const path = pathOf(listener.key);
+      if (path === null) continue;
+      try {
+        if (await this.#restoreOne(path, listener)) restored.push(listener.label);
+        this.#problems.delete(listener.key);
+      } catch (error) {
+        if (!(error instanceof BindError)) throw error;
+        this.#problems.set(listener.key, error);
+      }
+    }
+    return { restored, problems: [...this.#problems.values()] };
+  }
+
+  /** Why clients cannot connect to it, as far as is known; `null` if they can. */
+  problemOf(key: string): BindError | null {
+    return this.#problems.get(key) ?? null;
+  }
+
+  /** @returns whether it had to be. @throws BindError if it cannot be */
+  async #restoreOne(path: string, { key, label, backlog, queues, flags }: Listener): Promise<boolean> {
+    const what = whatIsAt(path, this.#inodes.get(key) ?? null);
+    if (what === 'ours') return false;
+    if (what === 'other') throw taken(path);
+    const { handle, error } = await bindAnew(path, queues, this.#options);
+    const listener = { key, label, backlog, queues: [handle], flags };
+    this.#open.set(key, listener);
+    this.#inherited.disown(key);
+    this.#renamed.add(key);
+    this.#inodes.set(key, error === null ? inodeOf(path) : null);
+    if (error !== null) throw error;
+    await arm([listener]);
+    return true;
   }
 
   get(key: string): Listener | undefined {
@@ -196,6 +252,9 @@ export class Listeners {
   #closeQueues({ key, queues }: Listener): void {
     for (const queue of queues) queue.close();
     this.#inherited.unlink(key);
+    if (this.#renamed.delete(key)) removeIfOurs(pathOf(key), this.#inodes.get(key) ?? null);
+    this.#inodes.delete(key);
+    this.#problems.delete(key);
   }
 
   closeAll(): void {
@@ -249,6 +308,8 @@ export class Listeners {
     const queues = parked?.queues ?? inherited ?? (await bindTarget(target, { ...this.#options, ...rightsOf(rights) }));
     const listener = { key, label: labelOf(target, queues), backlog, queues, flags: target.flags };
     this.#open.set(key, listener);
+    const path = pathOf(key);
+    if (path !== null) this.#inodes.set(key, inherited === null ? inodeOf(path) : this.#inherited.inodeOf(key));
     return listener;
   }
 

@@ -65,6 +65,8 @@ export function renderEvent(event: Event): string | null {
       return 'the old master waits for the end of this one';
     case 'predecessorGone':
       return 'the old master is gone';
+    case 'starved':
+      return `the master ran late by ${event.late} ms`;
     case 'stopRequested':
       return event.kind === 'graceful' ? 'TERM' : 'INT';
   }

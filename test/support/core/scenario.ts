@@ -152,6 +152,7 @@ const commands: readonly (readonly [RegExp, (sim: Simulator, id: number, rest: s
     },
   ],
   [/^recycle slot (\d+)$/, (sim, slot) => sim.post({ type: 'recycleRequested', slot })],
+  [/^the master ran late by (\d+)$/, (sim, late) => sim.post({ type: 'starved', late })],
   [/^scale to (\d+)$/, (sim, to) => sim.post({ type: 'resizeRequested', to })],
 ];
 
@@ -172,6 +173,7 @@ function run(sim: Simulator, command: string): void {
 
 const behaviours: Readonly<Record<string, (value: number | null) => Partial<Behaviour>>> = {
   boot: (boot) => ({ boot }),
+  listens: (listensAfter) => ({ listensAfter }),
   fails: (failsWith) => ({ failsWith }),
   /** Like `fails`, and it says that the app could not even be loaded. */
   failsToLoad: (failsWith) => ({ failsWith, failsBy: 'load' }),

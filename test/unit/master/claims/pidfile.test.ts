@@ -215,7 +215,39 @@ test('UPG-02 pidfile: what a new master that was killed left beside ours goes, a
   rmSync(path);
   mkdirSync(`${path}.2`);
   pidfile.ensure();
-  assert.deepEqual(readdirSync(join(path, '..')), ['app.pid.2']);
+  // Ours, which somebody has removed, is there again.
+  assert.deepEqual(readdirSync(join(path, '..')), ['app.pid', 'app.pid.2']);
+});
+
+test('SOCK-08 pidfile: one that was removed comes back; what somebody has put in its place is left alone, and told', async (t) => {
+  const path = join(folder(t), 'app.pid');
+  const restored: string[] = [];
+  const pidfile = new Pidfile({ path: () => path, isDue: () => true, onRestored: (at) => restored.push(at) });
+  pidfile.ensure();
+  rmSync(path);
+  pidfile.ensure();
+  pidfile.ensure();
+  assert.equal(readFileSync(path, 'utf8'), `${process.pid}\n`);
+  assert.deepEqual(restored, [path]);
+  for (const content of ['a note', '', `${await live(t, 'prefork: master [other]')}\n`]) {
+    rmSync(path);
+    writeFileSync(path, content);
+    assert.throws(() => pidfile.ensure(), /is not ours any more: .* is in its place; it is left alone/);
+    assert.equal(readFileSync(path, 'utf8'), content);
+  }
+  rmSync(path);
+  mkdirSync(path);
+  assert.throws(() => pidfile.ensure(), FileError);
+  rmSync(path, { recursive: true });
+  rmSync(join(path, '..'), { recursive: true });
+  assert.throws(() => pidfile.ensure(), FileError);
+  mkdirSync(join(path, '..'));
+  pidfile.ensure();
+  // Of another master that has taken over it is not ours to write.
+  pidfile.yield();
+  rmSync(path);
+  pidfile.ensure();
+  assert.deepEqual(readdirSync(join(path, '..')), []);
 });
 
 test('UPG-02 pidfile: after a new master that had taken over and is gone, ours is in its place again', async (t) => {
