@@ -80,7 +80,12 @@ const connectionsSymbol = 'http.server.connections';
 
 interface SocketInternals {
   readonly _httpMessage?: ServerResponse | null;
-  readonly _handle?: { getpeername?(out: object): number } | null;
+  readonly _handle?: {
+    readonly writeQueueSize?: number;
+    getpeername?(out: object): number;
+    readStart?(): number;
+    readStop?(): number;
+  } | null;
   readonly _parent?: Duplex | null;
   readonly parser?: HttpParser | null;
 }
@@ -290,6 +295,28 @@ export function setBacklog(handle: Handle, backlog: number): number {
  */
 export function isEstablished(socket: Duplex): boolean {
   return internalsOfSocket(socket)._handle?.getpeername?.({}) === 0;
+}
+
+/**
+ * Writes to a socket beside the HTTP/2 session that has it, between two of its frames. The caller knows that the kernel has
+ * room for it: Node aborts the process if such a write has to wait.
+ *
+ * Relies on `socket._handle.writeQueueSize`, and on a session writing whole frames.
+ *
+ * @returns whether it was possible
+ */
+export function writeAtOnce(socket: Duplex, bytes: Buffer): boolean {
+  if (!(socket instanceof net.Socket) || 'encrypted' in socket || !socket.writable) return false;
+  if (socket.writableLength > 0 || internalsOfSocket(socket)._handle?.writeQueueSize !== 0) return false;
+  socket.write(bytes);
+  return true;
+}
+
+/** Whether what arrives at a socket is read, whoever reads it. Relies on `socket._handle.readStop()` and `readStart()`. */
+export function setReading(socket: Duplex, isOn: boolean): void {
+  const handle = internalsOfSocket(socket)._handle;
+  if (isOn) handle?.readStart?.();
+  else handle?.readStop?.();
 }
 
 /** Closes a handle without what {@link prepareHandle} put before it. */

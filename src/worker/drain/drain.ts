@@ -85,7 +85,11 @@ export class Drain {
     if (this.#isAnnounced) return;
     this.#isAnnounced = true;
     this.#traffic.subscribe({ onRequest: (connection, response) => this.#http1.makeLast(connection, response) });
-    for (const connection of this.#traffic.connections.open) this.#http1.makeCurrentLast(connection);
+    for (const connection of this.#traffic.connections.open) {
+      if (connection.session === null) this.#http1.makeCurrentLast(connection);
+      // In a drain each has its own moment.
+      else if (this.#plan === null) this.#http2.announce(connection);
+    }
   }
 
   /** No other process accepts any more: the queues are emptied and closed. */
