@@ -458,6 +458,42 @@ export function onStreamDestroyed(stream: object, callback: (stream: object) => 
   onDestroyed(prototype, callback);
 }
 
+type WriteGeneric = (this: net.Socket, isMany: boolean, data: unknown, encoding: unknown, done: unknown) => unknown;
+
+/**
+ * Calls back with what is written to sockets of this process, in order, when it leaves the stream's own buffer.
+ *
+ * Relies on `net.Socket` having `_writeGeneric`, through which single chunks and lists of them go.
+ *
+ * @param isWanted whether a socket is of interest
+ * @throws UnsupportedNodeError
+ */
+export function onSocketWrite(
+  isWanted: (socket: object) => boolean,
+  callback: (socket: object, bytes: Uint8Array) => void,
+): void {
+  const prototype = net.Socket.prototype as unknown as { _writeGeneric?: WriteGeneric };
+  const original = prototype._writeGeneric;
+  if (typeof original !== 'function') throw unsupported('net.Socket has no _writeGeneric');
+  const write: WriteGeneric = function (isMany, data, encoding, done) {
+    if (isWanted(this) && !this.connecting) {
+      const chunks = isMany ? (data as { chunk: unknown; encoding: unknown }[]) : [{ chunk: data, encoding }];
+      for (const each of chunks) callback(this, bytesOf(each.chunk, each.encoding));
+    }
+    return Reflect.apply(original, this, [isMany, data, encoding, done]);
+  };
+  Object.defineProperty(prototype, '_writeGeneric', {
+    value: write,
+    writable: true,
+    configurable: true,
+    enumerable: true,
+  });
+}
+
+function bytesOf(chunk: unknown, encoding: unknown): Uint8Array {
+  return typeof chunk === 'string' ? Buffer.from(chunk, encoding as BufferEncoding) : (chunk as Uint8Array);
+}
+
 type Destroy = (this: object, error: unknown, callback: unknown) => unknown;
 
 function onDestroyed(prototype: unknown, callback: (stream: object) => void): void {

@@ -15,7 +15,7 @@ import { Http1Drain } from './http1.ts';
 import { Http2Drain } from './http2.ts';
 import { LastCall } from './last-call.ts';
 import { type DrainOrder, goodbyeAt, type Plan, planFor, shortened } from './plan.ts';
-import { cut, isHandshaking, sayGoodbye } from './upgraded.ts';
+import { cut, endEventStream, Goodbyes, isHandshaking } from './upgraded.ts';
 
 /** Milliseconds between two looks at all connections. */
 const step = 25;
@@ -51,6 +51,7 @@ export class Drain {
   #onAlone: () => void = () => {};
   readonly #http1 = new Http1Drain();
   readonly #http2 = new Http2Drain();
+  readonly #goodbyes = new Goodbyes();
   readonly #accepting: Accepting;
   #plan: Plan | null = null;
   #saidGoodbye = false;
@@ -137,10 +138,11 @@ export class Drain {
     for (const connection of open) {
       if (connection.session !== null) this.#http2.step(connection, plan, now);
       else if (this.#isHttp1(connection)) this.#http1.step(connection, plan, now);
+      else this.#goodbyes.step(connection, plan, now);
     }
     if (!this.#saidGoodbye && now >= goodbyeAt(plan)) {
       this.#saidGoodbye = true;
-      for (const connection of open) sayGoodbye(connection, (plan.deadline - now) / 2);
+      for (const connection of open) endEventStream(connection);
     }
     if (now >= plan.deadline) this.#cut();
     else {

@@ -50,7 +50,7 @@ export class Http2Drain {
     const seen = this.#observe(connection);
     if (session === null || session.closed || seen.stage !== 'untold') return;
     if (connection.socket === connection.raw) this.#giveNotice(connection, session, seen);
-    else gather(connection, session, () => session.close());
+    else gather(connection, session, { read: () => session.close() });
   }
 
   /** Takes the session one step further, if the time has come. Must be called right after a poll phase. */
@@ -74,7 +74,7 @@ export class Http2Drain {
     else if (isDue && isSilent && this.#isUntellable(seen, canNotice, now)) session.close();
     else if (!canNotice && seen.stage === 'untold' && now >= plan.lingerUntil - (linger * seen.luck) / 2) {
       seen.stage = 'ending';
-      gather(connection, session, () => session.close());
+      gather(connection, session, { read: () => session.close() });
     }
   }
 
@@ -97,7 +97,7 @@ export class Http2Drain {
         seen.stage = 'known';
       });
     };
-    const isAsked = roundTrip(session, () => gather(connection, session, write));
+    const isAsked = roundTrip(session, () => gather(connection, session, { unread: write }));
     if (!isAsked) seen.stage = 'untold';
   }
 
@@ -118,11 +118,20 @@ function roundTrip(session: Http2Session, onAnswer: () => void): boolean {
   });
 }
 
+/** What is done when a client waits for answers. */
+interface Gathered {
+  /** Its streams wait to be read. */
+  readonly unread?: () => void;
+  /** They have been read. */
+  readonly read?: () => void;
+}
+
 /**
- * Lets what the client sends wait in the kernel for a moment, and calls back when it has been read: a client that begins a
- * stream when another one has ended waits for answers then, and begins none.
+ * Lets what the client sends wait in the kernel for a moment. A client that begins a stream when another one has ended
+ * waits for answers then, and begins none. That there are no answers on their way matters as well: Node's client begins
+ * its next stream at an answer, and refuses it if what it reads together with the answer is a GOAWAY.
  */
-function gather({ socket }: Connection, session: Http2Session, callback: () => void): void {
+function gather({ socket }: Connection, session: Http2Session, { unread, read }: Gathered): void {
   const until = performance.now() + gathering;
   const hold = (): void => {
     if (session.closed || session.destroyed) return;
@@ -132,13 +141,12 @@ function gather({ socket }: Connection, session: Http2Session, callback: () => v
       setTimeout(hold, 1);
       return;
     }
+    unread?.();
     setReading(socket, true);
-    // After the next poll phase, in which it is read.
-    setImmediate(() =>
-      setImmediate(() => {
-        if (!session.closed && !session.destroyed) callback();
-      }),
-    );
+    // After the next poll phase.
+    setImmediate(() => {
+      if (!session.closed && !session.destroyed) read?.();
+    });
   };
   hold();
 }
