@@ -102,7 +102,12 @@ const connectionsSymbol = 'http.server.connections';
 
 interface SocketInternals {
   readonly _httpMessage?: ServerResponse | null;
-  readonly _handle?: { getpeername?(out: object): number } | null;
+  readonly _handle?: {
+    readonly writeQueueSize?: number;
+    getpeername?(out: object): number;
+    readStart?(): number;
+    readStop?(): number;
+  } | null;
   readonly _parent?: Duplex | null;
   readonly parser?: HttpParser | null;
 }
@@ -605,6 +610,28 @@ export function isEstablished(socket: Duplex): boolean {
   return internalsOfSocket(socket)._handle?.getpeername?.({}) === 0;
 }
 
+/**
+ * Writes to a socket beside the HTTP/2 session that has it, between two of its frames. The caller knows that the kernel has
+ * room for it: Node aborts the process if such a write has to wait.
+ *
+ * Relies on `socket._handle.writeQueueSize`, and on a session writing whole frames.
+ *
+ * @returns whether it was possible
+ */
+export function writeAtOnce(socket: Duplex, bytes: Buffer): boolean {
+  if (!(socket instanceof net.Socket) || 'encrypted' in socket || !socket.writable) return false;
+  if (socket.writableLength > 0 || internalsOfSocket(socket)._handle?.writeQueueSize !== 0) return false;
+  socket.write(bytes);
+  return true;
+}
+
+/** Whether what arrives at a socket is read, whoever reads it. Relies on `socket._handle.readStop()` and `readStart()`. */
+export function setReading(socket: Duplex, isOn: boolean): void {
+  const handle = internalsOfSocket(socket)._handle;
+  if (isOn) handle?.readStart?.();
+  else handle?.readStop?.();
+}
+
 /** Closes a handle without what {@link prepareHandle} put before it. */
 export function closeHandle(handle: Handle): void {
   Object.getPrototypeOf(handle).close.call(handle);
@@ -773,6 +800,42 @@ export function onStreamDestroyed(stream: object, callback: (stream: object) => 
     prototype = Object.getPrototypeOf(prototype);
   }
   onDestroyed(prototype, callback);
+}
+
+type WriteGeneric = (this: net.Socket, isMany: boolean, data: unknown, encoding: unknown, done: unknown) => unknown;
+
+/**
+ * Calls back with what is written to sockets of this process, in order, when it leaves the stream's own buffer.
+ *
+ * Relies on `net.Socket` having `_writeGeneric`, through which single chunks and lists of them go.
+ *
+ * @param isWanted whether a socket is of interest
+ * @throws UnsupportedNodeError
+ */
+export function onSocketWrite(
+  isWanted: (socket: object) => boolean,
+  callback: (socket: object, bytes: Uint8Array) => void,
+): void {
+  const prototype = net.Socket.prototype as unknown as { _writeGeneric?: WriteGeneric };
+  const original = prototype._writeGeneric;
+  if (typeof original !== 'function') throw unsupported('net.Socket has no _writeGeneric');
+  const write: WriteGeneric = function (isMany, data, encoding, done) {
+    if (isWanted(this) && !this.connecting) {
+      const chunks = isMany ? (data as { chunk: unknown; encoding: unknown }[]) : [{ chunk: data, encoding }];
+      for (const each of chunks) callback(this, bytesOf(each.chunk, each.encoding));
+    }
+    return Reflect.apply(original, this, [isMany, data, encoding, done]);
+  };
+  Object.defineProperty(prototype, '_writeGeneric', {
+    value: write,
+    writable: true,
+    configurable: true,
+    enumerable: true,
+  });
+}
+
+function bytesOf(chunk: unknown, encoding: unknown): Uint8Array {
+  return typeof chunk === 'string' ? Buffer.from(chunk, encoding as BufferEncoding) : (chunk as Uint8Array);
 }
 
 type Destroy = (this: object, error: unknown, callback: unknown) => unknown;

@@ -15,7 +15,7 @@ import { Http1Drain } from './http1.ts';
 import { Http2Drain } from './http2.ts';
 import { LastCall } from './last-call.ts';
 import { type DrainOrder, goodbyeAt, type Plan, planFor, shortened } from './plan.ts';
-import { cut, isHandshaking, sayGoodbye } from './upgraded.ts';
+import { cut, endEventStream, Goodbyes, isHandshaking } from './upgraded.ts';
 
 /** Milliseconds between two looks at all connections. */
 const step = 25;
@@ -51,6 +51,7 @@ export class Drain {
   #onAlone: () => void = () => {};
   readonly #http1 = new Http1Drain();
   readonly #http2 = new Http2Drain();
+  readonly #goodbyes = new Goodbyes();
   readonly #accepting: Accepting;
   #plan: Plan | null = null;
   #saidGoodbye = false;
@@ -85,7 +86,11 @@ export class Drain {
     if (this.#isAnnounced) return;
     this.#isAnnounced = true;
     this.#traffic.subscribe({ onRequest: (connection, response) => this.#http1.makeLast(connection, response) });
-    for (const connection of this.#traffic.connections.open) this.#http1.makeCurrentLast(connection);
+    for (const connection of this.#traffic.connections.open) {
+      if (connection.session === null) this.#http1.makeCurrentLast(connection);
+      // In a drain each has its own moment.
+      else if (this.#plan === null) this.#http2.announce(connection);
+    }
   }
 
   /** No other process accepts any more: the queues are emptied and closed. */
@@ -133,10 +138,11 @@ export class Drain {
     for (const connection of open) {
       if (connection.session !== null) this.#http2.step(connection, plan, now);
       else if (this.#isHttp1(connection)) this.#http1.step(connection, plan, now);
+      else this.#goodbyes.step(connection, plan, now);
     }
     if (!this.#saidGoodbye && now >= goodbyeAt(plan)) {
       this.#saidGoodbye = true;
-      for (const connection of open) sayGoodbye(connection, (plan.deadline - now) / 2);
+      for (const connection of open) endEventStream(connection);
     }
     if (now >= plan.deadline) this.#cut();
     else {

@@ -1,23 +1,41 @@
 /**
- * HTTP/2 sessions in a drain. Each gets a GOAWAY that names the last stream that is served; the streams in flight end.
+ * HTTP/2 sessions in a drain: each is told to connect anew, and the streams in flight end. No stream is to be refused that
+ * crosses what the client is told, so it is told in two steps (RFC 9113, 6.8): a GOAWAY that names the highest stream
+ * there can be, and a round trip later, when all that crossed it has arrived, another one that names the last stream.
  *
- * A stream that crosses the GOAWAY on the wire is not lost to a client that keeps to the protocol, which opens it anew
- * elsewhere; but not all do. Two GOAWAYs, the first with the highest stream id there can be, would spare them that (RFC
- * 9113, 6.8). Node cannot: after any GOAWAY it ignores what still arrives. So the session ends at the moment at which a
- * crossing is least likely, when it has been silent for a while.
+ * Node has no call for the first step, and after a GOAWAY of its own it ignores what arrives. In clear text the frame can
+ * be written beside Node's; over TLS it cannot, and there is one step. Some clients, Node's own among them, refuse by
+ * themselves what they have begun and not yet written when they are told. So they are told at the moment at which that is
+ * least likely: when the client has been silent for a while, or when all that it could send has been sent.
  */
-
-import type { Connection } from '../traffic/connection.ts';
+import type { Http2Session } from 'node:http2';
+import { performance } from 'node:perf_hooks';
+import { setReading, writeAtOnce } from '../../system/node-internals.ts';
+import { bytesWritten, type Connection } from '../traffic/connection.ts';
 import type { Plan } from './plan.ts';
 
 /** Milliseconds without a stream after which the client is unlikely to open one at this moment. */
 const silence = 100;
 /** Milliseconds a client is given to close its side after the session has ended. */
 const parting = 500;
+/** Milliseconds in which a client that waits for nothing but answers has sent what it would send next. */
+const gathering = 20;
+/** Milliseconds after which a client that has not answered is not expected to. */
+const patience = 500;
+/** Bytes written since a round trip that fit into the buffer of any socket, with a frame more. */
+const surelyFits = 4_096;
+/** GOAWAY, no error, of stream 2^31 - 1. */
+const notice = Buffer.from([0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+
+/** How far the client has been told. */
+type Stage = 'untold' | 'asking' | 'noticed' | 'known' | 'ending';
 
 interface Observed {
   /** When in the first half of the linger it may end, 0 to 1: not all clients are to connect anew at once. */
   readonly luck: number;
+  stage: Stage;
+  /** When it was asked for an answer last. */
+  askedAt: number;
   /** When it last had an open stream. */
   activeAt: number;
   endedAt: number | null;
@@ -26,7 +44,16 @@ interface Observed {
 export class Http2Drain {
   readonly #observed = new WeakMap<Connection, Observed>();
 
-  /** Takes the session one step further, if the time has come. */
+  /** Tells the client that the session is about to end; its streams are served as before. */
+  announce(connection: Connection): void {
+    const { session } = connection;
+    const seen = this.#observe(connection);
+    if (session === null || session.closed || seen.stage !== 'untold') return;
+    if (connection.socket === connection.raw) this.#giveNotice(connection, session, seen);
+    else gather(connection, session, { read: () => session.close() });
+  }
+
+  /** Takes the session one step further, if the time has come. Must be called right after a poll phase. */
   step(connection: Connection, plan: Plan, now: number): void {
     const { session, streams, raw, requestAt } = connection;
     if (session === null) return;
@@ -39,15 +66,87 @@ export class Http2Drain {
     if (session.closed) return;
     seen.activeAt = streams !== null && streams.size > 0 ? now : Math.max(seen.activeAt, requestAt);
     const linger = plan.lingerUntil - plan.startedAt;
+    const isDue = now >= plan.startedAt + (linger * seen.luck) / 2;
     const isSilent = now >= seen.activeAt + Math.min(silence, linger);
-    if (now >= plan.lingerUntil || (isSilent && now >= plan.startedAt + (linger * seen.luck) / 2)) session.close();
+    const canNotice = connection.socket === raw;
+    if (now >= plan.lingerUntil || (isDue && seen.stage === 'known')) session.close();
+    else if (isDue && canNotice && seen.stage === 'untold') this.#giveNotice(connection, session, seen);
+    else if (isDue && isSilent && this.#isUntellable(seen, canNotice, now)) session.close();
+    else if (!canNotice && seen.stage === 'untold' && now >= plan.lingerUntil - (linger * seen.luck) / 2) {
+      seen.stage = 'ending';
+      gather(connection, session, { read: () => session.close() });
+    }
+  }
+
+  /** Whether there will be no first step: it cannot be written, or the client does not answer. */
+  #isUntellable({ stage, askedAt }: Observed, canNotice: boolean, now: number): boolean {
+    return canNotice ? stage === 'asking' && now >= askedAt + patience : stage === 'untold';
+  }
+
+  /** A frame that did not leave at once would end the process: so there must be room, which a round trip shows. */
+  #giveNotice(connection: Connection, session: Http2Session, seen: Observed): void {
+    const { raw } = connection;
+    seen.stage = 'asking';
+    seen.askedAt = performance.now();
+    const before = bytesWritten(raw);
+    const write = (): void => {
+      seen.stage = 'untold';
+      if (bytesWritten(raw) - before > surelyFits || !writeAtOnce(raw, notice)) return;
+      seen.stage = 'noticed';
+      roundTrip(session, () => {
+        seen.stage = 'known';
+      });
+    };
+    const isAsked = roundTrip(session, () => gather(connection, session, { unread: write }));
+    if (!isAsked) seen.stage = 'untold';
   }
 
   #observe(connection: Connection): Observed {
     const known = this.#observed.get(connection);
     if (known !== undefined) return known;
-    const seen = { luck: Math.random(), activeAt: 0, endedAt: null };
+    const seen: Observed = { luck: Math.random(), stage: 'untold', askedAt: 0, activeAt: 0, endedAt: null };
     this.#observed.set(connection, seen);
     return seen;
   }
+}
+
+/** @returns whether the client is asked for an answer, after which all that it had sent before has arrived */
+function roundTrip(session: Http2Session, onAnswer: () => void): boolean {
+  if (session.destroyed) return false;
+  return session.ping((error) => {
+    if (error === null && !session.destroyed) onAnswer();
+  });
+}
+
+/** What is done when a client waits for answers. */
+interface Gathered {
+  /** Its streams wait to be read. */
+  readonly unread?: () => void;
+  /** They have been read. */
+  readonly read?: () => void;
+}
+
+/**
+ * Lets what the client sends wait in the kernel for a moment. A client that begins a stream when another one has ended
+ * waits for answers then, and begins none. That there are no answers on their way matters as well: Node's client begins
+ * its next stream at an answer, and refuses it if what it reads together with the answer is a GOAWAY.
+ */
+function gather({ socket }: Connection, session: Http2Session, { unread, read }: Gathered): void {
+  const until = performance.now() + gathering;
+  const hold = (): void => {
+    if (session.closed || session.destroyed) return;
+    if (performance.now() < until) {
+      // Node begins to read again by itself after each answer.
+      setReading(socket, false);
+      setTimeout(hold, 1);
+      return;
+    }
+    unread?.();
+    setReading(socket, true);
+    // After the next poll phase.
+    setImmediate(() => {
+      if (!session.closed && !session.destroyed) read?.();
+    });
+  };
+  hold();
 }

@@ -30,7 +30,7 @@ export interface Plan {
 const minIdle = 250;
 const freshTime = { normal: 250, quick: 100 };
 const headTime = { normal: 3_000, quick: 250 };
-/** How long before the deadline the connections that would stay for ever get their goodbye. */
+/** How long before the deadline event streams are ended. */
 const goodbyeTime = 1_000;
 const goodbyeShare = 0.2;
 
@@ -66,7 +66,28 @@ export function shortened(plan: Plan, next: Plan): Plan {
   };
 }
 
-/** When WebSockets, event streams and the like are told to connect anew. */
+/** Before WebSockets are told, the app may say goodbye in its own way; then they are, one after the other. */
+const webSockets = {
+  waits: 1_000,
+  waitsShare: 0.1,
+  takes: 2_000,
+  takesShare: 0.2,
+  patience: 3_000,
+  patienceShare: 0.3,
+};
+
+/** When WebSockets are told to connect anew, and how long a client may take to do so, in milliseconds. */
+export function webSocketTimes({ startedAt, deadline }: Plan): { from: number; until: number; patience: number } {
+  const total = deadline - startedAt;
+  const from = startedAt + Math.min(webSockets.waits, total * webSockets.waitsShare);
+  return {
+    from,
+    until: from + Math.min(webSockets.takes, total * webSockets.takesShare),
+    patience: Math.min(webSockets.patience, total * webSockets.patienceShare),
+  };
+}
+
+/** When event streams are ended. */
 export function goodbyeAt({ startedAt, deadline }: Plan): number {
   return deadline - Math.min(goodbyeTime, (deadline - startedAt) * goodbyeShare);
 }

@@ -1,10 +1,12 @@
 /**
- * Connections that would stay for ever: WebSockets and others that were upgraded, plain TCP, event streams. They are
- * left alone until shortly before the deadline, and then ended in their own way, so that the client connects anew.
+ * Connections that would stay for ever: WebSockets and others that were upgraded, plain TCP, event streams. WebSockets are
+ * told early to connect anew, one after the other, for whatever started this service may wait much less than it was
+ * configured to. Event streams may be answers that have an end: they and the rest have until shortly before the deadline.
  */
 import type { Server, ServerResponse } from 'node:http';
 import { currentResponse, hasHttpParser, sentHead } from '../../system/node-internals.ts';
 import { bytesWritten, type Connection, endSoon, type Wire } from '../traffic/connection.ts';
+import { type Plan, webSocketTimes } from './plan.ts';
 
 /** A WebSocket close frame: 1001, going away. */
 const goingAway = Buffer.from([0x88, 0x02, 0x03, 0xe9]);
@@ -18,21 +20,59 @@ export function isHandshaking({ server, socket, raw }: Connection): boolean {
   );
 }
 
-/** @param grace milliseconds until the connection is ended from this side */
-export function sayGoodbye(connection: Connection, grace: number): void {
-  const { session, socket, upgraded } = connection;
-  if (session !== null || socket.destroyed || !socket.writable) return;
-  if (hasHttpParser(socket)) {
-    const response = currentResponse(socket);
-    if (response !== null && isEventStream(response)) endStream(response, socket);
-    return;
+/** A WebSocket in the drain. */
+interface Told {
+  /** When it is to be told, 0 to 1. */
+  readonly luck: number;
+  /** When it was told; `null` if it has not been. */
+  at: number | null;
+}
+
+export class Goodbyes {
+  readonly #told = new WeakMap<Connection, Told>();
+
+  /** Tells a WebSocket that it is over, when its time has come; and ends it if its client does not. */
+  step(connection: Connection, plan: Plan, now: number): void {
+    const { upgraded, socket } = connection;
+    if (upgraded?.protocol !== 'websocket' || socket.destroyed || !socket.writable || hasHttpParser(socket)) return;
+    const told = this.#of(connection);
+    const { from, until, patience } = webSocketTimes(plan);
+    if (told.at !== null) {
+      if (now >= told.at + patience) socket.end();
+      return;
+    }
+    if (now < from + (until - from) * told.luck || !tell(connection)) return;
+    told.at = now;
   }
-  // If nothing has been written since, the app has not answered the upgrade, and the client does not expect frames yet.
-  if (upgraded?.protocol !== 'websocket' || bytesWritten(socket) === upgraded.written) return;
+
+  #of(connection: Connection): Told {
+    const known = this.#told.get(connection);
+    if (known !== undefined) return known;
+    const told = { luck: Math.random(), at: null };
+    this.#told.set(connection, told);
+    return told;
+  }
+}
+
+/** @returns whether the WebSocket is closing */
+function tell({ socket, upgraded }: Connection): boolean {
+  const frames = upgraded?.frames ?? null;
+  if (upgraded === null || frames === null) return false;
+  // The app has seen to it itself.
+  if (frames.isClosed) return true;
+  // The app has not answered the upgrade, or is in the middle of a frame, part of which may wait to be written.
+  if (!frames.isBetweenFrames || frames.seen !== bytesWritten(socket) - upgraded.written) return false;
   socket.write(goingAway);
   // The client closes in answer. What the app writes to one that does not must not end the process.
   socket.on('error', () => {});
-  setTimeout(() => socket.end(), grace).unref();
+  return true;
+}
+
+/** Shortly before the deadline: ends a response that would go on for ever. */
+export function endEventStream({ session, socket }: Connection): void {
+  if (session !== null || socket.destroyed || !socket.writable || !hasHttpParser(socket)) return;
+  const response = currentResponse(socket);
+  if (response !== null && isEventStream(response)) endStream(response, socket);
 }
 
 /**

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { FrameTracker } from './frames.ts';
 
 /** What bytes come and go on. An app may give its servers any stream; most often it is a socket, which can say more. */
 export type Wire = Duplex & Partial<Pick<Socket, 'bytesRead' | 'bytesWritten' | 'destroySoon' | 'remoteAddress'>>;
@@ -18,12 +19,21 @@ export interface Connection {
   session: Http2Session | null;
   /** Open HTTP/2 streams; `null` if the connection is not HTTP/2. */
   streams: Map<ServerHttp2Stream, StreamInFlight> | null;
-  /** The protocol it was upgraded to, in lower case, and the bytes that had been written by then. */
-  upgraded: { readonly protocol: string; readonly written: number } | null;
+  upgraded: Upgraded | null;
   /** The response to the newest request, if several are pipelined or an observer asks for requests. */
   newest: ServerResponse | null;
   /** When the newest request began, of `performance.now()`. */
   requestAt: number;
+}
+
+/** What became of a connection that has left HTTP/1. */
+export interface Upgraded {
+  /** In lower case. */
+  readonly protocol: string;
+  /** Bytes that had been written by then. */
+  readonly written: number;
+  /** Of a WebSocket: where in what is written its frames end. */
+  readonly frames: FrameTracker | null;
 }
 
 /** An HTTP/2 stream that is not closed. */

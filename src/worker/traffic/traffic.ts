@@ -13,6 +13,7 @@ import { bytesWritten, type Connection, type Wire } from './connection.ts';
 import { Connections } from './connections.ts';
 import { onStreamEnd, watchAllServers, watchServer } from './emits.ts';
 import { Finishes } from './finishes.ts';
+import { trackFrames } from './frames.ts';
 import { InFlight } from './in-flight.ts';
 import { type HealthAnswers, Interception } from './intercept.ts';
 import { type Observer, Observers } from './observer.ts';
@@ -169,7 +170,9 @@ export class Traffic {
     const connection = this.connections.of(request.socket);
     if (connection === null) return;
     const protocol = (request.headers.upgrade ?? request.method ?? '').toLowerCase();
-    connection.upgraded = { protocol, written: bytesWritten(connection.socket) };
+    const { socket } = connection;
+    const frames = protocol === 'websocket' ? trackFrames(socket) : null;
+    connection.upgraded = { protocol, written: bytesWritten(socket), frames };
     const counted = knownProtocols.has(protocol) ? protocol : 'other';
     this.#upgrades.set(counted, (this.#upgrades.get(counted) ?? 0) + 1);
     this.#observers.onUpgrade?.(request, connection);

@@ -24,18 +24,23 @@ import {
   hasHttpParser,
   idleSockets,
   isDetached,
+  isEstablished,
   isReceiving,
   joinHandle,
   muteChannel,
   onSocketDestroyed,
+  onSocketWrite,
   onStreamDestroyed,
   prepareHandle,
   promoteHandle,
   rawSocketOf,
   sendUnacknowledged,
   sentHead,
+  setBacklog,
+  setReading,
   supportsReusePort,
   UV_TCP_REUSEPORT,
+  writeAtOnce,
 } from '../../../src/system/node-internals.ts';
 import { fixture } from '../../support/paths.ts';
 import { isAlive, listeningOn } from '../../support/proc.ts';
@@ -265,6 +270,80 @@ describe('what is known of an HTTP connection', () => {
     const [secure] = (await once(server, 'secureConnection')) as [Socket];
     assert.equal(rawSocketOf(secure), raw);
     assert.ok((raw?.bytesRead ?? 0) > 0);
+  });
+});
+
+describe('the last place in a queue', () => {
+  test('is known to be taken in the tick after the call, and nobody else gets one', async () => {
+    const handle = bind('127.0.0.1', 0);
+    const server = net.createServer();
+    const port = await listen(server, handle);
+    assert.equal(setBacklog(handle, 0), 0);
+    const calls: Socket[] = [];
+    let established = 0;
+    // No poll phase comes between: this process does not accept.
+    for (let count = 0; count < 3; count++) {
+      calls.push(net.connect(port, '127.0.0.1').on('error', () => {}));
+      await new Promise((resolve) => process.nextTick(() => process.nextTick(resolve)));
+      established = calls.filter(isEstablished).length;
+    }
+    assert.equal(established, 1);
+    assert.equal(setBacklog(handle, 10), 0);
+    for (const call of calls) call.destroy();
+    assert.equal(calls.some(isEstablished), false);
+  });
+});
+
+describe('a socket that others read and write', () => {
+  test('is not read for a while', async () => {
+    const sockets: Socket[] = [];
+    const port = await listen(net.createServer((socket) => void sockets.push(socket.resume())));
+    const raw = await connect(port);
+    const socket = await until('the socket', () => sockets[0]);
+    await new Promise((resolve) => setImmediate(resolve));
+    setReading(socket, false);
+    raw.write('x');
+    await stays('unread', () => socket.bytesRead === 0, 100);
+    setReading(socket, true);
+    await until('the byte', () => socket.bytesRead === 1);
+  });
+
+  test('of an HTTP/2 session takes a frame more, TLS does not', async () => {
+    const server = http2.createServer((_, response) => response.end('x'));
+    const sockets: Socket[] = [];
+    server.on('connection', (socket: Socket) => sockets.push(socket));
+    const client = http2.connect(`http://127.0.0.1:${await listen(server)}`);
+    cleanups.push(() => client.destroy());
+    const goaway = once(client, 'goaway');
+    const socket = await until('the socket', () => sockets[0]);
+    await once(client.request().resume(), 'end');
+    const frame = Buffer.from([0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+    await until('a moment for it', () => writeAtOnce(socket, frame));
+    assert.deepEqual((await goaway).slice(0, 2), [0, 2 ** 31 - 1]);
+    const secure = new tls.TLSSocket(socket);
+    assert.equal(writeAtOnce(secure, frame), false);
+    assert.equal(writeAtOnce(socket.destroy(), frame), false);
+  });
+
+  test('tells what is written to it, one chunk or many, text or bytes', async () => {
+    const written: string[] = [];
+    const port = await listen(net.createServer());
+    const socket = net.connect(port, '127.0.0.1');
+    cleanups.push(() => void socket.destroy());
+    onSocketWrite(
+      (each) => each === socket,
+      (_, bytes) => written.push(Buffer.from(bytes).toString()),
+    );
+    socket.write('early ');
+    await once(socket, 'connect');
+    socket.cork();
+    socket.write('one ');
+    socket.write(Buffer.from('two '));
+    socket.write('746872656520', 'hex');
+    socket.uncork();
+    socket.write('four');
+    await until('all of it', () => written.join('') === 'early one two three four');
+    assert.equal(socket.bytesWritten, written.join('').length);
   });
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { goodbyeAt, orphanOrder, planFor, shortened } from '../../../../src/worker/drain/plan.ts';
+import { goodbyeAt, orphanOrder, planFor, shortened, webSocketTimes } from '../../../../src/worker/drain/plan.ts';
 
 describe('the plan of a drain', () => {
   it('keeps idle connections for the linger, and at most until the deadline', () => {
@@ -38,6 +38,13 @@ describe('the plan of a drain', () => {
     const sooner = planFor({ within: 1_000, linger: 9_000, quick: false }, 100);
     assert.equal(shortened(plan, sooner).deadline, 1_100);
     assert.equal(shortened(plan, sooner).lingerUntil, 1_100);
+  });
+
+  it('tells WebSockets early: after a second, within two, and sooner if there is little time', () => {
+    const plan = (within: number) => webSocketTimes(planFor({ within, linger: 0, quick: false }, 100));
+    assert.deepEqual(plan(30_000), { from: 1_100, until: 3_100, patience: 3_000 });
+    assert.deepEqual(plan(10_000), { from: 1_100, until: 3_100, patience: 3_000 });
+    assert.deepEqual(plan(1_000), { from: 200, until: 400, patience: 300 });
   });
 
   it('says goodbye a second before the deadline, and in a short drain for its last fifth', () => {
