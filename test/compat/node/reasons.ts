@@ -9,6 +9,25 @@ interface Reason {
 
 const reasons: readonly Reason[] = [
   {
+    tests: [
+      'test-http2-error-order',
+      'test-net-connect-immediate-destroy',
+      'test-net-connect-memleak',
+      'test-net-connect-reset-before-connected',
+      'test-net-socket-destroy-twice',
+      'test-net-socket-reset-twice',
+      'test-net-socket-timeout-unref',
+      'test-tls-connect-memleak',
+      'test-tls-passphrase',
+    ],
+    reason:
+      'it asks for the address right after `listen(0)`; the master chooses the port, and a worker hears of it later',
+  },
+  {
+    tests: ['test-https-agent-session-eviction'],
+    reason: 'it listens on the port of a server that it has just closed, before the master has closed it',
+  },
+  {
     tests: ['test-http-parser-lazy-loaded'],
     reason: "it puts its own parser in place before anything has loaded node:http; a worker's agent has loaded it",
   },
