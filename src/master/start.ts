@@ -13,7 +13,7 @@ import { Master } from './master.ts';
 import { noticesFor } from './notices.ts';
 import { prepareAccessLog } from './service/access-log-file.ts';
 import { type Caller, daemonise } from './service/daemon.ts';
-import { isBelowNodemon } from './service/nodemon.ts';
+import { findNodemon, onceGone } from './service/nodemon.ts';
 import { inheritedSockets } from './service/rights.ts';
 import { listenToSignals } from './service/signals.ts';
 import { keepYoungGenerationSmall } from './service/young-generation.ts';
@@ -42,8 +42,8 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   let master: Master | null = null;
   let listeners: Listeners | null = null;
   const early: Event[] = [];
-  const nodemon = isBelowNodemon();
-  const stopListening = listenToSignals({ nodemon }, (_signal, event) => {
+  const nodemon = findNodemon();
+  const stopListening = listenToSignals({ nodemon: nodemon !== null }, (_signal, event) => {
     if (master !== null) return master.post(event);
     // What is read meanwhile may be older than the order.
     if (event.type !== 'stopRequested') return void early.push(event);
@@ -74,7 +74,8 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
     }
     prepareAccessLog(settings);
     for (const notice of noticesFor(settings, request.passed)) logger.warn(notice);
-    if (nodemon) logger.info('nodemon has started this master: SIGUSR2 stops it, where it would upgrade it otherwise');
+    if (nodemon !== null)
+      logger.info('nodemon has started this master: SIGUSR2 stops it, and so does the end of nodemon');
     if (process.geteuid?.() === 0 && settings.user === null)
       logger.warn('started as root without user: the workers have all rights of root; set user (-u)');
     const bequeathed = predecessor?.bequest.listeners ?? [];
@@ -99,6 +100,8 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
       predecessor,
       onReady: () => caller.release(),
     });
+    const running = master;
+    if (nodemon !== null) onceGone(nodemon, () => running.post({ type: 'stopRequested', kind: 'graceful' }));
     await master.start();
     for (const event of early) master.post(event);
   } catch (error) {

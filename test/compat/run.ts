@@ -14,7 +14,7 @@
  */
 import { parseArgs } from 'node:util';
 import { cellsOf, publish as publishFrameworks } from './frameworks/report.ts';
-import { chooseFrameworks, isBad, type Row, runFramework } from './frameworks/suite.ts';
+import { chooseFrameworks, isBad, runFramework } from './frameworks/suite.ts';
 import { frameworks } from './frameworks/table.ts';
 import { countsTable, publish as publishNode, unexplained } from './node/report.ts';
 import { findTests, NoCopyError } from './node/source.ts';
@@ -31,23 +31,19 @@ const sampled = 60;
 let bad = false;
 
 async function runFrameworks(sample: boolean): Promise<void> {
-  const rows: Row[] = [];
-  for (const framework of chooseFrameworks(words, sample)) {
+  const titles = frameworks.map(({ title }) => title);
+  const chosen = chooseFrameworks(words, sample);
+  if (chosen.length === 0) throw new Error(`no framework is called ${words.join(', ')}`);
+  for (const framework of chosen) {
     const row = await runFramework(framework);
-    rows.push(row);
     bad ||= isBad(row);
+    if (values.publish) publishFrameworks([row], titles);
     const [title, version, , , requests, lost, result] = cellsOf(row);
     const counts = row.kind === 'checked' ? `${requests} requests, ${lost} lost: ` : '';
     console.log(`${title} ${version}: ${counts}${result}`);
     if (row.kind === 'broken') console.log(row.error);
     if (row.kind === 'skipped') console.log(row.reason);
   }
-  if (rows.length === 0) throw new Error(`no framework is called ${words.join(', ')}`);
-  if (values.publish)
-    publishFrameworks(
-      rows,
-      frameworks.map(({ title }) => title),
-    );
 }
 
 async function runNode(sample: boolean): Promise<void> {

@@ -1,6 +1,7 @@
 /**
  * Whether nodemon has started this master: it restarts what it runs by SIGUSR2, which to every other sender means an
- * upgrade. A new master would then outlive the restart, outside of nodemon's reach.
+ * upgrade. A new master would then outlive the restart, outside of nodemon's reach. At its own end nodemon signals the
+ * shell that it runs the command with, and no further.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -16,22 +17,38 @@ interface Ancestor {
 /** Between nodemon and the master may be shells, and npm or npx. */
 const generations = 8;
 
+/** Milliseconds. */
+const lookEvery = 500;
+
 /**
- * Looks at the processes above one. To be asked at the start: nodemon may be gone when its signal is read.
+ * Looks for nodemon among the processes above this one. To be asked at the start: it may be gone when its signal is read.
  *
- * @param pid the first to be looked at
+ * @returns its pid, or `null`
  */
-export function isBelowNodemon(pid: number = process.ppid): boolean {
+export function findNodemon(): number | null {
   const lookUp = existsSync('/proc/self/stat') ? fromProc : fromPs();
-  let above = pid;
+  let above = process.ppid;
   for (let generation = 0; generation < generations && above > 1; generation++) {
     const found = lookUp(above);
-    if (found === null) return false;
+    if (found === null) return null;
     // `node /path/to/nodemon.js ...`, or the link `node_modules/.bin/nodemon`.
-    if (found.words.slice(0, 2).some((word) => /^nodemon(?:\.js)?$/.test(basename(word)))) return true;
+    if (found.words.slice(0, 2).some((word) => /^nodemon(?:\.js)?$/.test(basename(word)))) return above;
     above = found.parent;
   }
-  return false;
+  return null;
+}
+
+/** Calls back once nodemon is gone; keeps no process for it. */
+export function onceGone(nodemon: number, act: () => void): void {
+  const timer = setInterval(() => {
+    try {
+      process.kill(nodemon, 0);
+    } catch {
+      clearInterval(timer);
+      act();
+    }
+  }, lookEvery);
+  timer.unref();
 }
 
 function fromProc(pid: number): Ancestor | null {

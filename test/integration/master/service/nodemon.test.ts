@@ -72,11 +72,19 @@ describe('below nodemon', () => {
     await until('the next service', () => saidOf(run, /^ready: /) === 2, { within: 20_000 });
     const [, second = 0] = masters(run);
     assert.equal(saidOf(run, /^stopped/), 1);
-    assert.equal(saidOf(run, /upgrade/), 2, 'the line at each start, and no upgrade');
+    assert.equal(saidOf(run, /upgrade/), 0);
     assert.equal(isAlive(first), false);
     assert.deepEqual(masters(run), [first, second]);
     assert.equal((await request({ port: run.port }, '/healthz')).status, 200);
     assert.equal(saidOf(run, /cannot bind/), 0);
+  });
+
+  it('the master stops when nodemon is gone', async (t) => {
+    const run = await below(t, 'nodemon.js');
+    const [first = 0] = masters(run);
+    run.child.kill('SIGKILL');
+    await until('the end of the master', () => !isAlive(first), { within: 20_000 });
+    assert.equal(saidOf(run, /^stopped/), 1);
   });
 
   it('below anything else SIGUSR2 is an upgrade', async (t) => {
