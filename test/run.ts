@@ -50,7 +50,9 @@ const closingLine = new RegExp(`^(${[...closing, 'duration_ms'].join('|')}) [\\d
 const matrix: ReadonlyMap<string, RegExp | null> = new Map([
   ['test/integration/system/node-internals.test.ts', null],
   ['test/integration/worker/listen.test.ts', null],
+  ['test/integration/worker/listen-plain.test.ts', null],
   ['test/integration/worker/loading/app.test.ts', null],
+  ['test/integration/worker/loading/preloads.test.ts', null],
   ['test/integration/config/config.test.ts', null],
   ['test/integration/whole/frameworks.test.ts', null],
   ['test/integration/master/metrics/metrics.test.ts', /one sum over all workers|are all there|config in TypeScript/],

@@ -3,6 +3,7 @@ import type { LoadRequest } from '../config/resolved.ts';
 import { ConfigError, exitStatus, PreforkError, type Problem } from '../errors.ts';
 import { Caller } from '../master/service/daemon.ts';
 import { guardInspector } from '../master/service/inspector-guard.ts';
+import { leavePreloads } from '../master/service/own-preloads.ts';
 import { Predecessor } from '../master/upgrade/predecessor.ts';
 import type { LaunchCommand } from './command.ts';
 import { commandNamed } from './commands/index.ts';
@@ -17,6 +18,7 @@ const completionWord = '--get-yargs-completions';
 /** Runs the command line; the process ends when it is done. Errors are printed, not thrown. */
 export async function main(argv: readonly string[]): Promise<void> {
   guardInspector();
+  if (commandNamed(argv[0])?.takes !== 'its own options') leavePreloads();
   // `prefork --help | head -1` must not end in a stack trace.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const caller = Caller.take(process.env);

@@ -12,6 +12,7 @@ import { Master } from './master.ts';
 import { noticesFor } from './notices.ts';
 import { prepareAccessLog } from './service/access-log-file.ts';
 import { type Caller, daemonise } from './service/daemon.ts';
+import { preloadNotice } from './service/own-preloads.ts';
 import { inheritedSockets } from './service/rights.ts';
 import { listenToSignals } from './service/signals.ts';
 import { Listeners } from './sockets/listeners.ts';
@@ -63,6 +64,8 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
     if (settings.pidfile !== null) checkPidfile(settings.pidfile, predecessor?.bequest.pid);
     prepareAccessLog(settings);
     for (const notice of noticesFor(settings, request.passed)) logger.warn(notice);
+    const preloads = preloadNotice();
+    if (preloads !== null) logger.warn(preloads);
     if (process.geteuid?.() === 0 && settings.user === null)
       logger.warn('started as root without user: the workers have all rights of root; set user (-u)');
     const bequeathed = predecessor?.bequest.listeners ?? [];

@@ -9,6 +9,7 @@ import { type Checked, checkWorkerMessage } from '../../protocol/check.ts';
 import { bootVariable, type MasterMessage, type WorkerMessage, wrap } from '../../protocol/messages.ts';
 import { launchAs } from '../../system/identity.ts';
 import { filterClusterMessages, guardChannel, type Handle } from '../../system/node-internals.ts';
+import { hasPreloads, preloadFirst } from '../../system/preloads.ts';
 import { type StdioPart, withoutStrays } from '../../system/strays.ts';
 import { mayBindPort } from '../service/rights.ts';
 import { bootInfo } from './boot.ts';
@@ -206,11 +207,12 @@ function clusterSettings(settings: Settings): ClusterSettings {
     args: [...settings.args],
     // A signal can open a worker's inspector: never on the well-known port.
     execArgv: [
+      // First: what the app preloads may listen.
+      '--require',
+      agent,
       ...settings.nodeArgs,
       '--inspect-port=127.0.0.1:0',
       '--inspect-publish-uid=http',
-      '--require',
-      agent,
       ...loader,
     ],
     cwd: settings.chdir,
@@ -230,9 +232,12 @@ function stdioOf({ captureOutput, accessLog }: Settings): StdioPart[] {
 function environment(order: SpawnOrder): NodeJS.ProcessEnv {
   const { settings } = order;
   const removed = Object.keys(process.env).filter((name) => !Object.hasOwn(settings.env, name));
+  const { NODE_OPTIONS = '' } = settings.env;
   return {
     ...Object.fromEntries(removed.map((name) => [name, undefined])),
     ...settings.env,
+    // Node takes these before the arguments, and does not take them at all where it has more rights than its user.
+    ...(hasPreloads(NODE_OPTIONS) ? { NODE_OPTIONS: preloadFirst(agent, NODE_OPTIONS) } : {}),
     [bootVariable]: JSON.stringify(bootInfo(order, heartbeat)),
   };
 }

@@ -2,18 +2,20 @@
 import net, { type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BootInfo } from '../../protocol/messages.ts';
+import { hasPreloads } from '../../system/preloads.ts';
 import type { BindPolicy, Listens } from '../listen.ts';
 import { classify, classifyProduct, listExports, namedExport, pickExport, type Servable, serve } from './export.ts';
 import { ExportError, type FailureWatch } from './failure.ts';
 import { leaveHost, standInForMain } from './hosting.ts';
-import { mainExports } from './main-module.ts';
+import { mainExports, preloadsByImport } from './main-module.ts';
 
 /**
  * Milliseconds an app that exports a handler is given to listen by itself while it is still busy: "connect to the
  * database, then listen" is common, and such apps often export something too. To call a function that turns out not to
- * be a factory does more harm than to serve a handler twice.
+ * be a factory does more harm than to serve a handler twice. `server` is how long a server on port 0 may take our server's
+ * place; from then on it is the app's private affair.
  */
-const patience = { handler: 1_000, factory: 3_000 };
+const patience = { handler: 1_000, factory: 3_000, server: 10_000 };
 
 export class App implements BindPolicy {
   readonly #boot: BootInfo;
@@ -24,8 +26,12 @@ export class App implements BindPolicy {
   #standIn: Server | null = null;
   /** The listens made now are the served export's. */
   #isServing = false;
+  /** Nothing is preloaded any more that is not ours. */
+  #isPreloaded = false;
   #isEvaluated = false;
   #isReady = false;
+  /** Of `performance.now()`. */
+  #readyAt = 0;
 
   constructor(boot: BootInfo, listens: Listens, failures: FailureWatch, onReady: () => void) {
     this.#boot = boot;
@@ -36,6 +42,14 @@ export class App implements BindPolicy {
 
   start(): void {
     const { exportName, path } = this.#boot.settings.app;
+    if (![process.execArgv.join(' '), process.env.NODE_OPTIONS].some(hasPreloads)) this.#isPreloaded = true;
+    // In the order in which Node loads them: files of `--require` in this turn, then those of `--import`.
+    else
+      queueMicrotask(() => {
+        void preloadsByImport().then(() => {
+          this.#isPreloaded = true;
+        });
+      });
     const work =
       exportName === null
         ? mainExports(path).then(
@@ -57,8 +71,14 @@ export class App implements BindPolicy {
     return this.#isServing && (this.#standIn === null || this.#standIn === server);
   }
 
+  get hasBegun(): boolean {
+    return this.#isPreloaded || process.mainModule !== undefined;
+  }
+
   get isReady(): boolean {
-    return this.#isReady;
+    // A server of the app's own may still take the place of ours.
+    const isWaiting = this.#standIn !== null && performance.now() < this.#readyAt + patience.server;
+    return this.#isReady && !isWaiting;
   }
 
   yields(server: Server): boolean {
@@ -66,10 +86,16 @@ export class App implements BindPolicy {
   }
 
   /** A `listen()` was answered. */
-  onSettled(server: Server): void {
+  onSettled(server: Server, isShared: boolean): void {
     if (this.#listens.isListening) this.#isServing = false;
     const standIn = this.#standIn;
-    if (standIn !== null && server !== standIn && server.listening && this.#boot.settings.app.exportName === null) {
+    if (
+      isShared &&
+      standIn !== null &&
+      server !== standIn &&
+      server.listening &&
+      this.#boot.settings.app.exportName === null
+    ) {
       this.#standIn = null;
       // Not http's close(), which cuts idle connections.
       net.Server.prototype.close.call(standIn);
@@ -128,6 +154,7 @@ export class App implements BindPolicy {
     if (this.#isReady || !this.#isEvaluated || this.#failures.hasFailed) return;
     if (this.#listens.isPending || !this.#listens.isListening) return;
     this.#isReady = true;
+    this.#readyAt = performance.now();
     // The app's own handlers of 'listening' run first.
     setImmediate(() => this.#onReady());
   }
