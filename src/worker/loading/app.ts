@@ -8,6 +8,7 @@ import { classify, classifyProduct, listExports, namedExport, pickExport, type S
 import { ExportError, type FailureWatch } from './failure.ts';
 import { leaveHost, standInForMain } from './hosting.ts';
 import { mainExports, preloadsByImport } from './main-module.ts';
+import { watchForNativeServer } from './native-server.ts';
 
 /**
  * Milliseconds an app that exports a handler is given to listen by itself while it is still busy: "connect to the
@@ -105,6 +106,7 @@ export class App implements BindPolicy {
 
   async #serveMain(exports: unknown): Promise<void> {
     this.#isEvaluated = true;
+    watchForNativeServer(() => this.#hasListened());
     this.#check();
     const servable = pickExport(exports);
     if (servable === null || this.#hasListened()) return;
