@@ -4,6 +4,7 @@ import { shorten } from '../config/show.ts';
 import { ConfigError, type Problem } from '../errors.ts';
 import { Caller } from '../master/service/daemon.ts';
 import { guardInspector } from '../master/service/inspector-guard.ts';
+import { leavePreloads } from '../master/service/own-preloads.ts';
 import { Predecessor } from '../master/upgrade/predecessor.ts';
 import { escapeText } from '../system/plain.ts';
 import { checkStrays } from '../system/strays.ts';
@@ -24,6 +25,7 @@ const completionWord = '--get-yargs-completions';
 /** Runs the command line; the process ends when it is done. Errors are printed, not thrown. */
 export async function main(argv: readonly string[]): Promise<void> {
   guardInspector();
+  if (commandNamed(argv[0])?.takes !== 'its own options') leavePreloads();
   // `prefork --help | head -1` must not end in a stack trace.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const caller = Caller.take(process.env);

@@ -14,6 +14,7 @@ import { noticesFor } from './notices.ts';
 import { prepareAccessLog } from './service/access-log-file.ts';
 import { type Caller, daemonise } from './service/daemon.ts';
 import { findNodemon, onceGone } from './service/nodemon.ts';
+import { preloadNotice } from './service/own-preloads.ts';
 import { inheritedSockets } from './service/rights.ts';
 import { listenToSignals } from './service/signals.ts';
 import { keepYoungGenerationSmall } from './service/young-generation.ts';
@@ -76,6 +77,8 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
     for (const notice of noticesFor(settings, request.passed)) logger.warn(notice);
     if (nodemon !== null)
       logger.info('nodemon has started this master: SIGUSR2 stops it, and so does the end of nodemon');
+    const preloads = preloadNotice();
+    if (preloads !== null) logger.warn(preloads);
     if (process.geteuid?.() === 0 && settings.user === null)
       logger.warn('started as root without user: the workers have all rights of root; set user (-u)');
     const bequeathed = predecessor?.bequest.listeners ?? [];

@@ -25,6 +25,7 @@ import { FailureWatch } from './loading/failure.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { EventFilter } from './process-events.ts';
 import { holdSignals } from './signals.ts';
+import { announceToThreads, isThreadOfWorker, shareInThread } from './threads.ts';
 import { watchPolling } from './traffic/polling.ts';
 import { Traffic } from './traffic/traffic.ts';
 
@@ -182,5 +183,6 @@ const boot = takeBootInfo(import.meta.filename);
 if (boot !== null) {
   // Nothing may read what this process prints any more: the service goes on.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  announceToThreads();
   new Agent(boot).start();
-}
+} else if (isThreadOfWorker()) shareInThread();

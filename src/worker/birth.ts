@@ -3,6 +3,7 @@ import { realpathSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 import { type BootInfo, bootVariable } from '../protocol/messages.ts';
 import { interruptible, uninterruptible } from '../system/node-internals.ts';
+import { splitFirst } from '../system/preloads.ts';
 
 /**
  * @param preload absolute path of the file that the master preloads
@@ -26,6 +27,8 @@ const clusters = ['--inspect-port=0'];
 /** Removes what the app, and what it forks, would not find under plain node. */
 function coverTracks(preload: string): void {
   delete process.env[bootVariable];
+  const first = splitFirst(process.env.NODE_OPTIONS);
+  if (first !== null && isSameFile(first.path, preload)) process.env.NODE_OPTIONS = first.options;
   const index = process.execArgv.findIndex(
     (arg, at) => arg === '--require' && isSameFile(process.execArgv[at + 1], preload),
   );

@@ -53,6 +53,8 @@ interface Listening extends Wanted {
   answer: ListenAnswer | null;
   /** Whether the master has been asked. */
   isSent: boolean;
+  /** Whether the app has asked, and not what is preloaded before it. */
+  readonly isApps: boolean;
 }
 
 /** A listener that no server of this worker uses any more, until the master knows it. */
@@ -79,10 +81,16 @@ export interface BindPolicy {
   wantsBound(server: Server): boolean;
   /** Whether a server gives the configured addresses up to the next that listens. */
   yields(server: Server): boolean;
-  /** Whether the app serves: a port 0 that it asks for from then on is for this process alone. */
+  /** Whether the main module has begun: what is preloaded before it may listen as well, and is not the app. */
+  readonly hasBegun: boolean;
+  /** Whether the app serves where it is to: a port 0 that it asks for from then on is for this process alone. */
   readonly isReady: boolean;
-  /** A `listen()` was answered, or will not be any more. */
-  onSettled(server: Server): void;
+  /**
+   * A `listen()` was answered, or will not be any more.
+   *
+   * @param isShared whether the server has an address that clients may know
+   */
+  onSettled(server: Server, isShared: boolean): void;
 }
 
 export class Listens {
@@ -121,21 +129,22 @@ export class Listens {
     const asides = this.#asides;
     function listenThroughMaster(this: Server, ...args: unknown[]): Server {
       onServer(this);
-      if (!this.listening) asides.set(this, asideOf(args[0]));
+      // Now: the address may be looked up first.
+      if (!this.listening) asides.set(this, asideOf(args[0], policy.hasBegun));
       if (args.length > 0) args[0] = shareable(args[0]);
       return Reflect.apply(listen, this, args);
     }
     Object.defineProperty(prototype, 'listen', { value: listenThroughMaster, writable: true, configurable: true });
   }
 
-  /** Whether a `listen()` still waits for its answer. */
+  /** Whether a `listen()` of the app still waits for its answer. */
   get isPending(): boolean {
-    return [...this.#open.values()].some(({ answer }) => answer !== null);
+    return [...this.#open.values()].some(({ answer, isApps }) => isApps && answer !== null);
   }
 
-  /** Whether a server accepts connections. */
+  /** Whether a server of the app accepts connections. */
   get isListening(): boolean {
-    return [...this.#open.values()].some(({ answer }) => answer === null);
+    return [...this.#open.values()].some(({ answer, isApps }) => isApps && answer === null);
   }
 
   /** The kernel queues that servers accept from now. */
@@ -217,7 +226,7 @@ export class Listens {
   }
 
   #ask(server: Server, asked: ListenQuery, answer: ListenAnswer): Expectation | null {
-    const { isPrivate, rights } = this.#asides.get(server) ?? noAside;
+    const { isApps, isPrivate, rights } = this.#asides.get(server) ?? noAside;
     const query = { ...asked, flags: asked.flags | (asked.addressType === -1 ? rights : 0) };
     if (this.#isTaken(query)) {
       answer(-constants.errno.EADDRINUSE);
@@ -225,11 +234,21 @@ export class Listens {
     }
     this.#seq += 1;
     const isHeld = [...this.#open.values()].some((other) => other.bound && this.#policy?.yields(other.server) !== true);
-    const bound = this.#policy?.wantsBound(server) === true && !isHeld;
+    const bound = isApps && this.#policy?.wantsBound(server) === true && !isHeld;
     const isZero = !bound && query.port === 0;
     const isOwn = isZero && (isPrivate || (this.#policy?.isReady === true && !this.#options.isLeaving()));
     const ordinal = isZero && !isOwn ? this.#zeros++ : 0;
-    const listening: Listening = { server, query, seq: this.#seq, bound, ordinal, queues: [], answer, isSent: false };
+    const listening: Listening = {
+      server,
+      query,
+      seq: this.#seq,
+      bound,
+      ordinal,
+      queues: [],
+      answer,
+      isSent: false,
+      isApps,
+    };
     this.#open.set(listening.seq, listening);
     if (isOwn) {
       this.#bindOwn(listening);
@@ -256,7 +275,7 @@ export class Listens {
     if (typeof handle === 'number') this.#open.delete(listening.seq);
     else prepareHandle(handle, { backlog: null, onClose: () => this.#unused(listening) });
     answer(handle);
-    this.#policy?.onSettled(server);
+    this.#policy?.onSettled(server, false);
   }
 
   /** What `server.address()` says while the answer is awaited. */
@@ -288,7 +307,7 @@ export class Listens {
     if (this.#open.has(listening.seq)) {
       for (const { handle, backlog } of others) joinHandle(server, handle, backlog);
     }
-    this.#policy?.onSettled(server);
+    this.#policy?.onSettled(server, listening.isApps);
     this.#payOwed();
   }
 
@@ -300,7 +319,7 @@ export class Listens {
     this.#channel.release();
     for (const { handle } of listening.queues) handle.close();
     answer(errno);
-    this.#policy?.onSettled(server);
+    this.#policy?.onSettled(server, listening.isApps);
     this.#payOwed();
   }
 
@@ -315,7 +334,7 @@ export class Listens {
       this.#giveBack(listener, listening, null);
     }
     this.#channel.release();
-    this.#policy?.onSettled(listening.server);
+    this.#policy?.onSettled(listening.server, listening.isApps);
   }
 
   #prepare(listening: Listening, { handle, backlog }: Queue): void {
@@ -405,18 +424,21 @@ function addressFor(address: string, port: number): HandleAddress | null {
 
 /** What the options of `listen()` say beside the address. */
 interface Aside {
+  /** Whether the app has called it, and not what is preloaded before it. */
+  readonly isApps: boolean;
   /** `exclusive`: not shared with other workers. */
   readonly isPrivate: boolean;
   /** `readableAll` and `writableAll`, as flags. */
   readonly rights: number;
 }
 
-const noAside: Aside = { isPrivate: false, rights: 0 };
+const noAside: Aside = { isApps: true, isPrivate: false, rights: 0 };
 
-function asideOf(options: unknown): Aside {
-  if (typeof options !== 'object' || options === null) return noAside;
+function asideOf(options: unknown, isApps: boolean): Aside {
+  if (typeof options !== 'object' || options === null) return { ...noAside, isApps };
   const { exclusive, readableAll, writableAll } = options as Readonly<Record<string, unknown>>;
   return {
+    isApps,
     isPrivate: exclusive === true,
     rights: (readableAll === true ? UV_READABLE : 0) | (writableAll === true ? UV_WRITABLE : 0),
   };

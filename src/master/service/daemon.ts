@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { exitStatus, FileError, messageOf } from '../../errors.ts';
 import { escapeText } from '../../system/plain.ts';
+import { withoutOwnPreloads } from './own-preloads.ts';
 
 /** In the child's environment: the descriptor on which its caller waits for news. */
 const variable = 'PREFORK_DAEMON_FD';
@@ -75,7 +76,7 @@ export async function daemonise({ output, umask }: DaemonOptions): Promise<never
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     detached: true,
     stdio: ['ignore', fd, fd, 'pipe'],
-    env: { ...process.env, [variable]: String(newsFd) },
+    env: { ...withoutOwnPreloads(process.env), [variable]: String(newsFd) },
   });
   closeSync(fd);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill('SIGTERM'));

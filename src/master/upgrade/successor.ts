@@ -2,6 +2,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { messageOf } from '../../errors.ts';
+import { withoutOwnPreloads } from '../service/own-preloads.ts';
 import { type Bequest, UpgradeChannel, type UpgradeMessage, upgradeVariable } from './channel.ts';
 import type { Command } from './own-command.ts';
 
@@ -51,7 +52,7 @@ export class Successor {
       this.#child = spawn(command.file, [...command.args], {
         stdio,
         cwd: command.cwd,
-        env: { ...env, [upgradeVariable]: JSON.stringify(bequest) },
+        env: { ...withoutOwnPreloads(env), [upgradeVariable]: JSON.stringify(bequest) },
         // Neither our end nor a Ctrl-C that is meant for us is its business.
         detached: true,
       });

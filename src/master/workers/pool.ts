@@ -8,6 +8,7 @@ import { messageOf } from '../../errors.ts';
 import { bootVariable, type MasterMessage, type WorkerMessage } from '../../protocol/messages.ts';
 import { launchAs } from '../../system/identity.ts';
 import type { Handle } from '../../system/node-internals.ts';
+import { hasPreloads, preloadFirst } from '../../system/preloads.ts';
 import { type StdioPart, withoutStrays } from '../../system/strays.ts';
 import { bootInfo } from './boot.ts';
 import { WorkerChannel } from './channel.ts';
@@ -172,7 +173,8 @@ function clusterSettings(settings: Settings, inspector: InspectorOptions): Clust
     // The app's own file is the main module, so that argv, require.main and import.meta.main are what they are without us.
     exec: settings.app.exportName === null ? settings.app.path : host,
     args: [...settings.args],
-    execArgv: [...settings.nodeArgs, ...inspector.options, '--require', agent, ...loader],
+    // First: what the app preloads may listen.
+    execArgv: ['--require', agent, ...settings.nodeArgs, ...inspector.options, ...loader],
     cwd: settings.chdir,
     stdio: withoutStrays(stdioOf(settings)),
     // Without it node:cluster counts up from the well-known port.
@@ -191,9 +193,12 @@ function stdioOf({ captureOutput, accessLog }: Settings): StdioPart[] {
 function environment(order: SpawnOrder): NodeJS.ProcessEnv {
   const { settings } = order;
   const removed = Object.keys(process.env).filter((name) => !Object.hasOwn(settings.env, name));
+  const { NODE_OPTIONS = '' } = settings.env;
   return {
     ...Object.fromEntries(removed.map((name) => [name, undefined])),
     ...settings.env,
+    // Node takes these before the arguments, and does not take them at all where it has more rights than its user.
+    ...(hasPreloads(NODE_OPTIONS) ? { NODE_OPTIONS: preloadFirst(agent, NODE_OPTIONS) } : {}),
     [bootVariable]: JSON.stringify(bootInfo(order, heartbeat)),
   };
 }

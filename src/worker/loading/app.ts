@@ -2,6 +2,7 @@
 import net, { type Server } from 'node:net';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import type { BootInfo } from '../../protocol/messages.ts';
+import { hasPreloads } from '../../system/preloads.ts';
 import type { BindPolicy, Listens } from '../listen.ts';
 import {
   classify,
@@ -18,14 +19,16 @@ import {
 } from './export.ts';
 import { ExportError, type FailureWatch, UnservedError } from './failure.ts';
 import { leaveHost, standInForMain } from './hosting.ts';
-import { mainExports } from './main-module.ts';
+import { mainExports, preloadsByImport } from './main-module.ts';
+import { watchForNativeServer } from './native-server.ts';
 
 /**
  * Milliseconds an app that exports a handler is given to listen by itself while it is still busy: "connect to the
  * database, then listen" is common, and such apps often export something too. To call a function that turns out not to
- * be a factory does more harm than to serve a handler twice.
+ * be a factory does more harm than to serve a handler twice. `server` is how long a server on port 0 may take our server's
+ * place; from then on it is the app's private affair.
  */
-const patience = { handler: 1_000, factory: 3_000 };
+const patience = { handler: 1_000, factory: 3_000, server: 10_000 };
 
 /** Milliseconds in which an app that listens by itself mostly has done so. */
 const hintAfter = 5_000;
@@ -39,10 +42,14 @@ export class App implements BindPolicy {
   #standIn: Server | null = null;
   /** The listens made now are the served export's. */
   #isServing = false;
+  /** Nothing is preloaded any more that is not ours. */
+  #isPreloaded = false;
   #isEvaluated = false;
   /** What the app exports, if none of it can be served. */
   #unusable: { readonly exports: unknown } | null = null;
   #isReady = false;
+  /** Of `performance.now()`. */
+  #readyAt = 0;
 
   constructor(boot: BootInfo, listens: Listens, failures: FailureWatch, onReady: () => void) {
     this.#boot = boot;
@@ -53,6 +60,14 @@ export class App implements BindPolicy {
 
   start(): void {
     const { exportName, path } = this.#boot.settings.app;
+    if (![process.execArgv.join(' '), process.env.NODE_OPTIONS].some(hasPreloads)) this.#isPreloaded = true;
+    // In the order in which Node loads them: files of `--require` in this turn, then those of `--import`.
+    else
+      queueMicrotask(() => {
+        void preloadsByImport().then(() => {
+          this.#isPreloaded = true;
+        });
+      });
     const work =
       exportName === null
         ? mainExports(path).then(
@@ -96,8 +111,14 @@ export class App implements BindPolicy {
     return this.#isServing && (this.#standIn === null || this.#standIn === server);
   }
 
+  get hasBegun(): boolean {
+    return this.#isPreloaded || process.mainModule !== undefined;
+  }
+
   get isReady(): boolean {
-    return this.#isReady;
+    // A server of the app's own may still take the place of ours.
+    const isWaiting = this.#standIn !== null && performance.now() < this.#readyAt + patience.server;
+    return this.#isReady && !isWaiting;
   }
 
   yields(server: Server): boolean {
@@ -105,10 +126,16 @@ export class App implements BindPolicy {
   }
 
   /** A `listen()` was answered. */
-  onSettled(server: Server): void {
+  onSettled(server: Server, isShared: boolean): void {
     if (this.#listens.isListening) this.#isServing = false;
     const standIn = this.#standIn;
-    if (standIn !== null && server !== standIn && server.listening && this.#boot.settings.app.exportName === null) {
+    if (
+      isShared &&
+      standIn !== null &&
+      server !== standIn &&
+      server.listening &&
+      this.#boot.settings.app.exportName === null
+    ) {
       this.#standIn = null;
       // Not http's close(), which cuts idle connections.
       net.Server.prototype.close.call(standIn);
@@ -118,6 +145,7 @@ export class App implements BindPolicy {
 
   async #serveMain(exports: unknown): Promise<void> {
     this.#isEvaluated = true;
+    watchForNativeServer(() => this.#hasListened());
     this.#check();
     const servable = pickExport(exports) ?? (await promisedExport(exports));
     if (servable === null) this.#unusable = { exports };
@@ -179,6 +207,7 @@ export class App implements BindPolicy {
     if (this.#isReady || !this.#isEvaluated || this.#failures.hasFailed) return;
     if (this.#listens.isPending || !this.#listens.isListening) return;
     this.#isReady = true;
+    this.#readyAt = performance.now();
     // The app's own handlers of 'listening' run first.
     setImmediate(() => this.#onReady());
   }

@@ -49,10 +49,17 @@ function refuseSecondTime(): void {
  * @returns whether there is any
  */
 async function otherPreloads(): Promise<boolean> {
-  const specifiers = importOptions([...process.execArgv, ...(process.env.NODE_OPTIONS ?? '').split(/\s+/)]);
-  await Promise.allSettled(specifiers.map((specifier) => import(toUrl(specifier))));
+  const isAny = await preloadsByImport();
   await turn();
-  return specifiers.length > 0;
+  return isAny;
+}
+
+/** Waits for what is preloaded by `--import`, and not longer. @returns whether there is any */
+export async function preloadsByImport(): Promise<boolean> {
+  const specifiers = importOptions([...process.execArgv, ...(process.env.NODE_OPTIONS ?? '').split(/\s+/)]);
+  if (specifiers.length === 0) return false;
+  await Promise.allSettled(specifiers.map((specifier) => import(toUrl(specifier))));
+  return true;
 }
 
 /**

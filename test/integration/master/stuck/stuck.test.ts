@@ -326,6 +326,8 @@ describe('stuck workers', { concurrency: 4 }, () => {
       const limit = stretched(2_000);
       const s = await start(t, {
         args: ['--timeout', `${limit}ms`],
+        // What NODE_OPTIONS preloads does not stay in the master.
+        nodeArgs: ['--require', fixture('faults/warp.cjs')],
         env: { NODE_OPTIONS: `--require ${fixture('faults/warp.cjs')}`, WARP_MS: String(ms) },
       });
       const pids = s.workers();
