@@ -1,6 +1,7 @@
 /** Checks what a worker sends. Workers are not trusted: nothing is used that was not looked at here. */
 import { isIP } from 'node:net';
 import { type DatagramQuery, type ListenQuery, UV_UDP_REUSEADDR } from '../system/node-internals.ts';
+import { plain } from '../system/plain.ts';
 import { checkFigures } from './check-figures.ts';
 import { checkAppMetrics, checkTraffic } from './check-metrics.ts';
 import {
@@ -166,11 +167,6 @@ function checkStack({ frames, requests, isOwn, resources }: Fields): WorkerMessa
     requests: checkRequests(requests),
     resources: texts(resources, 40, 40),
   };
-}
-
-/** One line, whatever it is shown on: no control character, nothing that changes the direction of the text. */
-function plain(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd');
 }
 
 function checkHealth(m: Fields): WorkerMessage | null {

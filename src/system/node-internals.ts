@@ -395,7 +395,6 @@ export function takeOverListen(service: SocketService): void {
     }
     const own = internalsOf(server);
     const listeningId = own._listeningId;
-    let standIn: Handle | null = null;
     let isAnswered = false;
     const expectation = service.serve(server, toQuery(raw), (answer) => {
       isAnswered = true;
@@ -409,8 +408,7 @@ export function takeOverListen(service: SocketService): void {
       own._listen2?.(address, port, addressType, backlog, fd ?? undefined, flags);
     });
     if (isAnswered || expectation === null) return;
-    standIn = handleToBe(expectation);
-    own._handle = standIn as ServerInternals['_handle'];
+    own._handle = handleToBe(expectation) as Handle as ServerInternals['_handle'];
   };
 }
 
@@ -521,7 +519,8 @@ export function takeOverClose(): CloseEvents {
 function toDatagramQuery({ address, port, addressType, fd = null, flags }: RawQuery): DatagramQuery {
   return {
     address,
-    port: port ?? 0,
+    // node:dgram passes on what bind() was called with, a callback too; Node's own code takes it for a 16 bit number.
+    port: Number(port) & 0xffff,
     family: addressType === 'udp6' ? 6 : 4,
     fd: fd === null || fd < 0 ? null : fd,
     flags: flags ?? 0,

@@ -78,10 +78,7 @@ export class Pidfile implements Claim {
     const at = this.#at;
     if (this.#isHeirs || isOurs(at)) return;
     if (lstatSync(at, { throwIfNoEntry: false }) !== undefined) {
-      const holder = holderOf(at);
-      throw new FileError(
-        `the pidfile ${at} is not ours any more: ${holder === null ? 'something else' : `the pid ${holder} of another master`} is in its place; it is left alone`,
-      );
+      throw new FileError(`the pidfile ${at} is not ours any more: ${whatHolds(at)} is in its place; it is left alone`);
     }
     withOurPid(path, (temporary) => place(temporary, at, this.#predecessor));
     this.#options.onRestored?.(at);
@@ -268,6 +265,17 @@ function isOurs(path: string): boolean {
  */
 export function masterIn(path: string): number | null {
   return holderOf(path);
+}
+
+function whatHolds(path: string): string {
+  try {
+    const holder = holderOf(path);
+    if (holder !== null) return `the pid ${holder} of another master`;
+  } catch (error) {
+    // It is no pidfile.
+    if (!(error instanceof FileError)) throw error;
+  }
+  return 'something else';
 }
 
 function holderOf(path: string): number | null {
