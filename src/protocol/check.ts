@@ -1,6 +1,14 @@
 /** Checks what a worker sends. Workers are not trusted: nothing is used that was not looked at here. */
 import { isIP } from 'node:net';
-import { type DatagramQuery, type ListenQuery, UV_UDP_REUSEADDR } from '../system/node-internals.ts';
+import {
+  type DatagramQuery,
+  type ListenQuery,
+  UV_READABLE,
+  UV_TCP_IPV6ONLY,
+  UV_UDP_IPV6ONLY,
+  UV_UDP_REUSEADDR,
+  UV_WRITABLE,
+} from '../system/node-internals.ts';
 import { plain } from '../system/plain.ts';
 import { checkFigures } from './check-figures.ts';
 import { checkAppMetrics, checkTraffic } from './check-metrics.ts';
@@ -27,10 +35,12 @@ export type Checked =
 const maxAddress = 4_096;
 
 /**
- * The flag of libuv's for both TCP and UDP. SO_REUSEPORT is not for workers to ask for: the kernel asks that all who share
+ * Flags of libuv that a worker may ask for. SO_REUSEPORT is not among them: the kernel demands that all sockets that share
  * a port that way have the same user, and the master may be root.
  */
-const ipv6Only = 1;
+const flagsOfTcp = UV_TCP_IPV6ONLY;
+const flagsOfUdp = UV_UDP_IPV6ONLY | UV_UDP_REUSEADDR;
+const flagsOfUnix = UV_READABLE | UV_WRITABLE;
 
 /** Takes anything that JSON can be. */
 export function checkWorkerMessage(raw: unknown): Checked {
@@ -108,7 +118,9 @@ function checkQuery(raw: unknown): ListenQuery | null {
   if (port !== null && (typeof port !== 'number' || !Number.isInteger(port) || port < -1 || port > 65_535)) return null;
   if (fd !== null && !isCount(fd)) return null;
   if (raw.addressType !== 4 && raw.addressType !== 6 && raw.addressType !== -1) return null;
-  return { address, port, fd, addressType: raw.addressType, flags: flagsOf(raw.flags) & ipv6Only };
+  const { addressType } = raw;
+  const allowed = addressType === -1 ? flagsOfUnix : flagsOfTcp;
+  return { address, port, fd, addressType, flags: flagsOf(raw.flags) & allowed };
 }
 
 function checkDatagramQuery(raw: unknown): DatagramQuery | null {
@@ -122,7 +134,7 @@ function checkDatagramQuery(raw: unknown): DatagramQuery | null {
   // Of names there is no need: node:dgram has looked them up.
   if (address === null ? fd === null : typeof address !== 'string' || isIP(withoutZone(address)) !== family)
     return null;
-  return { address: address as string | null, port, family, fd, flags: flagsOf(flags) & (ipv6Only | UV_UDP_REUSEADDR) };
+  return { address: address as string | null, port, family, fd, flags: flagsOf(flags) & flagsOfUdp };
 }
 
 /** As in `fe80::1%eth0`. */

@@ -344,6 +344,9 @@ export interface DatagramQuery {
   readonly flags: number;
 }
 
+/** The flag of {@link DatagramQuery} that keeps an IPv6 socket from receiving over IPv4 as well. */
+export const UV_UDP_IPV6ONLY = 1;
+
 /** The flag of {@link DatagramQuery} that sets SO_REUSEADDR. */
 export const UV_UDP_REUSEADDR = 4;
 
