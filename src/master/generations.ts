@@ -108,7 +108,7 @@ export class Generations {
   #checkLogs(settings: Settings): void {
     prepareAccessLog(settings);
     const { errorLog } = settings;
-    if (errorLog !== null) closeSync(openLogFile(errorLog));
+    if (errorLog !== null && errorLog !== this.#current.errorLog) closeSync(openLogFile(errorLog));
   }
 
   promote(): void {

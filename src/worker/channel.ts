@@ -49,6 +49,8 @@ export class Channel {
       closed();
       return false;
     });
+    // node:cluster says that this process is online; a master that is gone by then would make it an uncaught error.
+    events.intercept('error', ([error]) => isBrokenPipe(error));
     dropSends(() => this.#unheard());
     // Under plain node there is no channel, and so none that keeps a process alive that has nothing left to do.
     process.channel?.unref();
@@ -132,4 +134,9 @@ export class Channel {
     this.#hasBeenUnheard = true;
     this.send({ type: 'unheard' });
   }
+}
+
+function isBrokenPipe(error: unknown): boolean {
+  const { code, syscall } = (error ?? {}) as { code?: unknown; syscall?: unknown };
+  return code === 'EPIPE' && syscall === 'write';
 }
