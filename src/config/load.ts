@@ -4,6 +4,7 @@ import { ConfigError } from '../errors.ts';
 import { containerLimits } from '../system/cgroup.ts';
 import { withoutServiceManager } from '../system/passed.ts';
 import { type Layer, merge } from './merge.ts';
+import { type OnPrinted, toStderr } from './probe/printed.ts';
 import { findConfigFile, readConfigFile } from './probe/run.ts';
 import { type Draft, resolveSettings } from './resolve.ts';
 import type { LoadRequest, Settings } from './resolved.ts';
@@ -14,13 +15,18 @@ import { functionMarker } from './show.ts';
 /**
  * Defaults < environment < file < PREFORK_CMD_ARGS < command line.
  *
+ * @param onPrinted is told what the config file's code prints
  * @throws ConfigError with every problem found
  */
-export async function loadSettings(request: LoadRequest, table: Table = settings): Promise<Settings> {
+export async function loadSettings(
+  request: LoadRequest,
+  table: Table = settings,
+  onPrinted: OnPrinted = toStderr,
+): Promise<Settings> {
   const { env, cwd } = request;
   const configFile = findConfigFile(request.configFile, cwd);
   const fileValues =
-    configFile === null ? {} : await readConfigFile(configFile, cwd, { ...withoutServiceManager(env) });
+    configFile === null ? {} : await readConfigFile(configFile, cwd, { ...withoutServiceManager(env) }, onPrinted);
   const layers: Layer[] = [
     ...environmentLayers(env, table),
     ...(configFile === null ? [] : [{ source: configFile, values: fileValues, isText: false }]),

@@ -7,6 +7,7 @@ import { messageOf, ReleaseError } from '../errors.ts';
 import { openLogFile } from '../system/log-file.ts';
 import { checkPidfile } from './claims/pidfile.ts';
 import type { Logger } from './log/logger.ts';
+import { logPrinted } from './log/printed.ts';
 import { runRelease } from './release.ts';
 import { prepareAccessLog } from './service/access-log-file.ts';
 import { arm } from './sockets/arm.ts';
@@ -71,7 +72,7 @@ export class Generations {
     this.#abort = new AbortController();
     const { signal } = this.#abort;
     const { listeners, logger, request } = this.#options;
-    const settings = isRollback ? this.#previousOnDisk() : await loadSettings(request);
+    const settings = isRollback ? this.#previousOnDisk() : await loadSettings(request, undefined, logPrinted(logger()));
     this.#checkLogs(settings);
     const { pidfile } = settings;
     if (pidfile !== null && pidfile !== this.#current.pidfile) checkPidfile(pidfile);

@@ -4,9 +4,9 @@ import type { Settings } from '../config/resolved.ts';
 import { shorten, withoutSecrets } from '../config/show.ts';
 import { ReleaseError } from '../errors.ts';
 import { launchAs, withMask } from '../system/identity.ts';
+import { readLines } from '../system/output.ts';
 import { withoutStrays } from '../system/strays.ts';
 import type { Logger } from './log/logger.ts';
-import { readLines } from './workers/output.ts';
 
 /** Milliseconds that a shell may take to look at a command. */
 const lookupTime = 5_000;

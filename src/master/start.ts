@@ -1,5 +1,6 @@
 /** From the command line to a running master. */
 import { loadSettings } from '../config/load.ts';
+import { type OnPrinted, toStderr } from '../config/probe/printed.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
 import type { Event } from '../core/events.ts';
 import { exitStatus, PreforkError, systemFailure } from '../errors.ts';
@@ -9,6 +10,7 @@ import { socketInode } from '../system/socket-inode.ts';
 import { checkPidfile, masterTitle, staleNote } from './claims/pidfile.ts';
 import { openFirst } from './generations.ts';
 import { logLines, openLog } from './log/logger.ts';
+import { logPrinted } from './log/printed.ts';
 import { Master } from './master.ts';
 import { noticesFor } from './notices.ts';
 import { prepareAccessLog } from './service/access-log-file.ts';
@@ -53,9 +55,16 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
     process.exit(exitStatus.ok);
   });
 
-  const settings = await loadSettings(request);
+  const printed: Parameters<OnPrinted>[] = [];
+  const keep: OnPrinted = (...line) => void printed.push(line);
+  const settings = await loadSettings(request, undefined, keep).catch((error: unknown) => {
+    for (const each of printed) toStderr(...each);
+    throw error;
+  });
   if (settings.daemon && !caller.waits && predecessor === null) {
     stopListening();
+    // The log has what it prints to the process in the background.
+    for (const each of printed) toStderr(...each);
     await daemonise({ output: settings.errorLog, umask: request.umask ?? process.umask() });
   }
   process.title = masterTitle(settings.name);
@@ -67,6 +76,8 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
     tee: caller.waits || predecessor !== null ? (line) => tellErrors([caller, predecessor], line) : null,
   });
   const { logger } = log;
+  const logEach = logPrinted(logger);
+  for (const [line] of printed) logEach(line);
   try {
     if (settings.pidfile !== null) {
       checkPidfile(settings.pidfile, predecessor?.bequest.pid);

@@ -1,34 +1,57 @@
 /** The child that runs config code: loads the file, calls what it exports, and sends back plain data. */
 
+import { readSync, writeFileSync } from 'node:fs';
 import { functionMarker, markerPrefix, show } from '../show.ts';
 import { describeFailure } from './failure.ts';
-import type { ProbeOrder, ProbeReport } from './messages.ts';
+import { type ProbeOrder, type ProbeReport, probeDescriptor } from './messages.ts';
 import { isTypeScript, loadDefault } from './module.ts';
 import { resolveOurselves } from './resolve-ourselves.ts';
 import { endWithParent } from './watch.ts';
 
-const send = process.send?.bind(process);
-// `process.send?.('ready')`, as some process managers want it, would be taken for the report.
-Reflect.deleteProperty(process, 'send');
+const newline = 0x0a;
 // What it prints may be lost; that is no reason to refuse it.
 const outputs = [process.stdout, process.stderr];
 for (const stream of outputs) stream.on('error', () => {});
 /** Milliseconds. A reader that does not read must not hold up the answer. */
 const flushWithin = 500;
+let isAnswered = false;
 
-process.once('message', (order: ProbeOrder) => {
-  endWithParent(order.parent);
-  const fail = (error: unknown) => report({ type: 'failed', reason: describeFailure(error, order.path) });
-  process.on('uncaughtException', fail);
-  process.once('beforeExit', () => report({ type: 'failed', reason: 'waits for a promise that never settles' }));
-  run(order).then(report, fail);
-});
+const order = readOrder();
+endWithParent(order.parent);
+const fail = (error: unknown): void => report({ type: 'failed', reason: describeFailure(error, order.path) });
+process.on('uncaughtException', fail);
+process.once('beforeExit', () => report({ type: 'failed', reason: 'waits for a promise that never settles' }));
+run(order).then(report, fail);
+
+/** Nothing of the pipe is left to Node: a stream would keep the process, which then could not be seen to wait in vain. */
+function readOrder(): ProbeOrder {
+  const chunks: Buffer[] = [];
+  for (;;) {
+    const chunk = Buffer.alloc(64 * 1024);
+    const length = readSync(probeDescriptor, chunk);
+    // The parent is gone.
+    if (length === 0) process.exit(1);
+    chunks.push(chunk.subarray(0, length));
+    if (chunk[length - 1] === newline) return JSON.parse(Buffer.concat(chunks).toString('utf8')) as ProbeOrder;
+  }
+}
 
 /** The process is ended when this arrives, so what was printed has to be out by then. */
 function report(message: ProbeReport): void {
+  if (isAnswered) return;
+  isAnswered = true;
   const flushed = outputs.map((stream) => new Promise<void>((resolve) => stream.write('', () => resolve())));
   const patience = new Promise((resolve) => setTimeout(resolve, flushWithin));
-  Promise.race([Promise.all(flushed), patience]).finally(() => send?.(message));
+  void Promise.race([Promise.all(flushed), patience]).then(() => answer(message));
+}
+
+function answer(message: ProbeReport): void {
+  try {
+    // All of it: the descriptor is one that blocks.
+    writeFileSync(probeDescriptor, `${JSON.stringify(message)}\n`);
+  } catch {
+    // Nobody waits for it any more.
+  }
 }
 
 async function run(order: ProbeOrder): Promise<ProbeReport> {

@@ -68,9 +68,10 @@ export class Stuck {
     await this.#taking.get(id);
     const found = this.#found.get(id) ?? abortWithoutStack(worker);
     this.#found.delete(id);
-    const failure = await callHook(this.#options.settingsOf(found.generation), 'onWorkerAbort', found);
-    if (failure !== null)
-      this.#options.logger().error({ hook: 'onWorkerAbort' }, `the hook onWorkerAbort failed: ${failure}`);
+    const { settingsOf, logger } = this.#options;
+    const print = (line: string): void => logger().info({ hook: 'onWorkerAbort' }, `hook onWorkerAbort: ${line}`);
+    const failure = await callHook(settingsOf(found.generation), 'onWorkerAbort', found, print);
+    if (failure !== null) logger().error({ hook: 'onWorkerAbort' }, `the hook onWorkerAbort failed: ${failure}`);
   }
 
   /** What a worker says; it may say so unasked. */

@@ -8,12 +8,12 @@ import { messageOf } from '../../errors.ts';
 import { bootVariable, type MasterMessage, type WorkerMessage } from '../../protocol/messages.ts';
 import { launchAs } from '../../system/identity.ts';
 import type { Handle } from '../../system/node-internals.ts';
+import { readLines } from '../../system/output.ts';
 import { hasPreloads, preloadFirst } from '../../system/preloads.ts';
 import { type StdioPart, withoutStrays } from '../../system/strays.ts';
 import { bootInfo } from './boot.ts';
 import { WorkerChannel } from './channel.ts';
 import { type InspectorOptions, Inspectors } from './inspectors.ts';
-import { readLines } from './output.ts';
 import { wantsTsx } from './typescript.ts';
 
 export interface SpawnOrder {

@@ -5,8 +5,8 @@
 import { isUtf8 } from 'node:buffer';
 import { type Checked, checkWorkerMessage } from '../../protocol/check.ts';
 import { longTypes, maxLine, maxLongLine, type WorkerMessage } from '../../protocol/messages.ts';
+import { weightOf } from '../../system/weight.ts';
 import { Allowance } from './allowance.ts';
-import { weightOf } from './weight.ts';
 
 /** Messages a worker may send in a second, on average, and at once. */
 const messageRate = 500;

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
-import { readLines } from '../../../../src/master/workers/output.ts';
-import { hostileTexts, unplain } from '../../../support/hostile-text.ts';
-import { until } from '../../../support/until.ts';
+import { readLines } from '../../../src/system/output.ts';
+import { hostileTexts, unplain } from '../../support/hostile-text.ts';
+import { until } from '../../support/until.ts';
 
 describe('what a worker prints', () => {
   it('is in lines of plain text, whatever its bytes are', async () => {

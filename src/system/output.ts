@@ -1,10 +1,10 @@
 /**
- * Reads what a worker prints, line by line: whatever its bytes are, each line is one, of bounded length, and plain text. One
+ * Reads what a process prints that prefork has started, a worker or another, line by line: whatever its bytes are, each line is one, of bounded length, and plain text. One
  * that prints without pause waits; the master's time is not its own.
  */
 import type { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
-import { escapeText } from '../../system/plain.ts';
+import { escapeText } from './plain.ts';
 
 /** Characters of a line; a longer one becomes several. */
 const maxLine = 16 * 1024;
@@ -15,16 +15,17 @@ const charactersPerSecond = 8 * 1024 * 1024;
 const waitFor = 50;
 
 /**
- * @param onLine is told each line without its end, control characters escaped
+ * @param onLine is told each line without its end, control characters escaped, and whether its end was there: a long line
+ *   comes in pieces, and the last one may have none
  * @returns settles when the stream has ended and its last line was told
  */
-export function readLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
+export function readLines(stream: Readable, onLine: (line: string, isEnded: boolean) => void): Promise<void> {
   // A character may be cut by the end of a chunk.
   const decoder = new StringDecoder('utf8');
   const pace = new Pace();
   let rest = '';
   let timer: NodeJS.Timeout | null = null;
-  const tell = (line: string): void => onLine(escapeText(line.replace(/\r$/, '')));
+  const tell = (line: string, isEnded: boolean): void => onLine(escapeText(line.replace(/\r$/, '')), isEnded);
   /** @returns whether all is told that can be */
   const work = (hurries: boolean): boolean => {
     let at = 0;
@@ -34,7 +35,7 @@ export function readLines(stream: Readable, onLine: (line: string) => void): Pro
         isDone = false;
         break;
       }
-      tell(piece.text);
+      tell(piece.text, piece.isEnded);
       at = piece.next;
     }
     rest = rest.slice(at);
@@ -54,29 +55,35 @@ export function readLines(stream: Readable, onLine: (line: string) => void): Pro
       rest += decoder.write(chunk);
       if (timer !== null || !work(false)) wait();
     });
-    // Whatever happens to a pipe: the worker's exit tells the rest.
+    // Whatever happens to a pipe: the process's exit tells the rest.
     stream.on('error', () => {});
     stream.on('close', () => {
       if (timer !== null) clearTimeout(timer);
       timer = null;
       rest += decoder.end();
       work(true);
-      if (rest !== '') tell(rest);
+      if (rest !== '') tell(rest, false);
       rest = '';
       resolve();
     });
   });
 }
 
+interface Piece {
+  readonly text: string;
+  readonly next: number;
+  readonly isEnded: boolean;
+}
+
 /** A line, or as much of one as may be told at a time; `null` if its end is not known yet. */
-function nextPiece(text: string, at: number): { readonly text: string; readonly next: number } | null {
+function nextPiece(text: string, at: number): Piece | null {
   const end = text.indexOf('\n', at);
   const length = (end < 0 ? text.length : end) - at;
   if (length > maxLine || (end < 0 && length === maxLine)) {
     const next = endOfPiece(text, at);
-    return { text: text.slice(at, next), next };
+    return { text: text.slice(at, next), next, isEnded: false };
   }
-  return end < 0 ? null : { text: text.slice(at, end), next: end + 1 };
+  return end < 0 ? null : { text: text.slice(at, end), next: end + 1, isEnded: true };
 }
 
 /** Not between the two halves of a character. */
