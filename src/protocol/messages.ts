@@ -161,6 +161,8 @@ export type MasterMessage =
   /** Accept from a further queue of a listener (the handle travels beside the message), or stop to. */
   | { readonly type: 'assign'; readonly listener: string; readonly queue: number; readonly backlog: number }
   | { readonly type: 'unassign'; readonly listener: string; readonly queue: number }
+  /** Whether other workers accept connections too, or will; sent to those that accept, when it changes. At first: no. */
+  | { readonly type: 'peers'; readonly othersAccept: boolean }
   /** The state of the service; sent when it changes, if the worker answers health checks. */
   | { readonly type: 'service'; readonly report: HealthReport }
   /**

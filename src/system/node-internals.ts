@@ -662,7 +662,84 @@ export function joinHandle(server: Server, handle: Handle, backlog: number): num
 export function promoteHandle(server: Server, handle: Handle): void {
   const internals = internalsOf(server);
   internals._handle = handle as Handle & Record<symbol, unknown>;
-  if ((server as unknown as { _unref?: boolean })._unref !== true) handle.ref();
+  if (isReferenced(server)) handle.ref();
+}
+
+/** What a server says of the number of its connections. */
+export interface ConnectionLimit {
+  readonly connections: number;
+  /** `server.maxConnections`; `null` if there is none. */
+  readonly most: number | null;
+  /** `server.dropMaxConnection`. */
+  readonly drops: boolean;
+}
+
+/** Relies on `server._connections`; `server.getConnections()` takes a turn of the event loop. */
+export function connectionLimit(server: Server): ConnectionLimit {
+  const { maxConnections, dropMaxConnection } = server as Server & { readonly dropMaxConnection?: unknown };
+  return {
+    connections: internalsOf(server)._connections,
+    most: typeof maxConnections === 'number' ? maxConnections : null,
+    drops: dropMaxConnection === true,
+  };
+}
+
+/**
+ * Takes the limit from a server for as long as it is told of one connection.
+ *
+ * @returns gives it back, unless the app has set another meanwhile
+ */
+export function liftConnectionLimit(server: Server): () => void {
+  const { maxConnections } = server;
+  server.maxConnections = Number.POSITIVE_INFINITY;
+  return () => {
+    if (server.maxConnections === Number.POSITIVE_INFINITY) server.maxConnections = maxConnections;
+  };
+}
+
+/**
+ * Calls before and after a listening server is told of a connection; handles that are joined later included.
+ *
+ * Relies on `handle.onconnection` being called for each of them with the handle as `this`.
+ *
+ * @param calls `before` returns what is to be called first of all after it
+ */
+export function aroundConnections(
+  server: Server,
+  { before, after }: { readonly before: () => (() => void) | null; readonly after: () => void },
+): void {
+  const own = internalsOf(server)._handle;
+  const onconnection = own?.onconnection;
+  if (own === null || typeof onconnection !== 'function') throw unsupported('a listening handle has no onconnection');
+  own.onconnection = function connected(this: Handle, error: unknown, client: unknown): void {
+    const undo = before();
+    try {
+      Reflect.apply(onconnection, this, [error, client]);
+    } finally {
+      undo?.();
+      after();
+    }
+  };
+}
+
+/**
+ * Has a handle that was sent from another process accept nothing until it is told to listen again ({@link setBacklog}).
+ * Connections wait in the kernel's queue meanwhile, or are accepted by other processes.
+ *
+ * Relies on libuv taking a socket that was sent for one that can be read (`uv__stream_open` in `uv_accept`), and on the
+ * end of reading being the end of polling. Of other handles nothing becomes of it.
+ *
+ * @returns whether it does
+ */
+export function pauseAccepting(handle: Handle): boolean {
+  const { readStart, readStop } = handle as Handle & { readStart?(): number; readStop?(): number };
+  if (readStart === undefined || readStop === undefined || Reflect.apply(readStart, handle, []) !== 0) return false;
+  return Reflect.apply(readStop, handle, []) === 0;
+}
+
+/** Whether the process lives for a server. Relies on `server._unref`. */
+export function isReferenced(server: Server): boolean {
+  return (server as unknown as { _unref?: boolean })._unref !== true;
 }
 
 function ownerSymbol(handle: object): symbol | undefined {

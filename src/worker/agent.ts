@@ -134,6 +134,9 @@ class Agent {
       case 'unassign':
         this.#listens.onUnassign(message);
         break;
+      case 'peers':
+        this.#listens.onPeers(message);
+        break;
       case 'service':
         this.#health?.onService(message.report);
         if (message.report.status === 'draining') this.#drain.announce();
@@ -144,9 +147,11 @@ class Agent {
       case 'drain':
         this.#traffic.reject(message.reject);
         this.#drain.order(message);
+        if (message.last) this.#listens.takeAll();
         this.#listens.leave();
         break;
       case 'alone':
+        this.#listens.takeAll();
         this.#drain.alone();
         break;
     }
@@ -163,6 +168,7 @@ class Agent {
   /** The master is gone, or the app has closed the channel to it. */
   #orphaned(): void {
     if (!this.#drain.hasBegun) this.#drain.order(orphanOrder(this.#boot.settings));
+    this.#listens.takeAll();
     this.#drain.alone();
     this.#listens.leave();
   }

@@ -27,6 +27,7 @@ import {
   UV_WRITABLE,
 } from '../system/node-internals.ts';
 import type { Channel } from './channel.ts';
+import { ConnectionLimits } from './connection-limit.ts';
 import type { Datagrams } from './datagrams.ts';
 
 /** One kernel queue that a server accepts from. */
@@ -105,6 +106,7 @@ export class Listens {
   readonly #abandoned = new Map<number, { readonly wanted: Wanted; granted: number }>();
   /** What `listen()` was told that does not come with Node's question. */
   readonly #asides = new WeakMap<Server, Aside>();
+  readonly #limits = new ConnectionLimits();
   #closeEvents: CloseEvents | null = null;
   #policy: BindPolicy | null = null;
   #seq = 0;
@@ -199,6 +201,15 @@ export class Listens {
     }
   }
 
+  onPeers({ othersAccept }: Extract<MasterMessage, { type: 'peers' }>): void {
+    this.#limits.onPeers(othersAccept);
+  }
+
+  /** Nobody else is going to accept what waits in the queues. */
+  takeAll(): void {
+    this.#limits.takeAll();
+  }
+
   onAssign({ listener, queue, backlog }: Extract<MasterMessage, { type: 'assign' }>, handle: Handle | null): void {
     if (handle === null) return;
     const listening = this.#servedOn(listener);
@@ -208,6 +219,7 @@ export class Listens {
       return;
     }
     listening.queues.push({ listener, queue, backlog, handle });
+    this.#limits.watch(listening.server, () => listening.queues);
   }
 
   onUnassign({ listener, queue }: Extract<MasterMessage, { type: 'unassign' }>): void {
@@ -306,6 +318,7 @@ export class Listens {
     // The kernel may have refused it.
     if (this.#open.has(listening.seq)) {
       for (const { handle, backlog } of others) joinHandle(server, handle, backlog);
+      this.#limits.watch(server, () => queues);
     }
     this.#policy?.onSettled(server, listening.isApps);
     this.#payOwed();
@@ -344,6 +357,7 @@ export class Listens {
   /** The server was closed, and with it the first of its handles. */
   #unused(listening: Listening): void {
     if (!this.#open.delete(listening.seq)) return;
+    this.#limits.forget(listening.server);
     for (const { handle } of listening.queues.slice(1)) closeHandle(handle);
     for (const listener of new Set(listening.queues.map((queue) => queue.listener)))
       this.#giveBack(listener, listening, listening.server);

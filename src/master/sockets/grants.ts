@@ -20,6 +20,10 @@ interface Holding {
   /** Listeners that it asked for after it was ready: the next worker need not want them. */
   readonly late: Set<string>;
   isReady: boolean;
+  /** Whether there is to be more than one worker: one that is alone at the moment is not so for long. */
+  isOneOfMany: boolean;
+  /** What the worker was told of others last. */
+  knowsOfOthers: boolean;
 }
 
 export interface GrantsOptions {
@@ -82,6 +86,8 @@ export class Grants {
           handle,
         );
       }
+      holding.isOneOfMany = settings.workers > 1;
+      this.#tellOfOthers();
       if (granted.length > 0) this.#options.post({ type: 'workerListened', id });
     } catch (error) {
       if (this.#isOver) return;
@@ -98,7 +104,14 @@ export class Grants {
     const { listeners, pool } = this.#options;
     const holding = this.#holdings.get(id);
     if (holding === undefined) {
-      this.#holdings.set(id, { queues, held: new Map(), late: new Set(), isReady: false });
+      this.#holdings.set(id, {
+        queues,
+        held: new Map(),
+        late: new Set(),
+        isReady: false,
+        isOneOfMany: false,
+        knowsOfOthers: false,
+      });
       return;
     }
     holding.queues = queues;
@@ -137,6 +150,7 @@ export class Grants {
     const wasHeld = holding?.held.delete(key) === true;
     if (wasHeld && !this.#isOver && (isWanted || this.#isLate(holding, key)))
       this.#unused.left(key, () => (this.#holdings.has(id) ? (this.accepts(id) ? 'serves' : 'idle') : 'gone'));
+    this.#tellOfOthers();
     this.#options.pool.send(id, { type: 'unlistened', listener: key });
   }
 
@@ -153,6 +167,7 @@ export class Grants {
   forget(id: number): void {
     const holding = this.#holdings.get(id);
     this.#holdings.delete(id);
+    this.#tellOfOthers();
     if (holding === undefined || this.#isOver) return;
     for (const key of holding.held.keys()) if (this.#isLate(holding, key)) this.#unused.left(key, () => 'gone');
   }
@@ -160,6 +175,17 @@ export class Grants {
   /** Keys of the listeners that any of these workers accepts from. */
   keysOf(ids: Iterable<number>): Set<string> {
     return new Set([...ids].flatMap((id) => [...(this.#holdings.get(id)?.held.keys() ?? [])]));
+  }
+
+  /** A worker that is full leaves connections to others, if there are any. */
+  #tellOfOthers(): void {
+    const accepting = [...this.#holdings].filter(([, { held }]) => held.size > 0);
+    for (const [id, holding] of accepting) {
+      const othersAccept = accepting.length > 1 || holding.isOneOfMany;
+      if (holding.knowsOfOthers === othersAccept) continue;
+      holding.knowsOfOthers = othersAccept;
+      this.#options.pool.send(id, { type: 'peers', othersAccept });
+    }
   }
 
   /** All workers ask for the same addresses at the same time. */

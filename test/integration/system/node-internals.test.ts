@@ -31,6 +31,7 @@ import {
   onSocketDestroyed,
   onSocketWrite,
   onStreamDestroyed,
+  pauseAccepting,
   prepareHandle,
   promoteHandle,
   rawSocketOf,
@@ -195,6 +196,64 @@ describe('handles that listen', () => {
     const port = (server.address() as AddressInfo).port;
     assert.equal(port, handleAddress(further)?.port);
     assert.equal((await request({ port }, '/')).body, 'yes');
+  });
+});
+
+describe('a handle of another process', () => {
+  test('pauses and goes on accepting, and a bound one does not pause', async () => {
+    const handle = bind('127.0.0.1', 0);
+    const port = handleAddress(handle)?.port ?? 0;
+    assert.equal(pauseAccepting(handle), false);
+    const child = fork(fixture('worker/hostile.cjs'), {
+      env: {
+        ...process.env,
+        NODE_OPTIONS: '',
+        INTERNALS: internals,
+        CODE: `
+          const internals = await import(process.env.INTERNALS);
+          process.on('message', (what, server) => {
+            if (what === 'pause') console.log('paused', internals.pauseAccepting(globalThis.handle));
+            else if (what === 'resume') internals.setBacklog(globalThis.handle, 10);
+            else {
+              globalThis.handle = server._handle;
+              let before = 0;
+              internals.aroundConnections(server, {
+                before: () => { before += 1; return internals.liftConnectionLimit(server); },
+                after: () => {
+                  const { connections, most, drops } = internals.connectionLimit(server);
+                  console.log('connection', before, connections, most, drops, internals.isReferenced(server));
+                },
+              });
+              server.maxConnections = 1;
+              console.log('listening');
+            }
+          });`,
+      },
+      execArgv: [],
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    });
+    cleanups.push(() => void child.kill('SIGKILL'));
+    let output = '';
+    child.stdout?.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    await until('the child', () => output.includes('done'));
+    const server = net.createServer();
+    await listen(server, handle);
+    child.send('server', server);
+    await new Promise((resolve) => server.close(resolve));
+    await until('the listening child', () => output.includes('listening'));
+    await connect(port);
+    await until('the first', () => output.includes('connection 1 1 1 false true'));
+    for (const count of [2, 3]) {
+      output = '';
+      child.send('pause');
+      await until('the pause', () => output.includes('paused true'));
+      await connect(port);
+      await stays('unaccepted', () => !output.includes('connection'), 100);
+      child.send('resume');
+      await until('the next', () => output.includes(`connection ${count} ${count} 1 false true`));
+    }
   });
 });
 
