@@ -53,10 +53,10 @@ const maxGrowth = 40 * 1024 * 1024;
 /** Bytes that it may have at any time: all that is bounded, filled to the brim, and what is just being made of it. */
 const maxSize = 256 * 1024 * 1024;
 /**
- * Milliseconds until the descriptors are again as many as before. What the last workers have printed is read at the pace
- * of the log, and a socket holds some 100,000 empty lines.
+ * Milliseconds until the descriptors are again as many as before: the master goes on reading what the last workers have
+ * printed, for ten seconds, see `src/master/workers/leftovers.ts`.
  */
-const patience = 90_000;
+const patience = 30_000;
 /** Milliseconds in which the master answers `status`, without what it and this process have waited for a CPU. */
 const maxAnswer = 2_000;
 /**

@@ -6,6 +6,11 @@ import type { Readable } from 'node:stream';
 
 /** Streams that are kept. */
 export const maxLeftovers = 16;
+/**
+ * Milliseconds in which the rest of what a worker has printed is read. At the pace of the log that is far more than a pipe
+ * holds, but for empty lines.
+ */
+export const restWithin = 10_000;
 
 export class Leftovers {
   /** Oldest first. */
@@ -16,6 +21,12 @@ export class Leftovers {
     if (stream === null || stream.closed) return;
     this.#streams.add(stream);
     stream.once('close', () => this.#streams.delete(stream));
+    const timer = setTimeout(() => {
+      // Paused: there is more than the log takes.
+      if (stream.isPaused()) stream.destroy();
+    }, restWithin);
+    timer.unref();
+    stream.once('close', () => clearTimeout(timer));
     for (const oldest of this.#streams) {
       if (this.#streams.size <= maxLeftovers) return;
       this.#streams.delete(oldest);

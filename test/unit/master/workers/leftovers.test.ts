@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
-import { Leftovers, maxLeftovers } from '../../../../src/master/workers/leftovers.ts';
+import { Leftovers, maxLeftovers, restWithin } from '../../../../src/master/workers/leftovers.ts';
 
 describe('pipes of workers that are gone', () => {
   it('are kept, but no more of them than a bound: the oldest is closed', () => {
@@ -13,6 +13,23 @@ describe('pipes of workers that are gone', () => {
     const open = streams.filter(({ destroyed }) => !destroyed);
     assert.deepEqual(open, streams.slice(-maxLeftovers));
     for (const stream of streams) stream.destroy();
+  });
+
+  it('are closed after a while if more comes than is read, and not if nothing comes', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const leftovers = new Leftovers();
+    const [flood, quiet] = [new PassThrough(), new PassThrough()];
+    for (const stream of [flood, quiet]) {
+      stream.resume();
+      leftovers.add(stream);
+    }
+    flood.pause();
+    t.mock.timers.tick(restWithin - 1);
+    assert.ok(!flood.destroyed);
+    t.mock.timers.tick(1);
+    assert.ok(flood.destroyed);
+    assert.ok(!quiet.destroyed);
+    quiet.destroy();
   });
 
   it('count only while they are open', async () => {
