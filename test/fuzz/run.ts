@@ -358,7 +358,8 @@ async function run(m: Master, places: Places, honestPort: number): Promise<Resul
     await pause(250);
     if (m.exit !== null) break;
     const now = performance.now();
-    const size = residentSize(m.pid);
+    const size = sizeOf(m);
+    if (size === null) continue;
     if (now < warmAt) warm = Math.max(warm, size);
     else most = Math.max(most, size);
     if (now > reloadAt) {
@@ -440,6 +441,15 @@ async function run(m: Master, places: Places, honestPort: number): Promise<Resul
   return { faults, figures };
 }
 
+/** Its memory; `null` if it is gone, which its exit tells. */
+function sizeOf(m: Master): number | null {
+  try {
+    return residentSize(m.pid);
+  } catch {
+    return null;
+  }
+}
+
 /** What a process has open, for the report. */
 function openIn(pid: number): string[] {
   return readdirSync(`/proc/${pid}/fd`).map((fd) => {
@@ -488,5 +498,6 @@ function kill(pids: readonly number[]): boolean {
 }
 
 const isGood = await main();
-console.log(isGood ? 'fuzz: good' : `fuzz: FAILED; again: npm run fuzz -- --seed ${seed} --for ${values.for}`);
+const only = values.only === '' ? '' : ` --only '${values.only}'`;
+console.log(isGood ? 'fuzz: good' : `fuzz: FAILED; again: npm run fuzz -- --seed ${seed} --for ${values.for}${only}`);
 process.exit(isGood ? 0 : 1);
