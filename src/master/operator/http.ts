@@ -26,6 +26,15 @@ const maxRequests = 100;
 /** Connections that may be streams: the others are for single requests. */
 const maxStreams = 32;
 
+/**
+ * Milliseconds. Node looks at the clock before it reads what has come: on a machine that has too much to do, a request that
+ * was sent at once would be late. Of a unix socket, which is its owner's, commands give up before this.
+ */
+const timeouts = {
+  local: { headersTimeout: 30_000, requestTimeout: 30_000 },
+  network: { headersTimeout: 5_000, requestTimeout: 10_000 },
+} as const;
+
 /** Of every answer: no cache keeps it, no browser guesses its type, no other site embeds it. */
 const standing = {
   'cache-control': 'no-store',
@@ -43,8 +52,7 @@ export class ControlHttp {
     this.server = createServer(
       {
         maxHeaderSize: 8 * 1024,
-        headersTimeout: 5_000,
-        requestTimeout: 10_000,
+        ...timeouts[options.reach],
         keepAliveTimeout: 5_000,
         connectionsCheckingInterval: 1_000,
       },

@@ -30,6 +30,7 @@ export function statusOf({ fleet, now, settings, listeners, health, rates, ...pa
     return problem === undefined ? {} : { problem };
   };
   const { reload, lastReload } = fleet;
+  const waiting = waitingOf(listeners.map(({ queues }) => queues.map(({ fd }) => fd)));
   return {
     version: statusVersion,
     prefork: version,
@@ -51,7 +52,10 @@ export function statusOf({ fleet, now, settings, listeners, health, rates, ...pa
       last: lastReload === null ? null : { ...lastReload, duration: seconds(lastReload.duration) },
     },
     upgrade: upgradeStatus(fleet),
-    listeners: listeners.map((listener) => ({ ...listenerStatus(listener), ...problemOf(listener.key) })),
+    listeners: listeners.map((listener, index) => ({
+      ...listenerStatus(listener, waiting[index] ?? null),
+      ...problemOf(listener.key),
+    })),
     workers: [...fleet.workers]
       .sort((a, b) => a.slot - b.slot || a.id - b.id)
       .map((worker) => workerStatus(worker, fleet, now, rates)),
@@ -65,8 +69,8 @@ function upgradeStatus({ upgrade, upgrades, successor, lastUpgrade }: Fleet): St
   };
 }
 
-function listenerStatus({ label, queues, backlog }: Listener): ListenerStatus {
-  return { address: label, queues: queues.length, backlog, waiting: waitingOf(queues.map(({ fd }) => fd)) };
+function listenerStatus({ label, queues, backlog }: Listener, waiting: number | null): ListenerStatus {
+  return { address: label, queues: queues.length, backlog, waiting };
 }
 
 function stateOf(fleet: Fleet): Status['state'] {

@@ -135,7 +135,8 @@ export class Grants {
   /** The worker is ready: what it listens on now is what the app serves. */
   readied(id: number): void {
     const holding = this.#holdings.get(id);
-    if (holding === undefined) return;
+    // What it opens later goes with it, however often it says this.
+    if (holding === undefined || holding.isReady) return;
     holding.isReady = true;
     for (const key of holding.held.keys()) this.#unused.serves(key);
   }

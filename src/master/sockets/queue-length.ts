@@ -2,15 +2,21 @@
 import { listeningRows } from '../../system/proc-net.ts';
 import { socketInode } from '../../system/socket-inode.ts';
 
-/** @returns the sum over the sockets, `null` if the system does not say */
-export function waitingOf(fds: readonly number[]): number | null {
-  if (process.platform !== 'linux') return null;
-  const inodes = new Set(fds.flatMap((fd) => socketInode(fd) ?? []));
-  let sum: number | null = null;
-  for (const table of ['/proc/self/net/tcp', '/proc/self/net/tcp6']) {
-    for (const [, , , , queues, , , , , inode] of listeningRows(table)) {
-      if (inodes.has(inode ?? '')) sum = (sum ?? 0) + Number.parseInt(queues?.split(':')[1] ?? '0', 16);
-    }
-  }
-  return sum;
+/**
+ * The kernel's tables are read once for all listeners: they have a row for each listener themselves, and a worker can
+ * open hundreds.
+ *
+ * @param listeners the sockets of each
+ * @returns the sum over the sockets of each listener, `null` where the system does not say
+ */
+export function waitingOf(listeners: readonly (readonly number[])[]): (number | null)[] {
+  if (process.platform !== 'linux' || listeners.length === 0) return listeners.map(() => null);
+  const waiting = new Map<string, number>();
+  for (const table of ['/proc/self/net/tcp', '/proc/self/net/tcp6'])
+    for (const [, , , , queues, , , , , inode] of listeningRows(table))
+      waiting.set(inode ?? '', Number.parseInt(queues?.split(':')[1] ?? '0', 16));
+  return listeners.map((fds) => {
+    const known = fds.flatMap((fd) => waiting.get(socketInode(fd) ?? '-') ?? []);
+    return known.length === 0 ? null : known.reduce((sum, each) => sum + each);
+  });
 }

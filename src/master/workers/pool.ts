@@ -14,6 +14,7 @@ import { type StdioPart, withoutStrays } from '../../system/strays.ts';
 import { bootInfo } from './boot.ts';
 import { WorkerChannel } from './channel.ts';
 import { type InspectorOptions, Inspectors } from './inspectors.ts';
+import { Leftovers } from './leftovers.ts';
 import { wantsTsx } from './typescript.ts';
 
 export interface SpawnOrder {
@@ -59,6 +60,7 @@ export class Pool {
   #observer: PoolObserver | null = null;
   readonly #processes = new Map<number, Process>();
   readonly #inspectors = new Inspectors();
+  readonly #leftovers = new Leftovers();
 
   /** To be called once, before the first worker is spawned. */
   connect(observer: PoolObserver): void {
@@ -142,6 +144,8 @@ export class Pool {
     if (entry.gone) return;
     entry.gone = true;
     entry.channel.close();
+    const { stdout, stderr } = entry.worker.process;
+    for (const stream of [stdout, stderr]) this.#leftovers.add(stream ?? null);
     this.#processes.delete(id);
     this.#inspectors.forget(id);
     this.#observer?.onEvent(event);
