@@ -17,7 +17,7 @@ import { markedWith } from '../support/proc.ts';
 import { cellsOf, publish as publishFrameworks } from './frameworks/report.ts';
 import { chooseFrameworks, isBad, runFramework } from './frameworks/suite.ts';
 import { frameworks } from './frameworks/table.ts';
-import { countsTable, publish as publishNode, unexplained } from './node/report.ts';
+import { countsTable, meansNothing, publish as publishNode, unexplained } from './node/report.ts';
 import { findTests, NoCopyError } from './node/source.ts';
 import { runSuite } from './node/suite.ts';
 
@@ -91,6 +91,11 @@ async function runNode(sample: boolean): Promise<void> {
       console.log(`differs: ${name}${alsoUnderCluster ? ' (under node:cluster too)' : ''}: ${symptom}`),
   });
   console.log(countsTable(result));
+  if (meansNothing(result)) {
+    bad = true;
+    console.log('most of them fail without prefork too: this copy does not run here');
+    return;
+  }
   for (const { name, symptom, output } of unexplained(result)) {
     bad = true;
     console.log(`\n${name} differs: ${symptom}\n${output.slice(-2_000)}`);
