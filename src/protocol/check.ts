@@ -1,6 +1,12 @@
 /** Checks what a worker sends. Workers are not trusted: nothing is used that was not looked at here. */
 import { isIP } from 'node:net';
-import { type DatagramQuery, type ListenQuery, UV_UDP_REUSEADDR } from '../system/node-internals.ts';
+import {
+  type DatagramQuery,
+  type ListenQuery,
+  UV_READABLE,
+  UV_UDP_REUSEADDR,
+  UV_WRITABLE,
+} from '../system/node-internals.ts';
 import { plain } from '../system/plain.ts';
 import { checkFigures } from './check-figures.ts';
 import { checkAppMetrics, checkTraffic } from './check-metrics.ts';
@@ -108,7 +114,8 @@ function checkQuery(raw: unknown): ListenQuery | null {
   if (port !== null && (typeof port !== 'number' || !Number.isInteger(port) || port < -1 || port > 65_535)) return null;
   if (fd !== null && !isCount(fd)) return null;
   if (raw.addressType !== 4 && raw.addressType !== 6 && raw.addressType !== -1) return null;
-  return { address, port, fd, addressType: raw.addressType, flags: flagsOf(raw.flags) & ipv6Only };
+  const known = raw.addressType === -1 ? UV_READABLE | UV_WRITABLE : ipv6Only;
+  return { address, port, fd, addressType: raw.addressType, flags: flagsOf(raw.flags) & known };
 }
 
 function checkDatagramQuery(raw: unknown): DatagramQuery | null {
