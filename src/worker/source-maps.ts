@@ -14,6 +14,9 @@ const maxTotal = 2 * maxBytes;
 /** Milliseconds, after which lines are told as they were loaded. */
 const maxTime = 1_000;
 
+/** What names a file's map. */
+const comment = /\/\/[#@]\s*sourceMappingURL=([^\s'"]+)/g;
+
 export class SourceMaps {
   readonly #maps = new Map<string, SourceMap | null>();
   readonly #until = performance.now() + maxTime;
@@ -53,7 +56,8 @@ export class SourceMaps {
   #read(script: string): SourceMap | null {
     const path = pathOf(script);
     if (!path.startsWith('/')) return null;
-    const [, url] = /[\s\S]*\/\/[#@]\s*sourceMappingURL=([^\s'"]+)/.exec(this.#textOf(path).slice(-maxBytes)) ?? [];
+    // The last one counts. A search that begins with "anything" would take a minute for a large file that has none.
+    const [, url] = [...this.#textOf(path).matchAll(comment)].at(-1) ?? [];
     if (url === undefined) return null;
     const text = url.startsWith('data:') ? inlineText(url) : this.#textOf(resolve(dirname(path), pathOf(url)));
     return new SourceMap(JSON.parse(text) as SourceMapPayload);

@@ -1,11 +1,17 @@
 /** Node's own tests as tables: for the terminal and for docs/compatibility.md. */
 import { markdownTable, writeBetween } from '../report.ts';
 import { reasonFor } from './reasons.ts';
-import type { Difference, SuiteResult } from './suite.ts';
+import type { Count, Difference, SuiteResult } from './suite.ts';
 
 /** A difference for which test/compat/node/reasons.ts has no reason. */
 export function unexplained({ differences }: SuiteResult): readonly Difference[] {
   return differences.filter((difference) => reasonFor(difference) === null);
+}
+
+/** Most tests fail without prefork too: the copy does not run here, and that nothing differs means nothing. */
+export function meansNothing({ counts }: SuiteResult): boolean {
+  const sum = (of: (count: Count) => number): number => counts.reduce((total, count) => total + of(count), 0);
+  return sum(({ failedBare }) => failedBare) * 2 > sum(({ tests }) => tests);
 }
 
 export function countsTable({ counts }: SuiteResult): string {

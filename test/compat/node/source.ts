@@ -45,6 +45,8 @@ export function findTests(from: string | null, major: number): TestSource {
       rmSync(join(home, 'apt'), { recursive: true, force: true });
     }
   }
+  // prefork's own package.json above it says that its files are ES modules; these are not.
+  writeFileSync(join(home, 'package.json'), '{}\n');
   return { tests: join(home, 'test'), described: readFileSync(note, 'utf8') };
 }
 

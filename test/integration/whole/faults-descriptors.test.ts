@@ -30,7 +30,7 @@ describe('SEC-08: descriptors that a worker sends to the master', {
     ['the channel', 3, '{"cmd":"NODE_HANDLE","type":"net.Native","msg":1}', 'stays'],
     ['the channel, beside garbage', 3, 'garbage', 'stays'],
     ['the pipe, beside what it may say', 4, '{"type":"termed"}', 'any'],
-    ['the pipe, beside nothing that is odd', 4, '{"type":"unheard"}', 'stays'],
+    ['the pipe, beside nothing that is odd', 4, '{"type":"unbind","seq":1}', 'stays'],
     ['the pipe, beside garbage', 4, 'garbage', 'goes'],
   ] as const;
   for (const [name, fd, text, fate] of ways) {

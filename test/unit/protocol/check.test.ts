@@ -134,6 +134,12 @@ test('SEC-07 messages: a worker cannot have the master share a port by SO_REUSEP
   assert.ok(listen.kind === 'message' && listen.message.type === 'listen' && listen.message.query.flags === 1);
 });
 
+test('messages: a unix socket is asked for with readableAll and writableAll', () => {
+  const query = { address: '/run/app.sock', port: -1, addressType: -1, flags: 15 };
+  const listen = checkWorkerMessage({ type: 'listen', seq: 1, bound: false, ordinal: 0, query });
+  assert.ok(listen.kind === 'message' && listen.message.type === 'listen' && listen.message.query.flags === 3);
+});
+
 test('messages: what is kept of a long text does not keep all of it', () => {
   const long = `${'ü€'.repeat(20)}\ud83d`;
   assert.equal(clip(long, 30), long.slice(0, 30));

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { frameworks } from '../../compat/frameworks/table.ts';
+import { meansNothing } from '../../compat/node/report.ts';
 import { flagsOf } from '../../compat/node/run-test.ts';
-import { chooseTests, symptomOf } from '../../compat/node/suite.ts';
+import { chooseTests, type SuiteResult, symptomOf } from '../../compat/node/suite.ts';
 import { fromRoot } from '../../support/paths.ts';
 
 interface Manifest {
@@ -53,6 +54,18 @@ describe('Node’s own tests', () => {
       '--no-warnings',
       '--a=b',
     ]);
+  });
+
+  it('say nothing if most of them fail without prefork too', () => {
+    const result = (failedBare: number): SuiteResult => ({
+      counts: [
+        { family: 'http', tests: 6, failedBare, same: 6 - failedBare, differs: 0 },
+        { family: 'net', tests: 4, failedBare: 0, same: 4, differs: 0 },
+      ],
+      differences: [],
+    });
+    assert.equal(meansNothing(result(5)), false);
+    assert.equal(meansNothing(result(6)), true);
   });
 
   it('are chosen by what they test, by words, or as a sample that is spread over all of them', (t) => {
