@@ -38,7 +38,7 @@ export class Goodbyes {
     const told = this.#of(connection);
     const { from, until, patience } = webSocketTimes(plan);
     if (told.at !== null) {
-      if (now >= told.at + patience) socket.end();
+      if (now >= told.at + patience) endSoon(socket);
       return;
     }
     if (now < from + (until - from) * told.luck || !tell(connection)) return;
