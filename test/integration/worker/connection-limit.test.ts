@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { Agent } from 'node:http';
 import { describe, it, type TestContext } from 'node:test';
+import { listeningRows } from '../../../src/system/proc-net.ts';
 import { stopClean } from '../../support/invariants.ts';
 import { fixture } from '../../support/paths.ts';
 import { type Answer, request } from '../../support/request.ts';
 import { type Supervisor, startSupervisor } from '../../support/supervisor.ts';
+import { until } from '../../support/until.ts';
 
 const most = 3;
 
@@ -35,6 +37,13 @@ async function burst(s: Supervisor, sent: number): Promise<Outcome> {
   return { answers, failed };
 }
 
+/** Connections that wait to be accepted. */
+function waitingAt({ port }: Supervisor): number {
+  const end = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const rows = [...listeningRows('/proc/self/net/tcp')].filter(([, local]) => local?.endsWith(end));
+  return rows.reduce((sum, [, , , , queues]) => sum + Number.parseInt(queues?.split(':')[1] ?? '0', 16), 0);
+}
+
 function assertWithin({ answers }: Outcome): void {
   const counts = answers.map(({ body }) => Number(body.split(' ')[1]));
   assert.ok(Math.max(...counts) <= most, `connections at a time: ${counts.join(', ')}`);
@@ -62,7 +71,7 @@ describe('server.maxConnections', () => {
     assert.equal((await during).failed, 0);
     // Connected, and in the queue, when the service is told to stop.
     const last = burst(s, 3 * most);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await until('clients in the queue', () => waitingAt(s) > 0);
     await stopClean(s);
     assert.equal((await last).failed, 0);
   });
