@@ -111,7 +111,8 @@ test("BIND-06 the backlog is the kernel's: connections wait while every worker b
   const s = await startSupervisor(t, { workers: 1 });
   await s.waitForLog(/^ready/);
   const fds = s.figures().fds;
-  const blocked = request(s.target, `/spin?ms=${stretched(2_000)}`, { timeout: 20_000 });
+  // Long enough for the clients to connect, and far from the time after which the worker counts as stuck.
+  const blocked = request(s.target, `/spin?ms=${Math.min(stretched(2_000), 8_000)}`, { timeout: 20_000 });
   await s.arrived();
   const waiting = Array.from({ length: 200 }, () => request(s.target, '/pid', { timeout: 20_000 }));
   await until('the connections to wait in the kernel', () => listeningOn(s.port).some(({ waiting }) => waiting > 100));
