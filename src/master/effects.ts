@@ -28,7 +28,8 @@ const effects: Effects = {
   },
   kill: ({ id, reason, signal }, fleet, { pool, stuck }) => {
     pool.signal(id, signal);
-    if (reason === 'stuck') void stuck.aborted(id, fleet);
+    // A SIGABRT that has not ended it is followed by a SIGKILL, of the same worker for the same reason.
+    if (reason === 'stuck' && signal === 'SIGABRT') void stuck.aborted(id, fleet);
   },
   capture: ({ id, fatal }, fleet, { stuck }) => void stuck.capture(id, fatal, fleet),
   assign: ({ id, queues }, _, { grants }) => grants.assign(id, queues),

@@ -154,13 +154,14 @@ describe('stuck workers', { concurrency: 4 }, () => {
     await stopClean(s);
   });
 
-  it('HB-09: where the stack cannot be had, the hook is called all the same', async (t) => {
+  it('HB-09: where the stack cannot be had, the hook is called all the same, and once', async (t) => {
     const s = await start(t, {
       config: `
-        import { writeFileSync, renameSync } from 'node:fs';
+        import { appendFileSync, writeFileSync, renameSync } from 'node:fs';
         export default {
           timeout: '${stretched(2_000)}ms',
           onWorkerAbort(abort) {
+            appendFileSync('calls', '.');
             writeFileSync('abort.new', JSON.stringify(abort));
             renameSync('abort.new', 'abort.json');
           },
@@ -176,6 +177,9 @@ describe('stuck workers', { concurrency: 4 }, () => {
     );
     assert.deepEqual([told.pid, told.stack], [victim, []]);
     await s.waitWorkers(2, 30_000);
+    // A stopped process does not act upon SIGABRT: SIGKILL ends it.
+    await until('its end', () => !s.workers().includes(victim));
+    await stays('called once', () => readFileSync(join(s.dir, 'calls'), 'utf8') === '.', 500);
     await stopClean(s);
   });
 
