@@ -11,6 +11,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { bin, fixture, fromRoot } from '../../support/paths.ts';
 import { markedWith } from '../../support/proc.ts';
+import { freePort } from '../../support/request.ts';
 import { until } from '../../support/until.ts';
 
 interface Result {
@@ -22,7 +23,8 @@ async function check(t: TestContext, args: readonly string[], env: NodeJS.Proces
   const mark = `check-${process.hrtime.bigint()}`;
   const child = spawn(process.env.PREFORK_TEST_NODE ?? process.execPath, [bin, 'check', ...args], {
     cwd: tmpdir(),
-    env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...env, RUN_ID: mark },
+    // Something else may have the default port.
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined, PORT: String(await freePort()), ...env, RUN_ID: mark },
   });
   t.after(() => child.kill('SIGKILL'));
   let output = '';

@@ -9,6 +9,7 @@ import { flagOf, hasFlag, settings } from '../../../src/config/settings.ts';
 import { project } from '../../support/config-harness.ts';
 import { bin, root } from '../../support/paths.ts';
 import { childrenOf, isAlive } from '../../support/proc.ts';
+import { freePort } from '../../support/request.ts';
 import { until } from '../../support/until.ts';
 
 interface Result {
@@ -25,12 +26,16 @@ interface Run {
   readonly shell?: string;
 }
 
+/** Of the default address: something else may have 8000, and `prefork check` tries it. */
+const port = String(await freePort());
+
 /** Runs it to its end; what does not end within 20 s is killed, and has no exit code then. */
 function run({ cwd, args, env = {}, shell }: Run): Promise<Result> {
   const clean = {
     PATH: process.env.PATH,
     HOME: process.env.HOME,
     PWD: cwd,
+    PORT: port,
     PREFORK: `${process.execPath} ${bin}`,
     ...env,
   };
