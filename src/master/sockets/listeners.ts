@@ -289,8 +289,9 @@ export class Listeners {
   }
 
   async #ensure(key: string, target: Target, backlog: number, rights: SocketRights = this.#options): Promise<Listener> {
-    const open = this.#open.get(key) ?? (await this.#opening.get(key));
-    if (open !== undefined) return open;
+    // Whoever asks in the same tick has to find it: a second socket of the same address would be nobody's.
+    const known = this.#open.get(key) ?? this.#opening.get(key);
+    if (known !== undefined) return await known;
     const opening = this.#bind(key, target, backlog, rights);
     this.#opening.set(key, opening);
     try {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { BindError } from '../../../../src/errors.ts';
 import { errnoOf, Listeners } from '../../../../src/master/sockets/listeners.ts';
 import { supportsReusePort } from '../../../../src/system/node-internals.ts';
+import { freePort } from '../../../support/request.ts';
 
 function open(t: TestContext, options: { queues?: number; socketMode?: number } = {}): Listeners {
   const listeners = new Listeners({ queues: 1, socketMode: 0o660, socketOwner: null, ...options });
@@ -108,3 +109,25 @@ test('listeners: queues of a port share it, and do not share it with a stranger'
   for (const queue of listener?.queues ?? []) assert.equal(queue.listen(10), 0);
   await assert.rejects(open(t, { queues: 3 }).openAll([tcp(port)], 10), withErrno('EADDRINUSE'));
 });
+
+test('SEC-07 listeners: what is asked for several times at once is opened once, and no socket is left over', async (t) => {
+  const listeners = open(t);
+  const port = await freePort();
+  const query = { address: '127.0.0.1', port, addressType: 4, fd: null, flags: 0 };
+  const before = sockets();
+  const opened = await Promise.all([1, 2, 3, 4].map(() => listeners.openQuery(query, 0, 10)));
+  assert.equal(new Set(opened).size, 1);
+  assert.equal(sockets(), before + 1);
+});
+
+/** Sockets that this process has open. */
+function sockets(): number {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:');
+    } catch {
+      // That of the folder itself is closed by now.
+      return false;
+    }
+  }).length;
+}
