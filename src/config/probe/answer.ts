@@ -3,6 +3,7 @@
  * workers' user, and whatever its code can reach may be written by the app: nothing counts that is not as it should be.
  */
 import { isUtf8 } from 'node:buffer';
+import { Pieces } from '../../system/pieces.ts';
 import { weightOf } from '../../system/weight.ts';
 import { shorten } from '../show.ts';
 import type { ProbeOrder, ProbeReport } from './messages.ts';
@@ -13,8 +14,6 @@ const maxLength = { settings: 8 * 1024 * 1024, hook: 64 * 1024 };
 const maxWeight = 200_000;
 /** Characters of the reason of a failure, a path included. */
 const maxReason = 2_000;
-/** Bytes that are reserved at first. */
-const firstCapacity = 4 * 1024;
 const newline = 0x0a;
 
 /** What was heard: the report, or why there will be none. */
@@ -24,8 +23,7 @@ export type Heard =
 
 export class Answer {
   readonly #expected: ProbeOrder['type'];
-  #line = Buffer.alloc(0);
-  #length = 0;
+  readonly #line = new Pieces();
 
   /** @param expected of what order it is the answer */
   constructor(expected: ProbeOrder['type']) {
@@ -40,21 +38,9 @@ export class Answer {
   take(chunk: Buffer): Heard | null {
     const end = chunk.indexOf(newline);
     const part = end < 0 ? chunk : chunk.subarray(0, end);
-    if (this.#length + part.length > maxLength[this.#expected]) return offence('it is too long');
-    this.#append(part);
-    return end < 0 ? null : this.#finish(this.#line.subarray(0, this.#length));
-  }
-
-  /** Into a buffer that grows by doubling: it may come byte by byte. */
-  #append(part: Buffer): void {
-    const length = this.#length + part.length;
-    if (length > this.#line.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(length, 2 * this.#line.length, firstCapacity));
-      this.#line.copy(larger, 0, 0, this.#length);
-      this.#line = larger;
-    }
-    part.copy(this.#line, this.#length);
-    this.#length = length;
+    if (this.#line.length + part.length > maxLength[this.#expected]) return offence('it is too long');
+    const line = this.#line.add(part);
+    return end < 0 ? null : this.#finish(line);
   }
 
   #finish(line: Buffer): Heard {

@@ -5,6 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { type Checked, checkWorkerMessage } from '../../protocol/check.ts';
 import { longTypes, maxLine, maxLongLine, type WorkerMessage } from '../../protocol/messages.ts';
+import { Pieces } from '../../system/pieces.ts';
 import { weightOf } from '../../system/weight.ts';
 import { Allowance } from './allowance.ts';
 
@@ -25,9 +26,6 @@ const weightBurst = 800_000;
 /** How a message begins that may be long. */
 const longStarts = longTypes.map((type) => Buffer.from(`{"type":"${type}",`));
 const newline = 0x0a;
-/** Bytes that are reserved for a line that comes in pieces, at first. */
-const firstCapacity = 4 * 1024;
-const nothing = Buffer.alloc(0);
 
 export interface SpeechObserver {
   onMessage(message: WorkerMessage): void;
@@ -41,9 +39,8 @@ export class Speech {
   readonly #bytes: Allowance;
   readonly #reads: Allowance;
   readonly #weight: Allowance;
-  /** What has arrived of a line whose end has not: the first {@link #length} bytes. */
-  #line = nothing;
-  #length = 0;
+  /** What has arrived of a line whose end has not. */
+  readonly #line = new Pieces();
   #isOver = false;
 
   /** @param now milliseconds, of a clock that never goes back */
@@ -64,7 +61,7 @@ export class Speech {
       const end = chunk.indexOf(newline, start);
       const part = chunk.subarray(start, end < 0 ? chunk.length : end);
       // A line that came in one piece, as most do, is not copied.
-      const line = this.#length === 0 && end >= 0 ? part : this.#joined(part);
+      const line = this.#line.length === 0 && end >= 0 ? part : this.#line.add(part);
       if (isTooLong(line)) this.#offend('a message that is too long');
       else if (end >= 0) this.#finish(line, now);
       if (end < 0) return;
@@ -75,14 +72,12 @@ export class Speech {
   /** Nothing counts any more. */
   stop(): void {
     this.#isOver = true;
-    this.#line = nothing;
-    this.#length = 0;
+    this.#line.clear(0);
   }
 
   #finish(line: Buffer, now: number): void {
     // What was needed for a long one is not kept.
-    if (this.#line.length > maxLine) this.#line = nothing;
-    this.#length = 0;
+    this.#line.clear(maxLine);
     if (!this.#messages.take(1, now)) {
       this.#offend('too many messages');
       return;
@@ -94,19 +89,6 @@ export class Speech {
     const checked = parse(line);
     if (checked.kind === 'message') this.#observer.onMessage(checked.message);
     else this.#offend(checked.reason);
-  }
-
-  /** @returns the unfinished line with this at its end */
-  #joined(part: Buffer): Buffer {
-    const length = this.#length + part.length;
-    if (length > this.#line.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(length, 2 * this.#line.length, firstCapacity));
-      this.#line.copy(larger, 0, 0, this.#length);
-      this.#line = larger;
-    }
-    part.copy(this.#line, this.#length);
-    this.#length = length;
-    return this.#line.subarray(0, length);
   }
 
   #offend(reason: string): void {
