@@ -124,3 +124,24 @@ function socketsOn(port: number, state: '0A' | '01'): string[][] {
       .filter((columns) => columns[1]?.endsWith(suffix) === true && columns[3] === state);
   });
 }
+
+/** Where a process listens on TCP over IPv4: hexadecimal address and port, as in /proc/net/tcp. */
+export function listensOf(pid: number): { readonly address: string; readonly port: number }[] {
+  const inodes = new Set(
+    readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
+      } catch {
+        return [];
+      }
+    }),
+  );
+  return readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter((fields) => fields[3] === '0A' && inodes.has(fields[9] ?? ''))
+    .map((fields) => {
+      const [address = '', port = ''] = (fields[1] ?? '').split(':');
+      return { address, port: Number.parseInt(port, 16) };
+    });
+}

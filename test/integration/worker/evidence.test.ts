@@ -5,12 +5,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn as spawnProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { interruptible, uninterruptible } from '../../../src/system/node-internals.ts';
+import { listensOf } from '../../support/proc.ts';
 import { request } from '../../support/request.ts';
 import { stretched } from '../../support/slowness.ts';
 import { stays, until } from '../../support/until.ts';
@@ -26,27 +27,6 @@ import {
 const app = 'stuck/app.cjs';
 const nodeArgs = [...interruptible];
 const within = stretched(10_000);
-
-/** Where a process listens on TCP over IPv4: hexadecimal address and port, as in /proc/net/tcp. */
-function listensOf(pid: number): { readonly address: string; readonly port: number }[] {
-  const inodes = new Set(
-    readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-      try {
-        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
-      } catch {
-        return [];
-      }
-    }),
-  );
-  return readFileSync('/proc/net/tcp', 'utf8')
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => fields[3] === '0A' && inodes.has(fields[9] ?? ''))
-    .map((fields) => {
-      const [address = '', port = ''] = (fields[1] ?? '').split(':');
-      return { address, port: Number.parseInt(port, 16) };
-    });
-}
 
 /** Signals it until it answers: it may not have begun yet. */
 async function ask(

@@ -1,30 +1,15 @@
 /** SEC-09: no signal opens an inspector for good, at whatever moment of a process's life it comes. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
 import { stopClean } from '../../../support/invariants.ts';
 import { bin, fixtureApp } from '../../../support/paths.ts';
+import { listensOf } from '../../../support/proc.ts';
 import { startSupervisor } from '../../../support/supervisor.ts';
 import { pause, until } from '../../../support/until.ts';
 
 /** Ports on which a process listens. */
-function portsOf(pid: number): number[] {
-  const inodes = new Set(
-    readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-      try {
-        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
-      } catch {
-        return [];
-      }
-    }),
-  );
-  return readFileSync('/proc/net/tcp', 'utf8')
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => fields[3] === '0A' && inodes.has(fields[9] ?? ''))
-    .map((fields) => Number.parseInt((fields[1] ?? '').split(':')[1] ?? '', 16));
-}
+const portsOf = (pid: number): number[] => listensOf(pid).map(({ port }) => port);
 
 /** A master that gets the signal so many milliseconds into its life, and what it listens on afterwards. */
 async function signalled(t: TestContext, delay: number): Promise<number[] | 'gone'> {
