@@ -363,9 +363,10 @@ interface Sent {
   readonly hops: number;
 }
 
+/** The last line of what was read: only with it a connection can have come. */
 function parse(text: string): Sent | null {
   try {
-    const { listener, hops } = JSON.parse(text) as Partial<Sent>;
+    const { listener, hops } = JSON.parse(text.trimEnd().split('\n').at(-1) ?? '') as Partial<Sent>;
     return typeof listener === 'string' && typeof hops === 'number' ? { listener, hops } : null;
   } catch {
     return null;
