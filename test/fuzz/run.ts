@@ -31,7 +31,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { call } from '../../src/cli/client.ts';
 import { timedOut, within } from '../../src/system/within.ts';
-import { newSeed } from '../soak/random.ts';
+import { newSeed } from '../support/random.ts';
 import { bin, fromRoot } from '../support/paths.ts';
 import { childrenOf, fdCount, isAlive, markedWith, residentSize } from '../support/proc.ts';
 import { freePort } from '../support/request.ts';

@@ -10,12 +10,12 @@ import { assertClean, assertNoZombies } from '../support/invariants.ts';
 import { spawnLoad } from '../support/load/child.ts';
 import { type Group, type Report, table, total } from '../support/load/mix.ts';
 import { isAlive } from '../support/proc.ts';
+import { newSeed, Random } from '../support/random.ts';
 import { head, RawSocket } from '../support/raw.ts';
 import { freePort } from '../support/request.ts';
 import { stretched } from '../support/slowness.ts';
 import { type Supervisor, startSupervisor } from '../support/supervisor.ts';
 import { pause, until } from '../support/until.ts';
-import { newSeed, Random } from './random.ts';
 
 const { values } = parseArgs({
   options: { seconds: { type: 'string', default: process.env.SOAK_SECONDS ?? '600' }, seed: { type: 'string' } },

@@ -2,7 +2,7 @@
 // Runs alone: it makes load for the whole machine, and what it sends is so many signals a second.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { newSeed, Random } from '../../soak/random.ts';
+import { newSeed, Random } from '../../support/random.ts';
 import { assertLog, stopClean } from '../../support/invariants.ts';
 import { startLoad } from '../../support/load/child.ts';
 import { table, total } from '../../support/load/mix.ts';
