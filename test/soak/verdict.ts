@@ -1,8 +1,6 @@
 /** What may not be, found in the counts and in the log of a soak. */
-import { existsSync } from 'node:fs';
 import { type Report, total } from '../support/load/mix.ts';
 import { Tally, type TallyData } from '../support/load/tally.ts';
-import { fromRoot } from '../support/paths.ts';
 import { type Reports, sum } from './clients.ts';
 import type { Patient } from './service.ts';
 
@@ -13,17 +11,14 @@ import type { Patient } from './service.ts';
  */
 const mayCross = 0.1;
 
-// Until connections move, everything is closed.
-const doMove = existsSync(fromRoot('src/worker/migration'));
-
 /** After what operators do: no request may fail, save of those that are promised less. */
 export function faultsOfOrders({ nothing, noFailure, few }: Reports): string[] {
   const found = [...incomplete(nothing), ...incomplete(noFailure), ...incomplete(few)];
-  for (const [name, counts] of [...Object.entries(doMove ? nothing : {}), ...Object.entries(noFailure)]) {
+  for (const [name, counts] of [...Object.entries(nothing), ...Object.entries(noFailure)]) {
     const { failed } = new Tally().merge(counts);
     if (failed > 0) found.push(`${name}: ${failed} of ${counts.sent} requests failed`);
   }
-  for (const [name, { clients, connections }] of Object.entries(doMove ? nothing : {})) {
+  for (const [name, { clients, connections }] of Object.entries(nothing)) {
     if (connections > clients) found.push(`${name}: ${clients} clients opened ${connections} connections`);
   }
   for (const [name, counts] of Object.entries(few)) {

@@ -9,13 +9,11 @@
  */
 // Runs alone: hundreds of clients, and the lines of all of them.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
 import { type Load, type LoadSpec, startLoad } from '../../support/load/child.ts';
 import { startForwarder } from '../../support/load/forwarder.ts';
 import { type Report, table, total } from '../../support/load/mix.ts';
 import { type Service, startService, stopService } from '../../support/masters.ts';
-import { fromRoot } from '../../support/paths.ts';
 import { freePort } from '../../support/request.ts';
 import { stretched } from '../../support/slowness.ts';
 import { until } from '../../support/until.ts';
@@ -74,10 +72,7 @@ function assertUnnoticed(report: Report): void {
   assert.equal(kept?.connections, kept?.clients, `connections were closed:\n${table(report)}`);
 }
 
-// Until connections move, clients do notice.
-const skip = existsSync(fromRoot('src/worker/migration')) ? false : 'connections do not move';
-
-describe('over a line of 70 ms each way', { timeout: stretched(180_000), skip }, () => {
+describe('over a line of 70 ms each way', { timeout: stretched(180_000) }, () => {
   it('LINE-01: three reloads', async (t) => {
     const service = await start(t);
     for (let reload = 0; reload < 3; reload++) {
