@@ -5,7 +5,7 @@ import type { Random } from '../support/random.ts';
 import { head, RawSocket } from '../support/raw.ts';
 import { request } from '../support/request.ts';
 import { verdict } from '../support/supervisor.ts';
-import { until } from '../support/until.ts';
+import { pause, until } from '../support/until.ts';
 
 /** In the configuration: a reload brings it back. */
 export const configured = 3;
@@ -107,6 +107,12 @@ export class Patient {
   /** Waits until it is as it is configured, and nothing of before is left. */
   async calm(): Promise<void> {
     await this.reload();
+    // One that was asked for meanwhile begins as the one before it ends.
+    const under = (): boolean => this.count(/^reload \d+ started/) > this.count(verdict);
+    do {
+      await until('no reload to be under way', () => !under(), { within: 60_000 });
+      await pause(200);
+    } while (under());
     await until(`${configured} workers and no other`, () => this.workers().length === configured, { within: 60_000 });
   }
 

@@ -37,7 +37,9 @@ export function faultsOfOrders({ nothing, noFailure, few }: Reports): string[] {
  */
 export function boundOf(name: string, { clients, connections }: TallyData): number {
   const closed = Math.max(0, connections - clients);
-  return name.startsWith('WebSocket') ? closed : Math.ceil(mayCross * closed);
+  const expected = mayCross * closed;
+  // Three standard deviations: a sample may have bad luck.
+  return name.startsWith('WebSocket') ? closed : Math.ceil(expected + 3 * Math.sqrt(expected));
 }
 
 /** After what goes wrong: only requests inside a worker that died have failed. */
