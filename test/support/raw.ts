@@ -1,6 +1,6 @@
 /** A client that sends exactly the bytes it is told, and tells how the connection ended. */
 import net from 'node:net';
-import { addressOf, type Target } from './request.ts';
+import { socketAddressOf, type Target } from './request.ts';
 import { pause, until } from './until.ts';
 
 /** How a connection ended: orderly, by a reset, or not (yet). */
@@ -14,7 +14,7 @@ export class RawSocket {
   #endedAt: number | null = null;
 
   private constructor(target: Target) {
-    this.#socket = net.connect({ ...addressOf(target), allowHalfOpen: true } as net.NetConnectOpts);
+    this.#socket = net.connect({ ...socketAddressOf(target), allowHalfOpen: true });
     this.#socket.on('data', (chunk: Buffer) => {
       this.#received = Buffer.concat([this.#received, chunk]);
     });

@@ -32,6 +32,12 @@ export function addressOf(target: Target): { host: string; port: number } | { so
     : { host: target.host ?? '127.0.0.1', port: target.port };
 }
 
+/** As {@link addressOf}, as node:net and node:tls name it. */
+export function socketAddressOf(target: Target): { host: string; port: number } | { path: string } {
+  const address = addressOf(target);
+  return 'socketPath' in address ? { path: address.socketPath } : address;
+}
+
 /** Sends one request and reads the whole answer; throws what the connection threw. */
 export function request(target: Target, path: string, options: RequestOptions = {}): Promise<Answer> {
   const { method = 'GET', headers = {}, body, timeout = 10_000, agent = false } = options;

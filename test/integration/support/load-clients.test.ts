@@ -9,6 +9,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { startLoad } from '../../support/load/child.ts';
 import { type Group, Mix, type Report, total } from '../../support/load/mix.ts';
 import type { Failure } from '../../support/load/tally.ts';
 import { fixtureApp } from '../../support/paths.ts';
@@ -144,8 +145,125 @@ describe('load clients name every failure', () => {
 
   it('Connection: close is obeyed', async (t) => {
     const server = http.createServer((_req, res) => res.setHeader('connection', 'close').end(good));
-    const all = total(await run(await serve(t, server), { kind: 'busy', clients: 1, requests: 5 }));
-    assert.deepEqual([all.answered, all.connections], [5, 5]);
+    const target = await serve(t, server);
+    for (const kind of ['busy', 'keep-alive', 'slow-head', 'fetch'] as const) {
+      const all = total(await run(target, { kind, clients: 1, requests: 5 }));
+      assert.deepEqual([all.answered, all.connections], [5, 5], kind);
+    }
+  });
+});
+
+describe('clients on bare sockets, and fetch, name every failure', () => {
+  const bare = ['keep-alive', 'pipelining', 'slow-head'] as const;
+
+  it('refused', async () => {
+    const target = { port: await freePort() };
+    for (const kind of [...bare, 'fetch', 'ws'] as const) await expectAll(target, 'refused', { kind, count: 1 });
+  });
+
+  it('cut before the answer, and in the middle of it', async (t) => {
+    const deaf = await serve(
+      t,
+      net.createServer((socket) => socket.once('data', () => socket.resetAndDestroy())),
+    );
+    for (const kind of [...bare, 'fetch', 'ws'] as const) {
+      await expectAll(deaf, 'reset-before-byte', { kind, count: 1 });
+    }
+    const half = await serve(
+      t,
+      net.createServer((socket) => {
+        socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{'));
+      }),
+    );
+    for (const kind of ['keep-alive', 'pipelining', 'fetch'] as const) {
+      await expectAll(half, 'reset-mid-body', { kind, count: 1 });
+    }
+  });
+
+  it('a client that waits in vain, wrong bodies, 5xx, and what is no HTTP', async (t) => {
+    const silent = await serve(
+      t,
+      net.createServer((socket) => socket.resume()),
+    );
+    for (const kind of ['keep-alive', 'fetch', 'ws'] as const) {
+      await expectAll(silent, 'client-timeout', { kind, timeout: 50 });
+    }
+    const wrong = await serve(
+      t,
+      http.createServer((_req, res) => res.end('{"pid":1,"id":"of another request"}')),
+    );
+    const ill = await serve(
+      t,
+      http.createServer((_req, res) => res.writeHead(503).end('ill')),
+    );
+    const noise = await serve(
+      t,
+      net.createServer((socket) => socket.once('data', () => socket.end('hello\r\n\r\n'))),
+    );
+    for (const kind of [...bare, 'fetch'] as const) {
+      await expectAll(wrong, 'wrong-body', { kind, count: 1 });
+      await expectAll(ill, 'http-5xx', { kind, count: 1 });
+      if (kind !== 'fetch') await expectAll(noise, 'other', { kind, count: 1 });
+    }
+  });
+
+  it('a reused connection that ends is a failure if a request is on its way, and none if the client knows', async (t) => {
+    const answer = `HTTP/1.1 200 OK\r\nContent-Length: ${good.length}\r\n\r\n${good}`;
+    const cuts = net.createServer((socket) => {
+      let requests = 0;
+      socket.on('error', () => undefined);
+      socket.on('data', () => (++requests > 1 ? socket.resetAndDestroy() : socket.write(answer)));
+    });
+    const cut = total(await run(await serve(t, cuts), { kind: 'keep-alive', clients: 1, requests: 4 }));
+    assert.deepEqual([cut.answered, cut.failedAs('reset-before-byte'), cut.connections], [2, 2, 2]);
+    assert.match(cut.details[0] ?? '', /on a reused connection of worker 1/);
+    const leaves = net.createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.on('data', () => socket.end(answer));
+    });
+    const known = total(
+      await run(await serve(t, leaves), { kind: 'keep-alive', clients: 1, requests: 3, think: [150, 160] }),
+    );
+    assert.deepEqual([known.answered, known.failed, known.connections], [3, 0, 3]);
+  });
+
+  it('Keep-Alive: timeout is honoured with a margin', async (t) => {
+    const server = http.createServer((_req, res) => res.setHeader('Keep-Alive', 'timeout=1').end(good));
+    server.keepAliveTimeout = 10_000;
+    const target = await serve(t, server);
+    const soon = total(await run(target, { kind: 'keep-alive', clients: 1, requests: 3 }));
+    assert.deepEqual([soon.answered, soon.connections], [3, 1]);
+    const late = total(await run(target, { kind: 'keep-alive', clients: 1, requests: 3, think: [600, 610] }));
+    assert.deepEqual([late.answered, late.connections], [3, 3]);
+  });
+
+  it('pipelined requests are answered one by one, and what comes after a last response has failed', async (t) => {
+    const server = http.createServer((req, res) => {
+      const id = new URL(req.url ?? '', 'http://localhost').searchParams.get('id');
+      res.end(JSON.stringify({ pid: 1, id }));
+    });
+    const target = await serve(t, server);
+    const all = total(await run(target, { kind: 'pipelining', clients: 1, requests: 3, count: 5 }));
+    assert.deepEqual([all.sent, all.answered, all.connections], [15, 15, 1]);
+    const last = `HTTP/1.1 200 OK\r\nContent-Length: ${good.length}\r\nConnection: close\r\n\r\n${good}`;
+    const once = net.createServer((socket) => void socket.once('data', () => socket.end(last)));
+    const some = total(await run(await serve(t, once), { kind: 'pipelining', clients: 1, requests: 2, count: 3 }));
+    assert.deepEqual([some.sent, some.answered, some.failedAs('reset-before-byte')], [6, 2, 4]);
+  });
+
+  it('a loop that stalls does not notice what comes meanwhile', async (t) => {
+    const server = http.createServer((_req, res) => res.end(good));
+    const target = await serve(t, server);
+    const load = startLoad(t, {
+      target,
+      groups: [{ kind: 'keep-alive', clients: 2, think: 5 }],
+      stall: { every: [200, 300], lasts: 400 },
+    });
+    await load.answered(600);
+    const all = total(await load.stop());
+    all.assertComplete();
+    assert.deepEqual([all.failed, all.connections, all.clients], [0, 2, 2]);
+    assert.ok(all.overall.max >= 300, String(all.overall.max));
   });
 });
 
@@ -159,7 +277,8 @@ describe('load clients against the one-file app', () => {
     t.after(() => app.kill('SIGKILL'));
     const target = { port };
     await until('the app', async () => (await request(target, '/healthz')).status === 200);
-    const kinds = ['busy', 'idle', 'fresh', 'slow', 'download', 'upload', 'events', 'websocket'] as const;
+    const older = ['busy', 'idle', 'fresh', 'slow', 'download', 'upload', 'events', 'websocket'] as const;
+    const kinds = [...older, 'keep-alive', 'pipelining', 'slow-head', 'fetch'] as const;
     const mix = new Mix({
       target,
       groups: [
@@ -176,7 +295,9 @@ describe('load clients against the one-file app', () => {
     assert.deepEqual(all.details, []);
     assert.deepEqual([...all.pids.keys()], [String(app.pid)]);
     assert.equal(report.post?.answered, 20);
-    assert.equal(report.busy?.connections, 2);
+    for (const kind of ['busy', 'keep-alive', 'pipelining', 'slow-head', 'fetch']) {
+      assert.equal(report[kind]?.connections, 2, kind);
+    }
     assert.ok((report.slow?.latency.steady?.max ?? 0) >= 195);
   });
 });

@@ -4,6 +4,13 @@ import type { TestContext } from 'node:test';
 import { fromRoot, root } from '../paths.ts';
 import { until } from '../until.ts';
 import type { MixSpec, Report } from './mix.ts';
+import type { Stall } from './stall.ts';
+
+/** A load of a process of its own. */
+export interface LoadSpec extends MixSpec {
+  /** Its event loop stands still now and then, for all its clients at once. */
+  readonly stall?: Stall;
+}
 
 export interface Progress {
   readonly sent: number;
@@ -15,7 +22,7 @@ export interface Progress {
 
 /** What the parent says. */
 export type Order =
-  | { readonly type: 'start'; readonly spec: MixSpec }
+  | { readonly type: 'start'; readonly spec: LoadSpec }
   | { readonly type: 'phase'; readonly phase: string }
   | { readonly type: 'stop' };
 
@@ -95,7 +102,7 @@ export class Load {
 }
 
 /** Starts a load in a child process. */
-export function spawnLoad(spec: MixSpec): Load {
+export function spawnLoad(spec: LoadSpec): Load {
   const entry = fromRoot('test/support/load/run.ts');
   const env = { ...process.env };
   delete env.NODE_TEST_CONTEXT;
@@ -111,7 +118,7 @@ export function spawnLoad(spec: MixSpec): Load {
 }
 
 /** As {@link spawnLoad}, for one test: ends with it. */
-export function startLoad(t: TestContext, spec: MixSpec): Load {
+export function startLoad(t: TestContext, spec: LoadSpec): Load {
   const load = spawnLoad(spec);
   t.after(() => load.kill());
   return load;

@@ -9,13 +9,13 @@ import type { Failure, Tally, Who } from './tally.ts';
 /** What a client may be told; each kind uses its part. */
 export interface ClientOptions {
   readonly path?: string;
-  /** Pause between requests, milliseconds: uniform in [0, think]. */
-  readonly think?: number;
+  /** Pause between requests, milliseconds: uniform in [0, think], or in the range. */
+  readonly think?: number | readonly [least: number, most: number];
   /** Bytes of a request's body. */
   readonly body?: number;
   /** Milliseconds after which the client gives up; more on a slow machine. */
   readonly timeout?: number;
-  /** Events, messages or chunks per request, where the kind has such. */
+  /** Events, messages or chunks per request, or requests at once, where the kind has such. */
   readonly count?: number;
 }
 
@@ -30,6 +30,7 @@ export abstract class Client {
   protected readonly options: ClientOptions;
   readonly #budget: Budget;
   #stopping = false;
+  #wake: () => void = () => undefined;
   #loop: Promise<void> | null = null;
 
   constructor(target: Target, tally: Tally, options: ClientOptions, budget: Budget) {
@@ -46,6 +47,7 @@ export abstract class Client {
   /** Sends no further request; resolves once the last one has ended. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#wake();
     this.interrupt();
     await this.#loop;
   }
@@ -64,6 +66,19 @@ export abstract class Client {
   /** Lets go of connections. */
   protected async close(): Promise<void> {}
 
+  /** A client that thinks for seconds is not waited for when all are to stop. */
+  async #think(milliseconds: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      if (this.#stopping) this.#wake();
+    });
+    this.#wake = () => undefined;
+  }
+
   protected get stopping(): boolean {
     return this.#stopping;
   }
@@ -74,11 +89,12 @@ export abstract class Client {
 
   async #run(): Promise<void> {
     const think = this.options.think ?? 0;
+    const [least, most] = typeof think === 'number' ? [0, think] : think;
     while (!this.#stopping && this.#budget.left > 0) {
       this.#budget.left--;
       const good = await this.once();
       if (!good) await pause(10);
-      else if (think > 0) await pause(Math.random() * think);
+      else if (most > 0) await this.#think(least + Math.random() * (most - least));
     }
     await this.close();
   }
@@ -175,6 +191,8 @@ export function classify(error: NodeJS.ErrnoException, gotHead: boolean): Failur
       return 'refused';
     case 'ECONNRESET':
     case 'EPIPE':
+    // As fetch names an end that comes instead of an answer.
+    case 'UND_ERR_SOCKET':
       return gotHead ? 'reset-mid-body' : 'reset-before-byte';
     default:
       return 'other';
@@ -193,4 +211,27 @@ export function whoIn(body: Buffer): (Who & { readonly fields: Readonly<Record<s
   } catch {
     return null;
   }
+}
+
+let lastId = 0;
+
+/** A path, and what its answer must be. */
+export interface Tagged {
+  readonly path: string;
+  /** Tells who answered, or `null` where the body is wrong. */
+  readonly check: (body: Buffer) => Who | null;
+}
+
+/** Adds an id that the one-file fixture gives back, so that an answer to another request is seen for what it is. */
+export function tagged(path: string): Tagged {
+  const id = String(++lastId);
+  return {
+    path: `${path}${path.includes('?') ? '&' : '?'}id=${id}`,
+    check: (body) => {
+      const who = whoIn(body);
+      if (who === null) return null;
+      // Apps other than the fixture do not know ids.
+      return who.fields.id === undefined || who.fields.id === id ? who : null;
+    },
+  };
 }

@@ -1,31 +1,15 @@
-/** The clients of plain requests: busy, idle between requests, a connection per request, slow, uploading. */
+/** The clients of plain requests, with Node's own agents: busy, idle between requests, a connection per request, slow, uploading. */
 import { createHash, randomBytes } from 'node:crypto';
 import http from 'node:http';
 import https from 'node:https';
 import type { Target } from '../request.ts';
-import { Client, exchange, whoIn } from './client.ts';
-import type { Tally, Who } from './tally.ts';
+import { Client, exchange, tagged, whoIn } from './client.ts';
+import type { Tally } from './tally.ts';
 
 /** An agent that keeps one connection. */
 function oneConnection(target: Target): http.Agent {
   const options = { keepAlive: true, maxSockets: 1 };
   return target.secure === true ? new https.Agent(options) : new http.Agent(options);
-}
-
-let lastId = 0;
-
-/** Adds an id that the one-file fixture gives back, so that an answer to another request is seen for what it is. */
-function tagged(path: string): { path: string; check: (body: Buffer) => Who | null } {
-  const id = String(++lastId);
-  return {
-    path: `${path}${path.includes('?') ? '&' : '?'}id=${id}`,
-    check: (body) => {
-      const who = whoIn(body);
-      if (who === null) return null;
-      // Apps other than the fixture do not know ids.
-      return who.fields.id === undefined || who.fields.id === id ? who : null;
-    },
-  };
 }
 
 /** Requests one after the other on one connection, which is kept as long as the server wants to. */

@@ -1,13 +1,34 @@
 /** Several kinds of client at once, from a description that can cross to a child process. */
 import type { Target } from '../request.ts';
 import type { Budget, Client, ClientOptions } from './client.ts';
+import { FetchClient } from './fetch.ts';
 import { Http2Client } from './http2.ts';
 import { FreshClient, KeepAliveClient, UploadClient } from './kinds.ts';
 import { DownloadClient, EventsClient } from './streams.ts';
 import { failureKinds, Tally, type TallyData } from './tally.ts';
 import { UpgradeClient } from './upgrade.ts';
+import { WebSocketClient } from './websocket.ts';
+import { PipeliningClient, SlowHeadClient, WireKeepAliveClient } from './wire.ts';
 
-export type Kind = 'busy' | 'idle' | 'fresh' | 'slow' | 'download' | 'upload' | 'events' | 'websocket' | 'http2';
+/** Each is a class below; what it does without being told otherwise, in the defaults. */
+export type Kind =
+  | 'busy'
+  | 'idle'
+  | 'fresh'
+  | 'slow'
+  | 'download'
+  | 'upload'
+  | 'events'
+  | 'websocket'
+  | 'http2'
+  // On bare sockets: see `wire.ts`.
+  | 'keep-alive'
+  | 'thinking'
+  | 'pipelining'
+  | 'slow-head'
+  | 'fetch'
+  // With the client of `ws`; `websocket` is a bare upgrade.
+  | 'ws';
 
 export interface Group extends ClientOptions {
   readonly kind: Kind;
@@ -40,6 +61,12 @@ const defaults: Readonly<Record<Kind, ClientOptions>> = {
   events: {},
   websocket: { think: 20 },
   http2: {},
+  'keep-alive': {},
+  thinking: { think: [400, 9_000], timeout: 20_000 },
+  pipelining: { think: 20 },
+  'slow-head': { think: 100 },
+  fetch: { think: 60 },
+  ws: { think: 200 },
 };
 
 const classes: Readonly<
@@ -54,6 +81,12 @@ const classes: Readonly<
   events: EventsClient,
   websocket: UpgradeClient,
   http2: Http2Client,
+  'keep-alive': WireKeepAliveClient,
+  thinking: WireKeepAliveClient,
+  pipelining: PipeliningClient,
+  'slow-head': SlowHeadClient,
+  fetch: FetchClient,
+  ws: WebSocketClient,
 };
 
 /** The four kinds of client that every reload is held against. */
@@ -75,6 +108,7 @@ export class Mix {
       this.tallies.set(name, tally);
       const budget = { left: group.requests ?? Number.POSITIVE_INFINITY };
       const options = { ...defaults[group.kind], ...group };
+      tally.clients += group.clients;
       for (let index = 0; index < group.clients; index++) {
         this.#clients.push(new classes[group.kind](group.target ?? spec.target, tally, options, budget));
       }
@@ -127,19 +161,27 @@ export function total(report: Report): Tally {
   return all;
 }
 
-/** The table of a run: a row per group, a column per kind of failure that occurred. */
+/** The table of a run: a row per group, a column per kind of failure that occurred, connections opened beside clients. */
 export function table(report: Report): string {
   const rows = [...Object.entries(report), ['total', total(report).toJSON()] as const];
   const seen = failureKinds.filter((failure) => (total(report).failures.get(failure) ?? 0) > 0);
-  const heads = ['clients', 'sent', 'answered', ...seen, 'workers', 'p50 ms', 'p99 ms', 'max ms'];
+  const retried = total(report).retried > 0 ? ['retried'] : [];
+  const heads = [
+    ...['kind', 'clients', 'opened', 'sent', 'answered', 'failed', ...seen, ...retried],
+    ...['workers', 'p50 ms', 'p99 ms', 'max ms'],
+  ];
   const cells = rows.map(([name, data]) => {
     const tally = new Tally().merge(data);
     const latency = tally.overall;
     return [
       name,
+      String(tally.clients),
+      String(tally.connections),
       String(tally.sent),
       String(tally.answered),
+      String(tally.failed),
       ...seen.map((failure) => String(tally.failedAs(failure))),
+      ...retried.map(() => String(tally.retried)),
       String(tally.pids.size),
       latency.quantile(0.5).toFixed(1),
       latency.quantile(0.99).toFixed(1),

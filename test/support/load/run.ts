@@ -1,6 +1,7 @@
 /** The child process of `child.ts`. */
 import type { News, Order } from './child.ts';
 import { Mix } from './mix.ts';
+import { stallNowAndThen } from './stall.ts';
 
 let mix: Mix | null = null;
 let reported = false;
@@ -9,6 +10,7 @@ process.on('message', (order: Order) => {
   switch (order.type) {
     case 'start':
       mix = new Mix(order.spec).start();
+      if (order.spec.stall !== undefined) stallNowAndThen(order.spec.stall);
       setInterval(progress, 100).unref();
       void mix.done().then(finish);
       break;

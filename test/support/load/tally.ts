@@ -28,6 +28,7 @@ export interface Ticket {
 
 /** A tally as data, to cross from a child process. */
 export interface TallyData {
+  readonly clients: number;
   readonly sent: number;
   readonly answered: number;
   readonly retried: number;
@@ -42,6 +43,8 @@ export interface TallyData {
 const detailsKept = 20;
 
 export class Tally {
+  /** Who is counted here. */
+  clients = 0;
   sent = 0;
   answered = 0;
   /** Sent again as the protocol allows (HTTP/2 streams the server said it never saw). */
@@ -99,6 +102,7 @@ export class Tally {
   }
 
   merge(other: TallyData): this {
+    this.clients += other.clients;
     this.sent += other.sent;
     this.answered += other.answered;
     this.retried += other.retried;
@@ -118,6 +122,7 @@ export class Tally {
 
   toJSON(): TallyData {
     return {
+      clients: this.clients,
       sent: this.sent,
       answered: this.answered,
       retried: this.retried,
