@@ -4,7 +4,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { registry } from '../../app/registry.ts';
-import { hasHttpParser, isReceiving } from '../../system/node-internals.ts';
+import { currentResponse, hasHttpParser, isReceiving } from '../../system/node-internals.ts';
 import type { Channel } from '../channel.ts';
 import type { Queue } from '../listen.ts';
 import type { Migration } from '../migration/migration.ts';
@@ -15,7 +15,7 @@ import { callHook } from './app-hook.ts';
 import { Http1Drain } from './http1.ts';
 import { Http2Drain } from './http2.ts';
 import { LastCall } from './last-call.ts';
-import { type DrainOrder, goodbyeAt, type Plan, planFor, shortened } from './plan.ts';
+import { type DrainOrder, goodbyeAt, keptUntil, type Plan, planFor, shortened } from './plan.ts';
 import { cut, endEventStream, Goodbyes, isHandshaking } from './upgraded.ts';
 
 /** Milliseconds between two looks at all connections. */
@@ -95,8 +95,10 @@ export class Drain {
       },
     });
     for (const connection of this.#traffic.connections.open) {
-      if (this.#migration.goes(connection)) continue;
-      if (connection.session === null) this.#http1.makeCurrentLast(connection);
+      if (connection.session === null) {
+        if (currentResponse(connection.socket) !== null && !this.#migration.goes(connection))
+          this.#http1.makeCurrentLast(connection);
+      }
       // In a drain each has its own moment.
       else if (this.#plan === null) this.#http2.announce(connection);
     }
@@ -147,6 +149,7 @@ export class Drain {
     this.#http1.look();
     for (const connection of open) {
       if (connection.session !== null) this.#http2.step(connection, plan, now);
+      else if (now < keptUntil(plan) && this.#migration.isLeaving(connection)) continue;
       else if (this.#isHttp1(connection)) this.#http1.step(connection, plan, now);
       else this.#goodbyes.step(connection, plan, now);
     }

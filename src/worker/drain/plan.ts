@@ -87,6 +87,14 @@ export function webSocketTimes({ startedAt, deadline }: Plan): { from: number; u
   };
 }
 
+/** The end of a drain that belongs to connections which nobody has taken: they are told, and closed. */
+const untaken = { time: 3_000, share: 0.3 };
+
+/** When connections are no longer kept for another worker to take them. */
+export function keptUntil({ startedAt, deadline }: Plan): number {
+  return deadline - Math.min(untaken.time, (deadline - startedAt) * untaken.share);
+}
+
 /** When event streams are ended. */
 export function goodbyeAt({ startedAt, deadline }: Plan): number {
   return deadline - Math.min(goodbyeTime, (deadline - startedAt) * goodbyeShare);
