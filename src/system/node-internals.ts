@@ -1044,7 +1044,8 @@ export function openConnectionsOut(fd: number): ConnectionsOut {
   };
   return {
     put: (message, connection, done) => {
-      write(`${message}\n`, connection, done);
+      // What somebody has left there without an end is no part of it.
+      write(`\n${message}\n`, connection, done);
       return pipe.writeQueueSize === 0;
     },
     close: () => pipe.close(),

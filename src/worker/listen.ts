@@ -11,6 +11,7 @@ import {
   bindHandle,
   type CloseEvents,
   closeHandle,
+  connectionLimit,
   type Expectation,
   type Handle,
   type HandleAddress,
@@ -164,6 +165,12 @@ export class Listens {
   /** The server that accepts from a listener. */
   serverOf(listener: string): Server | null {
     return this.#servedOn(listener)?.server ?? null;
+  }
+
+  /** Whether a server takes a further connection, as far as its `maxConnections` says. */
+  hasRoom(server: Server): boolean {
+    const { connections, most } = connectionLimit(server);
+    return most === null || connections < most;
   }
 
   onGrant(message: Extract<MasterMessage, { type: 'grant' }>, handle: Handle | null): void {

@@ -317,6 +317,8 @@ async function start(places: Places, honestPort: number): Promise<Master> {
     pidfile,
   };
   const args = [
+    // Which worker has a connection is known only if it stays there: one that moves may come to one that is hostile.
+    '--no-migration',
     ...[
       fromRoot('test/fuzz/app.cjs'),
       '-w',

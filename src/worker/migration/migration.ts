@@ -13,6 +13,7 @@ import {
   giveConnection,
   holdConnection,
   letGo,
+  liftConnectionLimit,
   openConnectionsIn,
   openConnectionsOut,
   resumeConnection,
@@ -31,6 +32,8 @@ export interface Places {
   /** The listener that a server accepts from or did, by its key; `null` if it never did. */
   listenerOf(server: Server): string | null;
   serverOf(listener: string): Server | null;
+  /** Whether a server takes a further connection. */
+  hasRoom(server: Server): boolean;
 }
 
 export interface MigrationParts {
@@ -294,11 +297,9 @@ export class Migration {
     }
     const { places, traffic } = this.#parts;
     const server = places.serverOf(sent.listener);
-    if (server === null) this.#putBack(sent, handle);
-    else {
-      this.#count('taken');
-      traffic.connections.receive(() => giveConnection(server, handle));
-    }
+    const isFull = server !== null && !places.hasRoom(server);
+    if (server !== null && (!isFull || sent.hops >= maxHops)) this.#receive(server, handle, isFull);
+    else this.#putBack(sent, handle);
     this.#takenSinceLook += 1;
     const { take } = this.#order;
     const { size } = traffic.connections.open;
@@ -309,7 +310,22 @@ export class Migration {
     }
   }
 
-  /** Another worker may have a server for it: one of another release, at an upgrade. */
+  /** @param isFull if nobody has room, it is served all the same: it was accepted once */
+  #receive(server: Server, handle: StreamHandle, isFull: boolean): void {
+    const undo = isFull ? liftConnectionLimit(server) : null;
+    try {
+      this.#parts.traffic.connections.receive(() => giveConnection(server, handle));
+      this.#count('taken');
+    } catch {
+      // The server was closed in this very moment.
+      handle.close();
+      this.#count('lost');
+    } finally {
+      undo?.();
+    }
+  }
+
+  /** Another worker may have room, or a server for it: one of another release, at an upgrade. */
   #putBack({ listener, hops }: Sent, handle: StreamHandle): void {
     if (hops >= maxHops || !this.#canGive) {
       this.#count('lost');
@@ -347,9 +363,10 @@ interface Sent {
   readonly hops: number;
 }
 
+/** The last line of what was read: only with it a connection can have come. */
 function parse(text: string): Sent | null {
   try {
-    const { listener, hops } = JSON.parse(text) as Partial<Sent>;
+    const { listener, hops } = JSON.parse(text.trimEnd().split('\n').at(-1) ?? '') as Partial<Sent>;
     return typeof listener === 'string' && typeof hops === 'number' ? { listener, hops } : null;
   } catch {
     return null;
