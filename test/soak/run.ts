@@ -165,6 +165,7 @@ async function main(): Promise<boolean> {
     return clients;
   };
   const first = await underOrders(patient, await startClients());
+  show('after orders', first);
   await patient.calm();
   const second = await underMishaps(patient, await startClients());
   // Only now: under load, workers reach maxRequests sooner than those before them have drained their WebSockets.
@@ -172,7 +173,6 @@ async function main(): Promise<boolean> {
   sample(patient, sum(first).sent + sum(second).sent);
   await stopService(service);
 
-  show('after orders', first);
   show('after mishaps', second);
   console.log(`${figuresTable(samples)}\n`);
   console.log(`done: ${[...patient.done].map(([name, times]) => `${name} ${times}`).join(', ')}`);
