@@ -44,6 +44,7 @@ export default defineConfig({
   gracefulTimeout: '30s',
   // How long a retiring worker leaves idle connections open, so that none is closed under a client's next request.
   // drainLinger: '2s',
+  // replaceLinger: '24s',
   // Extra workers while replacing: a number, or a share.
   // maxSurge: '25%',
   // How long a new worker stays up before it counts.

@@ -2,7 +2,7 @@
 import type { Settings } from '../config/resolved.ts';
 import type { Action } from '../core/actions.ts';
 import { findWorker } from '../core/fleet.ts';
-import type { Fleet } from '../core/model.ts';
+import type { Fleet, Worker } from '../core/model.ts';
 import { messageOf, PreforkError } from '../errors.ts';
 import { masterTitle } from './claims/pidfile.ts';
 import { end } from './end.ts';
@@ -22,9 +22,15 @@ const effects: Effects = {
   },
   drain: ({ id, reason, quick, within }, fleet, { generations, lastCall, pool }) => {
     const settings = generations.of(findWorker(fleet, id)?.generation ?? fleet.generation);
-    const { drainLinger: linger, rejectWhileDraining } = settings;
+    const { rejectWhileDraining } = settings;
+    const linger = lingerOf(findWorker(fleet, id), settings);
     const reject = rejectWhileDraining && reason === 'shutdown';
     pool.send(id, { type: 'drain', within, linger, quick, reject, last: lastCall.isLast(id) });
+  },
+  hasten: ({ id, within }, fleet, { generations, lastCall, pool }) => {
+    const worker = findWorker(fleet, id);
+    const linger = lingerOf(worker, generations.of(worker?.generation ?? fleet.generation));
+    pool.send(id, { type: 'drain', within, linger, quick: false, reject: false, last: lastCall.isLast(id) });
   },
   kill: ({ id, reason, signal }, fleet, { pool, stuck }) => {
     pool.signal(id, signal);
@@ -76,6 +82,11 @@ const effects: Effects = {
   unlisten: (_, fleet, { lastCall }) => lastCall.begin(fleet.workers),
   exit: ({ status }, _, parts) => void end(status, parts),
 };
+
+/** How long a worker that drains keeps idle connections open. */
+function lingerOf(worker: Worker | undefined, { drainLinger, replaceLinger }: Settings): number {
+  return worker?.phase.name === 'draining' && !worker.phase.awaited ? replaceLinger : drainLinger;
+}
 
 /** Connects the arbiter: what it decides is done from now on. */
 export function connectEffects(parts: Parts): void {

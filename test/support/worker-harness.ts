@@ -72,6 +72,7 @@ export class WorkerUnderTest {
         app: { given: app, path, exportName },
         bind: options.bind ?? [],
         drainLinger: options.linger ?? 400,
+        replaceLinger: options.linger ?? 400,
         keepAlive: 0,
         health: null,
         gracefulTimeout: options.gracefulTimeout ?? 3_000,
