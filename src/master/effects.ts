@@ -20,17 +20,28 @@ const effects: Effects = {
     const settings = generations.of(action.generation);
     pool.spawn({ ...action, settings, limits: drawLimits(settings) });
   },
-  drain: ({ id, reason, quick, within }, fleet, { generations, lastCall, pool }) => {
+  drain: ({ id, reason, quick, within }, fleet, { dropped: drops, generations, lastCall, pool }) => {
     const settings = generations.of(findWorker(fleet, id)?.generation ?? fleet.generation);
     const { rejectWhileDraining } = settings;
     const linger = lingerOf(findWorker(fleet, id), settings);
     const reject = rejectWhileDraining && reason === 'shutdown';
-    pool.send(id, { type: 'drain', within, linger, quick, reject, last: lastCall.isLast(id) });
+    const staying = fleet.workers.filter(({ phase }) => phase.name === 'ready').map((worker) => worker.id);
+    const dropped = reason === 'reload' ? drops.begin(id, staying, generations.named) : [];
+    pool.send(id, { type: 'drain', within, linger, quick, reject, last: lastCall.isLast(id), dropped });
+    drops.step();
   },
   hasten: ({ id, within }, fleet, { generations, lastCall, pool }) => {
     const worker = findWorker(fleet, id);
     const linger = lingerOf(worker, generations.of(worker?.generation ?? fleet.generation));
-    pool.send(id, { type: 'drain', within, linger, quick: false, reject: false, last: lastCall.isLast(id) });
+    pool.send(id, {
+      type: 'drain',
+      within,
+      linger,
+      quick: false,
+      reject: false,
+      last: lastCall.isLast(id),
+      dropped: [],
+    });
   },
   kill: ({ id, reason, signal }, fleet, { pool, stuck }) => {
     pool.signal(id, signal);

@@ -167,7 +167,8 @@ export type MasterMessage =
   | { readonly type: 'service'; readonly report: HealthReport }
   /**
    * Leave within this many milliseconds; a second one may shorten the first. `reject` answers new requests with 503.
-   * `last` goes on accepting until it is `alone`: nobody is left to serve what waits in the queues.
+   * `last` goes on accepting until it is `alone`: nobody is left to serve what waits in the queues. The same
+   * of the `dropped` listeners only, by their keys: others go on serving the rest.
    */
   | {
       readonly type: 'drain';
@@ -176,6 +177,7 @@ export type MasterMessage =
       readonly quick: boolean;
       readonly reject: boolean;
       readonly last: boolean;
+      readonly dropped: readonly string[];
     }
   /** No other process holds the listening sockets any more: with this worker's they are closed. */
   | { readonly type: 'alone' }

@@ -167,9 +167,20 @@ export class WorkerUnderTest {
     this.#channel.send(message, handle);
   }
 
-  drain(order: Partial<{ within: number; linger: number; quick: boolean; last: boolean }> = {}): void {
+  drain(
+    order: Partial<{ within: number; linger: number; quick: boolean; last: boolean; dropped: readonly string[] }> = {},
+  ): void {
     const { linger = 400, gracefulTimeout = 3_000 } = this.#options;
-    this.send({ type: 'drain', within: gracefulTimeout, linger, quick: false, last: false, ...order, reject: false });
+    this.send({
+      type: 'drain',
+      within: gracefulTimeout,
+      linger,
+      quick: false,
+      last: false,
+      dropped: [],
+      ...order,
+      reject: false,
+    });
   }
 
   /** A message for the app, as if its parent was another. */

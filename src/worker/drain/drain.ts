@@ -44,6 +44,8 @@ export class Drain {
   readonly #traffic: Traffic;
   readonly #onDrained: (deadline: number) => void;
   readonly #lastCall: LastCall;
+  /** The only listeners that this worker is the last to accept from; `null` if it is so of all. */
+  #dropped: ReadonlySet<string> | null = null;
   #isAnnounced = false;
   /** Whether this worker goes on accepting for the time being: it is the last one. */
   #accepts = false;
@@ -62,7 +64,8 @@ export class Drain {
     this.#channel = channel;
     this.#traffic = traffic;
     this.#accepting = new Accepting(traffic);
-    this.#lastCall = new LastCall(traffic, queues);
+    const isLastOf = ({ listener }: Queue): boolean => this.#dropped === null || this.#dropped.has(listener);
+    this.#lastCall = new LastCall(traffic, () => queues().filter(isLastOf));
     this.#onDrained = onDrained;
   }
 
@@ -99,13 +102,14 @@ export class Drain {
     this.#onAlone();
   }
 
-  #begin({ within, last }: DrainOrder): void {
+  #begin({ within, last, dropped }: DrainOrder): void {
     this.#progressAt = performance.now() + progressEvery;
     this.#traffic.subscribe({ onClosed: () => setImmediate(() => this.#endIfEmpty()) });
     this.announce();
     for (const run of registry().drains) void callHook(run);
     this.#accepting.mendClose(() => this.#isOver);
-    if (last) void this.#acceptLast(within * acceptShare).then(() => this.#endIfEmpty());
+    if (!last && dropped.length > 0) this.#dropped = new Set(dropped);
+    if (last || dropped.length > 0) void this.#acceptLast(within * acceptShare).then(() => this.#endIfEmpty());
     const acceptUntil = performance.now() + Math.min(acceptTime, within * acceptShare);
     void this.#accepting.emptyQueue(acceptUntil).then(() => this.#sweep());
   }

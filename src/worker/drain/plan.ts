@@ -10,6 +10,8 @@ export interface DrainOrder {
   readonly quick: boolean;
   /** Whether nobody else is going to accept, so that what waits in the queues is this worker's. */
   readonly last: boolean;
+  /** Listeners, by their keys, of which the same is true, while others serve the rest. */
+  readonly dropped: readonly string[];
 }
 
 /** The drain's times, of `performance.now()`, and its durations, in milliseconds. */
@@ -35,7 +37,7 @@ const goodbyeTime = 1_000;
 const goodbyeShare = 0.2;
 
 /** @param startedAt of `performance.now()` */
-export function planFor({ within, linger, quick }: Omit<DrainOrder, 'last'>, startedAt: number): Plan {
+export function planFor({ within, linger, quick }: Omit<DrainOrder, 'last' | 'dropped'>, startedAt: number): Plan {
   const time = quick ? 0 : Math.min(linger, within);
   return {
     startedAt,
@@ -54,7 +56,7 @@ export const lastWords = 250;
 export function orphanOrder(times: { readonly gracefulTimeout: number; readonly drainLinger: number }): DrainOrder {
   const { gracefulTimeout, drainLinger } = times;
   const within = Math.max(gracefulTimeout / 2, gracefulTimeout - 2 * lastWords);
-  return { within, linger: drainLinger, quick: false, last: true };
+  return { within, linger: drainLinger, quick: false, last: true, dropped: [] };
 }
 
 /** A further order during a drain makes it shorter, never longer. */
