@@ -23,20 +23,20 @@ const effects: Effects = {
   drain: ({ id, reason, quick, within }, fleet, { dropped: drops, generations, lastCall, pool }) => {
     const settings = generations.of(findWorker(fleet, id)?.generation ?? fleet.generation);
     const { rejectWhileDraining } = settings;
-    const linger = lingerOf(findWorker(fleet, id), settings);
+    const how = lingerOf(findWorker(fleet, id), settings);
     const reject = rejectWhileDraining && reason === 'shutdown';
     const staying = fleet.workers.filter(({ phase }) => phase.name === 'ready').map((worker) => worker.id);
     const dropped = reason === 'reload' ? drops.begin(id, staying, generations.named) : [];
-    pool.send(id, { type: 'drain', within, linger, quick, reject, last: lastCall.isLast(id), dropped });
+    pool.send(id, { type: 'drain', within, ...how, quick, reject, last: lastCall.isLast(id), dropped });
     drops.step();
   },
   hasten: ({ id, within }, fleet, { generations, lastCall, pool }) => {
     const worker = findWorker(fleet, id);
-    const linger = lingerOf(worker, generations.of(worker?.generation ?? fleet.generation));
+    const how = lingerOf(worker, generations.of(worker?.generation ?? fleet.generation));
     pool.send(id, {
       type: 'drain',
       within,
-      linger,
+      ...how,
       quick: false,
       reject: false,
       last: lastCall.isLast(id),
@@ -94,9 +94,13 @@ const effects: Effects = {
   exit: ({ status }, _, parts) => void end(status, parts),
 };
 
-/** How long a worker that drains keeps idle connections open. */
-function lingerOf(worker: Worker | undefined, { drainLinger, replaceLinger }: Settings): number {
-  return worker?.phase.name === 'draining' && !worker.phase.awaited ? replaceLinger : drainLinger;
+/** Whether somebody waits for a worker that drains, and how long it keeps idle connections open accordingly. */
+function lingerOf(
+  worker: Worker | undefined,
+  { drainLinger, replaceLinger }: Settings,
+): { linger: number; awaited: boolean } {
+  const awaited = worker?.phase.name !== 'draining' || worker.phase.awaited;
+  return { linger: awaited ? drainLinger : replaceLinger, awaited };
 }
 
 /** Connects the arbiter: what it decides is done from now on. */

@@ -168,7 +168,14 @@ export class WorkerUnderTest {
   }
 
   drain(
-    order: Partial<{ within: number; linger: number; quick: boolean; last: boolean; dropped: readonly string[] }> = {},
+    order: Partial<{
+      within: number;
+      linger: number;
+      quick: boolean;
+      awaited: boolean;
+      last: boolean;
+      dropped: readonly string[];
+    }> = {},
   ): void {
     const { linger = 400, gracefulTimeout = 3_000 } = this.#options;
     this.send({
@@ -176,6 +183,7 @@ export class WorkerUnderTest {
       within: gracefulTimeout,
       linger,
       quick: false,
+      awaited: true,
       last: false,
       dropped: [],
       ...order,

@@ -11,11 +11,12 @@ import type { Connection } from '../traffic/connection.ts';
 import type { Traffic } from '../traffic/traffic.ts';
 import { Accepting } from './accepting.ts';
 import { callHook } from './app-hook.ts';
+import { EventStreams, endEventStreams } from './event-streams.ts';
 import { Http1Drain } from './http1.ts';
 import { Http2Drain } from './http2.ts';
 import { LastCall } from './last-call.ts';
 import { type DrainOrder, goodbyeAt, type Plan, planFor, shortened } from './plan.ts';
-import { cut, endEventStream, Goodbyes, isHandshaking } from './upgraded.ts';
+import { cut, Goodbyes, isHandshaking } from './upgraded.ts';
 
 /** Milliseconds between two looks at all connections. */
 const step = 25;
@@ -54,6 +55,7 @@ export class Drain {
   readonly #http1 = new Http1Drain();
   readonly #http2 = new Http2Drain();
   readonly #goodbyes = new Goodbyes();
+  readonly #eventStreams = new EventStreams();
   readonly #accepting: Accepting;
   #plan: Plan | null = null;
   #saidGoodbye = false;
@@ -143,10 +145,11 @@ export class Drain {
       if (connection.session !== null) this.#http2.step(connection, plan, now);
       else if (this.#isHttp1(connection)) this.#http1.step(connection, plan, now);
       else this.#goodbyes.step(connection, plan, now);
+      this.#eventStreams.step(connection, plan, now);
     }
     if (!this.#saidGoodbye && now >= goodbyeAt(plan)) {
       this.#saidGoodbye = true;
-      for (const connection of open) endEventStream(connection);
+      for (const connection of open) endEventStreams(connection);
     }
     if (now >= plan.deadline) this.#cut();
     else {

@@ -68,6 +68,9 @@ export class HeldStreams {
       // Answers that have just left may each bring a further stream.
       this.#writtenAt = isAlone ? Number.NEGATIVE_INFINITY : now;
       setTimeout(() => this.#look(), lookEvery);
+    } else if (this.#writtenAt < this.#heldSince) {
+      // It was not alone after all.
+      this.#writtenAt = this.#heldSince;
     }
     this.#held.push(args);
     return true;
