@@ -91,7 +91,8 @@ describe('CONN-12: an idle connection over TLS', () => {
     s.signal('SIGTERM');
     const { code } = await s.waitExit(stretched(8_000));
     assert.equal(code, 0);
-    assert.ok(performance.now() - startedAt < stretched(4_000));
+    // Less than the earliest end of what nobody waits for.
+    assert.ok(performance.now() - startedAt < Math.min(stretched(4_000), 11_000));
     await assertClean(s);
   });
 
