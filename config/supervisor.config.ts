@@ -42,7 +42,8 @@ export default defineConfig({
 
   // Requests in flight have this long to finish when a worker retires.
   gracefulTimeout: '30s',
-  // How long a retiring worker leaves idle connections open, so that none is closed under a client's next request.
+  // How long a worker leaves idle connections open at a stop, so that none is closed under a client's next request; and
+  // one that others have replaced, for which nobody waits.
   // drainLinger: '2s',
   // replaceLinger: '24s',
   // Extra workers while replacing: a number, or a share.
