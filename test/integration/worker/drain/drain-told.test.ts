@@ -69,14 +69,13 @@ describe('CONN-06: HTTP/2 over TLS', () => {
     const worker = await startHttp2();
     const { session, heard, get } = await connect(worker.port());
     assert.equal(await get('/'), 'stream /');
-    worker.drain({ linger: 20_000, within: 30_000, awaited: false });
-    await stays('untold', () => heard.length === 1 && !session.closed, stretched(1_500));
+    worker.drain({ linger: 100_000, within: 120_000, awaited: false });
+    await stays('untold', () => heard.length === 1 && !session.closed, 1_500);
     // Together, as by a browser that loads a page.
     assert.deepEqual(await Promise.all([get('/a'), get('/b'), get('/c')]), ['stream /a', 'stream /b', 'stream /c']);
     assert.deepEqual(heard, ['answer 1', 'goaway 7', 'answer 3', 'answer 5', 'answer 7']);
     assert.deepEqual(await worker.waitExit(), gone);
     assert.deepEqual(worker.all('drained'), uncut);
-    assert.equal(worker.all('beat').at(-1)?.figures.requests, 4);
   });
 
   test('it is told in the same way while the service still accepts', async () => {
