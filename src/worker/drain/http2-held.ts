@@ -1,8 +1,9 @@
 /**
- * The end of an HTTP/2 session over TLS. The first of the two steps in which a client is told (see `http2.ts`) cannot be
- * sent there, so what a client begins while the GOAWAY is under way is refused. But a client that waits for an answer
- * begins nothing: so streams that arrive are held for a moment, the client is told, and only then does the app get them.
- * What the client reads first is the GOAWAY and then the answer, and what it begins next, it begins on another connection.
+ * The last streams of an HTTP/2 session. Over TLS the first of the two steps in which a client is told (see `http2.ts`)
+ * cannot be sent, so what a client begins while the GOAWAY is under way is refused; and some clients, Node's among them,
+ * refuse by themselves what they have begun and not yet sent. But a client that waits for an answer begins nothing: so
+ * streams that arrive are held for a moment, the client is told, and only then does the app get them. What the client
+ * reads first is the GOAWAY and then the answer, and what it begins next, it begins on another connection.
  */
 import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import { performance } from 'node:perf_hooks';
@@ -26,6 +27,12 @@ export interface HeldParts {
   readonly open: () => number;
   /** Bytes written to the client so far. */
   readonly written: () => number;
+  /** The first stream is held. */
+  readonly begin: () => void;
+  /** Whether the client can be told. */
+  readonly isReady: () => boolean;
+  /** Tells the client, if it still can be. */
+  readonly tell: () => void;
 }
 
 export class HeldStreams {
@@ -68,6 +75,7 @@ export class HeldStreams {
       // Answers that have just left may each bring a further stream.
       this.#writtenAt = isAlone ? Number.NEGATIVE_INFINITY : now;
       setTimeout(() => this.#look(), lookEvery);
+      this.#parts.begin();
     } else if (this.#writtenAt < this.#heldSince) {
       // It was not alone after all.
       this.#writtenAt = this.#heldSince;
@@ -78,14 +86,15 @@ export class HeldStreams {
 
   /** Waits until all that the client could send without a further answer has arrived. */
   #look(): void {
-    const { session, written } = this.#parts;
+    const { session, written, isReady } = this.#parts;
     const now = performance.now();
     if (written() !== this.#written) {
       this.#written = written();
       this.#writtenAt = now;
     }
     const until = Math.max(this.#heldSince + together, this.#writtenAt + this.#roundTrip + slack);
-    if (!session.destroyed && now < Math.min(until, this.#heldSince + most)) {
+    const isEarly = now < until || !isReady();
+    if (!session.destroyed && isEarly && now < this.#heldSince + most) {
       setTimeout(() => this.#look(), lookEvery);
       return;
     }
@@ -94,10 +103,10 @@ export class HeldStreams {
   }
 
   #release(): void {
-    const { session } = this.#parts;
+    const { session, tell } = this.#parts;
     const held = this.#held;
     this.#held = [];
-    if (!session.closed && !session.destroyed) session.close();
+    if (!session.closed && !session.destroyed) tell();
     for (const args of held) {
       const [stream] = args as [ServerHttp2Stream];
       if (!stream.destroyed) Reflect.apply(this.#emit, session, ['stream', ...args]);

@@ -57,15 +57,32 @@ export class Http2Drain {
     const seen = this.#observe(connection);
     if (session === null || session.closed || seen.stage !== 'untold') return;
     if (connection.socket === connection.raw) this.#giveNotice(connection, session, seen);
-    else this.#hold(connection, session, seen, () => true);
+    else this.#hold(connection, session, seen, 0);
   }
 
-  /** Over TLS: the client's next streams are its last ones here. */
-  #hold(connection: Connection, session: Http2Session, seen: Observed, isDue: () => boolean): void {
+  /** The client is told ahead of the answers to its next streams. Over TLS they are its last ones here. */
+  #hold(connection: Connection, session: Http2Session, seen: Observed, dueAt: number): void {
     if (seen.isHeld) return;
     seen.isHeld = true;
-    const open = (): number => connection.streams?.size ?? 0;
-    new HeldStreams({ session, isDue, open, written: () => bytesWritten(connection.raw) });
+    const { raw, socket } = connection;
+    const isDue = (): boolean => seen.stage === 'untold' && performance.now() >= dueAt;
+    const common = { session, isDue, open: () => connection.streams?.size ?? 0, written: () => bytesWritten(raw) };
+    if (socket !== raw) {
+      new HeldStreams({ ...common, begin: () => {}, isReady: () => true, tell: () => session.close() });
+      return;
+    }
+    let before = 0;
+    let hasAnswered = false;
+    const begin = (): void => {
+      hasAnswered = false;
+      before = this.#ask(connection, session, seen, () => {
+        hasAnswered = true;
+      });
+    };
+    const tell = (): void => {
+      if (hasAnswered) this.#writeNotice(connection, session, seen, before);
+    };
+    new HeldStreams({ ...common, begin, isReady: () => hasAnswered, tell });
   }
 
   /** Takes the session one step further, if the time has come. Must be called right after a poll phase. */
@@ -81,39 +98,50 @@ export class Http2Drain {
     if (session.closed) return;
     seen.activeAt = streams !== null && streams.size > 0 ? now : Math.max(seen.activeAt, requestAt);
     const linger = plan.lingerUntil - plan.startedAt;
-    const isDue = now >= plan.startedAt + (linger * seen.luck) / 2;
+    const isAwaited = plan.awaitedSince !== null;
     const isSilent = now >= seen.activeAt + Math.min(silence, linger);
     const canNotice = connection.socket === raw;
-    if (now >= plan.lingerUntil || (isDue && seen.stage === 'known')) session.close();
-    else if (canNotice) {
-      if (isDue && seen.stage === 'untold') this.#giveNotice(connection, session, seen);
-      else if (isDue && isSilent && isUnanswered(seen, linger, now)) session.close();
-    } else {
+    // If nobody waits, a client that comes back is told then, and any other one late.
+    const share = canNotice && isAwaited ? seen.luck / 2 : 1 - seen.luck / 2;
+    const isDue = now >= plan.startedAt + linger * share;
+    if (!canNotice || !isAwaited) {
       const dueAt = plan.startedAt + (Math.min(linger, rush) * seen.luck) / 2;
-      this.#hold(connection, session, seen, () => performance.now() >= dueAt);
-      if (seen.stage === 'untold' && now >= plan.lingerUntil - (linger * seen.luck) / 2) {
-        seen.stage = 'ending';
-        gather(connection, session, { read: () => session.close() });
-      }
+      this.#hold(connection, session, seen, dueAt);
     }
+    if (now >= plan.lingerUntil || (seen.stage === 'known' && (isDue || !isAwaited))) session.close();
+    else if (isDue && !canNotice && seen.stage === 'untold') {
+      seen.stage = 'ending';
+      gather(connection, session, { read: () => session.close() });
+    } else if (isDue && canNotice && seen.stage === 'untold') this.#giveNotice(connection, session, seen);
+    else if (isDue && canNotice && isSilent && isUnanswered(seen, linger, now)) session.close();
   }
 
-  /** A frame that did not leave at once would end the process: so there must be room, which a round trip shows. */
   #giveNotice(connection: Connection, session: Http2Session, seen: Observed): void {
-    const { raw } = connection;
+    const before = this.#ask(connection, session, seen, () =>
+      gather(connection, session, { unread: () => this.#writeNotice(connection, session, seen, before) }),
+    );
+  }
+
+  /**
+   * A frame that did not leave at once would end the process: so there must be room, which a round trip shows.
+   *
+   * @returns the bytes written by now
+   */
+  #ask({ raw }: Connection, session: Http2Session, seen: Observed, onAnswer: () => void): number {
     seen.stage = 'asking';
     seen.askedAt = performance.now();
-    const before = bytesWritten(raw);
-    const write = (): void => {
-      seen.stage = 'untold';
-      if (bytesWritten(raw) - before > surelyFits || !writeAtOnce(raw, notice)) return;
-      seen.stage = 'noticed';
-      roundTrip(session, () => {
-        seen.stage = 'known';
-      });
-    };
-    const isAsked = roundTrip(session, () => gather(connection, session, { unread: write }));
-    if (!isAsked) seen.stage = 'untold';
+    if (!roundTrip(session, onAnswer)) seen.stage = 'untold';
+    return bytesWritten(raw);
+  }
+
+  /** @param before bytes written when the client was asked */
+  #writeNotice({ raw }: Connection, session: Http2Session, seen: Observed, before: number): void {
+    seen.stage = 'untold';
+    if (bytesWritten(raw) - before > surelyFits || !writeAtOnce(raw, notice)) return;
+    seen.stage = 'noticed';
+    roundTrip(session, () => {
+      seen.stage = 'known';
+    });
   }
 
   #observe(connection: Connection): Observed {
