@@ -72,6 +72,7 @@ export class WorkerUnderTest {
         app: { given: app, path, exportName },
         bind: options.bind ?? [],
         drainLinger: options.linger ?? 400,
+        replaceLinger: options.linger ?? 400,
         keepAlive: 0,
         health: null,
         gracefulTimeout: options.gracefulTimeout ?? 3_000,
@@ -167,9 +168,28 @@ export class WorkerUnderTest {
     this.#channel.send(message, handle);
   }
 
-  drain(order: Partial<{ within: number; linger: number; quick: boolean; last: boolean }> = {}): void {
+  drain(
+    order: Partial<{
+      within: number;
+      linger: number;
+      quick: boolean;
+      awaited: boolean;
+      last: boolean;
+      dropped: readonly string[];
+    }> = {},
+  ): void {
     const { linger = 400, gracefulTimeout = 3_000 } = this.#options;
-    this.send({ type: 'drain', within: gracefulTimeout, linger, quick: false, last: false, ...order, reject: false });
+    this.send({
+      type: 'drain',
+      within: gracefulTimeout,
+      linger,
+      quick: false,
+      awaited: true,
+      last: false,
+      dropped: [],
+      ...order,
+      reject: false,
+    });
   }
 
   /** A message for the app, as if its parent was another. */
