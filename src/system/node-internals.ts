@@ -81,6 +81,8 @@ type Listen2 = (
   flags: number,
 ) => void;
 
+type OnConnection = (this: Handle, error: unknown, client: unknown) => void;
+
 interface ServerInternals {
   _handle: (Handle & Record<symbol, unknown>) | null;
   _connections: number;
@@ -485,9 +487,11 @@ export function takeOverClose(): CloseEvents {
   const original = prototype._emitCloseIfDrained;
   if (typeof original !== 'function') throw unsupported('server._emitCloseIfDrained is missing');
   const held = new WeakMap<object, { count: number; isDue: boolean }>();
+  let holds = 0;
   function emitUnlessHeld(this: ServerInternals): void {
-    const state = held.get(this);
-    if (state === undefined) Reflect.apply(original as () => void, this, []);
+    // Called at the end of each connection: most often nothing is held.
+    const state = holds === 0 ? undefined : held.get(this);
+    if (state === undefined) (original as () => void).call(this);
     else if (this._handle === null && this._connections === 0) state.isDue = true;
   }
   Object.defineProperty(prototype, '_emitCloseIfDrained', {
@@ -498,6 +502,7 @@ export function takeOverClose(): CloseEvents {
   });
   return {
     hold: (server) => {
+      holds += 1;
       const state = held.get(server);
       if (state === undefined) held.set(server, { count: 1, isDue: false });
       else state.count += 1;
@@ -505,6 +510,7 @@ export function takeOverClose(): CloseEvents {
     release: (server) => {
       const state = held.get(server);
       if (state === undefined) return;
+      holds -= 1;
       state.count -= 1;
       if (state.count > 0) return;
       held.delete(server);
@@ -722,12 +728,12 @@ export function aroundConnections(
   { before, after }: { readonly before: () => (() => void) | null; readonly after: () => void },
 ): void {
   const own = internalsOf(server)._handle;
-  const onconnection = own?.onconnection;
+  const onconnection = own?.onconnection as OnConnection | undefined;
   if (own === null || typeof onconnection !== 'function') throw unsupported('a listening handle has no onconnection');
   own.onconnection = function connected(this: Handle, error: unknown, client: unknown): void {
     const undo = before();
     try {
-      Reflect.apply(onconnection, this, [error, client]);
+      onconnection.call(this, error, client);
     } finally {
       undo?.();
       after();
@@ -937,7 +943,7 @@ function onDestroyed(prototype: unknown, callback: (stream: object) => void): vo
   const original = own?.value as Destroy | undefined;
   if (typeof original !== 'function') throw unsupported('a stream cannot be seen to end: _destroy is missing');
   const destroy: Destroy = function (error, done) {
-    const result = Reflect.apply(original, this, [error, done]);
+    const result = original.call(this, error, done);
     callback(this);
     return result;
   };
