@@ -23,9 +23,10 @@ import { Listens } from './listen.ts';
 import { App } from './loading/app.ts';
 import { FailureWatch } from './loading/failure.ts';
 import { Metrics } from './metrics/metrics.ts';
+import { outlivePrinting } from './printing.ts';
 import { EventFilter } from './process-events.ts';
 import { holdSignals } from './signals.ts';
-import { announceToThreads, isThreadOfWorker, shareInThread } from './threads.ts';
+import { isThreadOfWorker, shareInThread } from './threads.ts';
 import { watchPolling } from './traffic/polling.ts';
 import { Traffic } from './traffic/traffic.ts';
 
@@ -187,8 +188,6 @@ function afterTicks(count: number, call: () => void): void {
 
 const boot = takeBootInfo(import.meta.filename);
 if (boot !== null) {
-  // Nothing may read what this process prints any more: the service goes on.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
-  announceToThreads();
+  outlivePrinting();
   new Agent(boot).start();
 } else if (isThreadOfWorker()) shareInThread();

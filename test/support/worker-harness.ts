@@ -88,7 +88,7 @@ export class WorkerUnderTest {
       execArgv: [
         ...(nodeArgs[0] === '--import' ? [] : nodeArgs),
         '--require',
-        fromRoot('dist/worker/agent.js'),
+        fromRoot('dist/worker/agent.cjs'),
         ...(nodeArgs[0] === '--import' ? nodeArgs : []),
       ],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc', 'pipe'],

@@ -53,7 +53,7 @@ interface Process {
   gone: boolean;
 }
 
-const agent = fileURLToPath(new URL('../../worker/agent.js', import.meta.url));
+const agent = fileURLToPath(new URL('../../worker/agent.cjs', import.meta.url));
 const host = fileURLToPath(new URL('../../worker/loading/host.js', import.meta.url));
 
 export class Pool {

@@ -1,6 +1,5 @@
 /** Renders an error as Node prints it when it ends the process. */
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { PassThrough } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
@@ -38,7 +37,7 @@ function locateSyntaxError(error: SyntaxError): void {
   if (hasFrame(error) || !isFromLoader(error)) return;
   const { stack = '' } = error;
   try {
-    const { start } = createRequire(import.meta.url)('node:repl') as typeof import('node:repl');
+    const { start } = process.getBuiltinModule('node:repl');
     const [input, output] = [new PassThrough(), new PassThrough()];
     const repl = start({
       prompt: '',
