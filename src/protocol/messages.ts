@@ -48,8 +48,17 @@ export interface BootInfo {
   readonly accessLog: { readonly target: string | number; readonly format: string } | null;
   /** What is counted; `null` is nothing. `app` is whether the app's own metrics are wanted. */
   readonly metrics: { readonly app: boolean } | null;
+  /** Where this worker finds and keeps compiled code; `null` if prefork has seen to no such place. */
+  readonly compileCache: CompileCacheInfo | null;
   /** The hooks that run in workers, each with the config file that has it. */
   readonly hooks: Readonly<Partial<Record<WorkerHookName, string>>>;
+}
+
+/** See docs/decisions/0022-light-worker.md. */
+export interface CompileCacheInfo {
+  readonly folder: string;
+  /** Whether this worker keeps what it has compiled for the others as soon as it is ready. */
+  readonly keeps: boolean;
 }
 
 /** The state of the whole service, from the master. */

@@ -11,6 +11,7 @@ import type { Handle } from '../system/node-internals.ts';
 import { AccessLog } from './access-log/access-log.ts';
 import { takeBootInfo } from './birth.ts';
 import { Channel } from './channel.ts';
+import { keepCompiled } from './compile-cache.ts';
 import { Datagrams } from './datagrams.ts';
 import { Drain } from './drain/drain.ts';
 import { leave, sayFarewell } from './drain/farewell.ts';
@@ -105,6 +106,9 @@ class Agent {
       if (this.#failures.hasFailed) return;
       this.#failures.ready();
       this.#metrics?.onListening();
+      // Before the next worker of a rollout is started, and before this one counts.
+      const { compileCache } = this.#boot;
+      if (compileCache?.keeps === true) keepCompiled(compileCache.folder);
       this.#channel.send({ type: 'ready' });
       this.#heartbeat.beat();
       this.#readiness.watch();

@@ -14,6 +14,8 @@ export function takeBootInfo(preload: string): BootInfo | null {
   if (encoded === undefined) return null;
   const boot = JSON.parse(encoded) as BootInfo;
   coverTracks(preload);
+  // Node has read it. What the app starts has a cache of its own, or none.
+  if (boot.compileCache !== null) delete process.env.NODE_COMPILE_CACHE;
   process.title = `prefork: worker ${boot.slot} [${boot.settings.name}]`;
   // A named export is imported by a main module of ours: the app finds itself as the script all the same.
   const { app } = boot.settings;

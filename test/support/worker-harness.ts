@@ -80,6 +80,7 @@ export class WorkerUnderTest {
       heartbeat: 100,
       metrics: null,
       accessLog: null,
+      compileCache: null,
       hooks: {},
     };
     cluster.setupPrimary({

@@ -14,11 +14,13 @@ export interface Birth {
   readonly slot: number;
   readonly generation: number;
   readonly settings: Settings;
+  /** None if it is left out. */
+  readonly cache?: BootInfo['compileCache'];
 }
 
 /** @param heartbeat milliseconds between two */
 export function bootInfo(
-  { id, slot, generation, settings }: Birth,
+  { id, slot, generation, settings, cache = null }: Birth,
   heartbeat: number,
   table: Table = everySetting,
 ): BootInfo {
@@ -32,6 +34,7 @@ export function bootInfo(
     heartbeat,
     accessLog: accessLogOf(settings),
     metrics: settings.metrics ? { app: settings.admin !== null || settings.statsd !== null } : null,
+    compileCache: cache,
     hooks:
       configFile === null
         ? {}

@@ -13,6 +13,7 @@ import { hasPreloads, preloadFirst } from '../../system/preloads.ts';
 import { type StdioPart, withoutStrays } from '../../system/strays.ts';
 import { bootInfo } from './boot.ts';
 import { WorkerChannel } from './channel.ts';
+import { cacheFor, cacheVariable } from './compile-cache.ts';
 import { type InspectorOptions, Inspectors } from './inspectors.ts';
 import { Leftovers } from './leftovers.ts';
 import { wantsTsx } from './typescript.ts';
@@ -198,11 +199,13 @@ function environment(order: SpawnOrder): NodeJS.ProcessEnv {
   const { settings } = order;
   const removed = Object.keys(process.env).filter((name) => !Object.hasOwn(settings.env, name));
   const { NODE_OPTIONS = '' } = settings.env;
+  const cache = cacheFor(order);
   return {
     ...Object.fromEntries(removed.map((name) => [name, undefined])),
     ...settings.env,
     // Node takes these before the arguments, and does not take them at all where it has more rights than its user.
     ...(hasPreloads(NODE_OPTIONS) ? { NODE_OPTIONS: preloadFirst(agent, NODE_OPTIONS) } : {}),
-    [bootVariable]: JSON.stringify(bootInfo(order, heartbeat)),
+    ...(cache === null ? {} : { [cacheVariable]: cache.folder }),
+    [bootVariable]: JSON.stringify(bootInfo({ ...order, cache }, heartbeat)),
   };
 }
