@@ -69,6 +69,13 @@ function isFilled(folder: string): boolean {
   }
 }
 
+/** What to say of a folder that was asked for and cannot be used; `null` if there is nothing to say. */
+export function cacheNotice(settings: CacheSettings): string | null {
+  if (settings.compileCache === 'auto') return null;
+  const { reason } = compileCacheOf(settings);
+  return reason === null ? null : `compileCache is not used: ${reason}`;
+}
+
 /** Node 22.8 and newer. */
 export function supportsCompileCache(): boolean {
   return typeof Reflect.get(process.getBuiltinModule('node:module'), 'enableCompileCache') === 'function';
