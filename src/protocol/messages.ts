@@ -51,8 +51,17 @@ export interface BootInfo {
   readonly metrics: { readonly app: boolean } | null;
   /** The queue between workers; `null` if there is none. */
   readonly queue: QueueDescriptors | null;
+  /** Where this worker finds and keeps compiled code; `null` if prefork has seen to no such place. */
+  readonly compileCache: CompileCacheInfo | null;
   /** The hooks that run in workers, each with the config file that has it. */
   readonly hooks: Readonly<Partial<Record<WorkerHookName, string>>>;
+}
+
+/** See docs/decisions/0022-light-worker.md. */
+export interface CompileCacheInfo {
+  readonly folder: string;
+  /** Whether this worker keeps what it has compiled for the others as soon as it is ready. */
+  readonly keeps: boolean;
 }
 
 /** The state of the whole service, from the master. */

@@ -8,9 +8,9 @@ import dgram from 'node:dgram';
 import type { Server as HttpServer, ServerResponse } from 'node:http';
 import Module from 'node:module';
 import net, { type Server } from 'node:net';
-import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { UnsupportedNodeError } from '../errors.ts';
+import { libuvError } from './errno.ts';
 
 /** A libuv server handle: a TCP socket or a pipe. */
 export interface Handle {
@@ -251,9 +251,12 @@ export function pairHandles(): (raw: unknown) => Sent | null {
   let isWithin = false;
   channel.onread = function pair(buffer): void {
     const { bytesRead } = channel;
-    for (const byte of buffer ? new Uint8Array(buffer, 0, bytesRead - bytesBefore) : []) {
+    const read = new Uint8Array(buffer ?? new ArrayBuffer(0), 0, buffer ? bytesRead - bytesBefore : 0);
+    for (let at = 0; at < read.length; ) {
       if (!isWithin) begun += 1;
-      isWithin = byte !== 0x0a;
+      const end = read.indexOf(0x0a, at);
+      isWithin = end < 0;
+      at = isWithin ? read.length : end + 1;
     }
     bytesBefore = bytesRead;
     const { pendingHandle = null } = channel;
@@ -430,7 +433,7 @@ function placeOf(
     return { address: bound?.address ?? null, addressType: bound?.family === 'IPv4' ? 4 : 6 };
   }
   // In use is what only listen(2) says, and IPv6 comes first; other errors come of the last bind, which is IPv4's.
-  const isLate = answer === -constants.errno.EADDRINUSE && hasIPv6();
+  const isLate = answer === libuvError('EADDRINUSE') && hasIPv6();
   return isLate ? { address: '::', addressType: 6 } : { address: '0.0.0.0', addressType: 4 };
 }
 
@@ -796,8 +799,15 @@ export const interruptible: readonly string[] = [`--inspect-port=${nowhere}:0`, 
 
 /** Options for a process that no SIGUSR1 may open an inspector in: it ignores the signal, where Node can. */
 export function uninterruptible(): readonly string[] {
-  const option = '--disable-sigusr1';
-  return process.allowedNodeEnvironmentFlags.has(option) ? [option, ...interruptible] : interruptible;
+  return process.allowedNodeEnvironmentFlags.has(deaf) ? [deaf, ...interruptible] : interruptible;
+}
+
+/** Node's option by which SIGUSR1 opens no inspector. Older versions have none. */
+const deaf = '--disable-sigusr1';
+
+/** Whether a worker was given an option as a precaution, see {@link interruptible} and {@link uninterruptible}. */
+export function isPrecaution(option: string): boolean {
+  return option === deaf || interruptible.includes(option);
 }
 
 /** The event of `process` of which {@link isInspectorNotice} speaks. */
@@ -1017,7 +1027,7 @@ function writeRequestClass(pipe: PipeHandle): (new () => WriteRequest) | null {
   let found: unknown;
   pipe.writeUtf8String = (request) => {
     found = request === null ? null : request.constructor;
-    return -constants.errno.EPIPE;
+    return libuvError('EPIPE');
   };
   const options = { handle: pipe, readable: false, manualStart: true };
   const socket = new net.Socket(options as unknown as net.SocketConstructorOpts);

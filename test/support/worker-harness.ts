@@ -82,6 +82,7 @@ export class WorkerUnderTest {
       metrics: null,
       queue: null,
       accessLog: null,
+      compileCache: null,
       hooks: {},
     };
     cluster.setupPrimary({
@@ -90,7 +91,7 @@ export class WorkerUnderTest {
       execArgv: [
         ...(nodeArgs[0] === '--import' ? [] : nodeArgs),
         '--require',
-        fromRoot('dist/worker/agent.js'),
+        fromRoot('dist/worker/agent.cjs'),
         ...(nodeArgs[0] === '--import' ? nodeArgs : []),
       ],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc', 'pipe'],

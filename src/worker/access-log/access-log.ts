@@ -1,7 +1,6 @@
 /** Writes a line for each request that has ended. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
-import { performance } from 'node:perf_hooks';
 import { parseAccessFormat } from '../../config/access-format.ts';
 import type { BootInfo } from '../../protocol/messages.ts';
 import type { Channel } from '../channel.ts';

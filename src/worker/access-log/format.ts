@@ -8,7 +8,10 @@ export type Formatter = (record: AccessRecord, now: number) => string;
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 /** What could end the quotes around it, what is unsafe anywhere (see `system/plain.ts`), and what takes two code units. */
-const unsafe = /["\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}\u{10000}-\u{10ffff}]/gu;
+function unsafe(): RegExp {
+  // Not made before it is needed, as there.
+  return /["\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}\u{10000}-\u{10ffff}]/gu;
+}
 
 /** Of this nothing has to be looked at twice: printable ASCII but for quotes and backslashes, as most of all text. */
 const harmless = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
@@ -16,7 +19,7 @@ const harmless = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 /** Escapes what a client sent: it can end neither the line nor the quotes around it, and controls no terminal. */
 export function escapeText(text: string): string {
   if (harmless.test(text)) return text;
-  return text.replace(unsafe, (character) => {
+  return text.replace(unsafe(), (character) => {
     if (character === '"' || character === '\\') return `\\${character}`;
     const code = character.charCodeAt(0);
     if (code < 0x100) return `\\x${code.toString(16).padStart(2, '0')}`;

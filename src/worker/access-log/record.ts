@@ -1,5 +1,5 @@
 /** One request as the access log sees it, and how much of a response's body was sent. */
-import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import { sentHead } from '../../system/node-internals.ts';
 import { bytesWritten, type Connection, type StreamInFlight } from '../traffic/connection.ts';
@@ -30,7 +30,7 @@ const sizes = hidden<number>();
 
 /** Makes every response count the bytes of its body. */
 export function countBodies(): void {
-  const { prototype } = ServerResponse;
+  const { prototype } = process.getBuiltinModule('node:http').ServerResponse;
   for (const name of ['write', 'end'] as const) {
     const original = prototype[name] as (this: ServerResponse, ...args: unknown[]) => unknown;
     const counting = function (this: ServerResponse, chunk?: unknown, encoding?: unknown): unknown {

@@ -2,7 +2,6 @@
  * Lets every connection go without an error: stops to accept, finishes what is in flight, and closes nothing that a
  * client may be about to use. Ends at its deadline at the latest.
  */
-import { performance } from 'node:perf_hooks';
 import { registry } from '../../app/registry.ts';
 import { currentResponse, hasHttpParser, isReceiving } from '../../system/node-internals.ts';
 import type { Channel } from '../channel.ts';

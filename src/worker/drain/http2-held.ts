@@ -6,7 +6,6 @@
  * reads first is the GOAWAY and then the answer, and what it begins next, it begins on another connection.
  */
 import type { Http2Session, ServerHttp2Stream } from 'node:http2';
-import { performance } from 'node:perf_hooks';
 
 /** Milliseconds in which streams that a client begins together have arrived. */
 const together = 20;

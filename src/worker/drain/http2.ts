@@ -10,7 +10,6 @@
  * least likely: when the client has been silent for a while, or when all that it could send has been sent.
  */
 import type { Http2Session } from 'node:http2';
-import { performance } from 'node:perf_hooks';
 import { setReading, writeAtOnce } from '../../system/node-internals.ts';
 import { bytesWritten, type Connection } from '../traffic/connection.ts';
 import { HeldStreams } from './http2-held.ts';

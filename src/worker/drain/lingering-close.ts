@@ -3,7 +3,6 @@
  * closed at once, the kernel would answer what arrives with a reset, and the client might lose the answer that it has not
  * read yet (RFC 9112, 9.6). So only this side is ended, and the rest of the request is read and thrown away.
  */
-import { performance } from 'node:perf_hooks';
 import { isReceiving } from '../../system/node-internals.ts';
 import { bytesRead, type Wire } from '../traffic/connection.ts';
 
