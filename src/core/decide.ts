@@ -16,6 +16,7 @@ import { retire } from './rules/retire.ts';
 import { rollout } from './rules/rollout.ts';
 import { shrink } from './rules/shrink.ts';
 import { shutdown } from './rules/shutdown.ts';
+import { spares } from './rules/spares.ts';
 import { start } from './rules/start.ts';
 import { upgrade } from './rules/upgrade.ts';
 import { type Rule, Turn } from './turn.ts';
@@ -39,6 +40,7 @@ const rules: readonly Rule[] = [
   shrink,
   retire,
   fill,
+  spares,
   assign,
   reopen,
 ];

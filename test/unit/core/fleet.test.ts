@@ -21,15 +21,17 @@ import {
   withSlot,
   withWorker,
 } from '../../../src/core/fleet.ts';
-import { type Fleet, initialFleet, newWorker, type Phase, type Worker } from '../../../src/core/model.ts';
+import { type Fleet, initialFleet, newWorker, type SeatedWorker, type Worker } from '../../../src/core/model.ts';
 import { defaultPolicy } from '../../support/core/simulator.ts';
+
+type Phase = SeatedWorker['phase'];
 
 const booting: Phase = { name: 'booting', since: 0 };
 const ready: Phase = { name: 'ready', since: 0 };
 const draining: Phase = { name: 'draining', since: 0, deadline: 1, reason: 'scale', quick: false, accepts: true };
 const killed: Phase = { name: 'killed', since: 0, reason: 'stuck', signal: 'SIGABRT' };
 
-function worker(change: Partial<Worker> & { readonly id: number }): Worker {
+function worker(change: Partial<SeatedWorker> & { readonly id: number }): SeatedWorker {
   return { ...newWorker({ slot: 0, generation: 1, id: change.id }, 0), phase: ready, ...change };
 }
 

@@ -181,7 +181,8 @@ describe('the order', () => {
       worker(0, { latencyP99: 10, requestsPerSecond: 5 }),
       worker(1, { latencyP99: 9, requestsPerSecond: 50 }),
     ];
-    const slots = (by: string, descending: boolean): number[] => sorted(some, by, descending).map(({ slot }) => slot);
+    const slots = (by: string, descending: boolean): (number | null)[] =>
+      sorted(some, by, descending).map(({ slot }) => slot);
     assert.deepEqual(slots('slot', false), [0, 1, 2]);
     assert.deepEqual(slots('slot', true), [2, 1, 0]);
     assert.deepEqual(slots('p99', false), [1, 0, 2]);

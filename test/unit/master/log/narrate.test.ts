@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Action } from '../../../../src/core/actions.ts';
 import type { Event } from '../../../../src/core/events.ts';
-import { type Fleet, initialFleet, type Phase, type Worker } from '../../../../src/core/model.ts';
+import { seated } from '../../../../src/core/fleet.ts';
+import { type Fleet, initialFleet, type SeatedWorker, type Worker } from '../../../../src/core/model.ts';
 import { narrateAction, narrateEvent } from '../../../../src/master/log/narrate.ts';
 import { Simulator } from '../../../support/core/simulator.ts';
 
@@ -14,9 +15,9 @@ sim.runUntil(1_000);
 const { fleet } = sim;
 const now = 1_000;
 
-const withPhase = (phase: Phase): Fleet => ({
+const withPhase = (phase: SeatedWorker['phase']): Fleet => ({
   ...fleet,
-  workers: fleet.workers.map((worker): Worker => ({ ...worker, phase })),
+  workers: seated(fleet).map((worker): Worker => ({ ...worker, phase })),
 });
 const booting = withPhase({ name: 'booting', since: 0 });
 const draining = withPhase({
