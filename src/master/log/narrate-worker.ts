@@ -50,7 +50,7 @@ export const workerEvents: EventLines<WorkerEvent['type']> = {
     if (worker === undefined || worker.slot === null) return null;
     if (worker.phase.name === 'joining') {
       const joinMs = Math.round(now - worker.phase.since);
-      return workerLine('info', `spare serves ${joinMs} ms after it was given its slot`, before, id, { joinMs });
+      return workerLine('info', `worker ready ${joinMs} ms after it was given its slot`, before, id, { joinMs });
     }
     if (worker.phase.name !== 'booting') return null;
     const bootMs = Math.round(now - worker.bornAt);
