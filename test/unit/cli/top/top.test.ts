@@ -132,6 +132,19 @@ describe('the picture', () => {
     assert.match(line, / 7 +- +- +12ms +42% +- /);
   });
 
+  it('shows spares after the slots, and counts them', () => {
+    const spare = worker(9, { slot: null, phase: 'spare', restarts: 0 });
+    const state = stateOf([spare, ...of(2)]);
+    const lines = words(
+      { ...state, status: { ...state.status, ready: 2, wanted: 2, spares: { wanted: 1, ready: 1 } } },
+      120,
+      30,
+    );
+    assert.match(lines[0] ?? '', /2\/2 workers ready \+ 1\/1 spare/);
+    assert.match(lines[7] ?? '', /^ +- +40009 +3 spare /);
+    assert.deepEqual(pressed({ ...state, selected: spare }, 'c', { columns: 80, page: 5 })[1], { type: 'none' });
+  });
+
   it('drops the less important columns where it is narrow, and has all of them at 120', () => {
     assert.equal(columnsFor(120).length, columns.length);
     const names = (cells: number): string =>
