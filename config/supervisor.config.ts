@@ -37,6 +37,8 @@ export default defineConfig({
   workers: 5,
   // Ceiling for TTIN and `prefork scale`.
   // maxWorkers: 20,
+  // Booted workers without connections: one takes the place of a worker that dies at once. Each takes a worker's memory.
+  // spares: 0,
   // A worker listens within this time, or is replaced.
   // bootTimeout: '60s',
   // Failed boots in a row after which the service gives up; 0 is never.

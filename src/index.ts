@@ -11,6 +11,7 @@ export {
   health,
   onDrain,
   onShutdown,
+  onSlot,
   onStart,
   waitUntil,
   worker,

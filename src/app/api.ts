@@ -37,6 +37,19 @@ export function onStart(run: () => unknown): void {
   add('onStart', registry().starts, run);
 }
 
+/**
+ * Called once, with this worker's slot: at once if it has one, and in a spare when it takes the place of another worker,
+ * before its first connection. For work that belongs to a slot: jobs that only slot 0 runs, a port or a file per slot.
+ * It is not awaited. Under plain node it is never called.
+ */
+export function onSlot(run: (slot: number) => unknown): void {
+  if (typeof run !== 'function') throw new TypeError('onSlot: expected a function');
+  const known = registry();
+  const slot = known.worker?.slot ?? null;
+  if (slot === null) known.placements = [...(known.placements ?? []), run];
+  else run(slot);
+}
+
 /** Called when this worker begins to drain. */
 export function onDrain(run: () => unknown): void {
   add('onDrain', registry().drains, run);
@@ -62,7 +75,7 @@ export const worker = {
   get supervised(): boolean {
     return registry().worker !== null;
   },
-  /** Its place in the pool, 0 to N-1; `null` under plain node, as all below. */
+  /** Its place in the pool, 0 to N-1. `null` in a spare until it takes one, see `onSlot`; and under plain node, as all below. */
   get slot(): number | null {
     return registry().worker?.slot ?? null;
   },

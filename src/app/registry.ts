@@ -18,7 +18,8 @@ export interface Check {
 
 /** What a worker may know of itself. */
 export interface WorkerFacts {
-  readonly slot: number;
+  /** `null` in a spare that has no place yet. */
+  readonly slot: number | null;
   readonly id: number;
   readonly generation: number;
   readonly name: string;
@@ -29,6 +30,8 @@ export interface Registry {
   readonly starts: (() => unknown)[];
   readonly drains: (() => unknown)[];
   readonly shutdowns: (() => unknown)[];
+  /** Called when a spare gets its slot; empty afterwards. A copy of an earlier version has made it without. */
+  placements?: ((slot: number) => unknown)[];
   /** Background work that a drain awaits. */
   readonly pending: Set<Promise<unknown>>;
   /** `null` where nobody supervises this process. */

@@ -19,6 +19,10 @@ const maybe =
   (check: Check): Check =>
   (value) =>
     value === null || value === undefined || check(value);
+const nullOr =
+  (check: Check): Check =>
+  (value) =>
+    value === null || check(value);
 const fields =
   (checks: Readonly<Record<string, Check>>): Check =>
   (value) =>
@@ -39,7 +43,7 @@ const cell = ([name, value]: [string, unknown], table: FigureTable = figures): b
   return unit === undefined || maybe(unit === 'phase' || unit === 'reason' ? cellText : number)(value);
 };
 const row: Check = (value) =>
-  fields({ slot: number, id: number })(value) && Object.entries(value as Fields).every((each) => cell(each));
+  fields({ slot: nullOr(number), id: number })(value) && Object.entries(value as Fields).every((each) => cell(each));
 const reloadEnd = { reload: number, verdict: text, generation: number, reason: maybe(text), duration: number };
 const upgradeEnd = { upgrade: number, verdict: text, pid: maybe(number), reason: maybe(text), duration: number };
 const status = fields({
@@ -53,6 +57,8 @@ const status = fields({
     running: maybe(fields({ upgrade: number, step: text, pid: maybe(number) })),
     last: maybe(fields(upgradeEnd)),
   }),
+  // Earlier versions do not say it.
+  spares: (value) => value === undefined || fields({ wanted: number, ready: number })(value),
   listeners: list(fields({ address: text, waiting: maybe(number) }), maxListeners),
   workers: list(row, maxWorkers),
 });

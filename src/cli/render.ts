@@ -7,8 +7,10 @@ import { plain } from '../system/plain.ts';
 
 export function renderStatus(status: Status): string {
   const { last, running } = status.reload;
+  const { wanted, ready } = status.spares ?? { wanted: 0, ready: 0 };
+  const spares = wanted === 0 && ready === 0 ? '' : `, ${ready} of ${wanted} spares ready`;
   const lines = [
-    `${plain(status.name)}: ${status.state}, ${status.health}, ${status.ready} of ${status.wanted} workers ready`,
+    `${plain(status.name)}: ${status.state}, ${status.health}, ${status.ready} of ${status.wanted} workers ready${spares}`,
     `  pid ${status.pid}, up ${span(status.uptime)}, generation ${status.generation}, prefork ${status.prefork}, Node ${status.node}`,
     `  app ${plain(status.app)}`,
     ...status.listeners.flatMap(({ address, waiting, problem }) => [

@@ -5,7 +5,8 @@ import { type Computed, computed, type Group, inGroup, type Setting } from './se
 
 /** What the `onWorkerAbort` hook gets. */
 export interface WorkerAbort {
-  readonly slot: number;
+  /** `null` for a spare. */
+  readonly slot: number | null;
   readonly worker: number;
   readonly generation: number;
   readonly pid: number;

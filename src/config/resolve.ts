@@ -112,7 +112,7 @@ export function resolveSettings(
     drainLinger,
     replaceLinger,
     maxSurge,
-    maxMemory: given('maxMemory') ?? shareOf(draft.memory, workers + maxSurge),
+    maxMemory: given('maxMemory') ?? shareOf(draft.memory, workers + plain.spares + maxSurge),
     controlSocket: controlSocketOf(given('controlSocket') ?? null, pidfile, cwd),
     admin: admin === undefined ? null : (toAddresses('admin', admin)[0] ?? null),
     health: isHealthOn ? { live: plain.healthLive, ready: plain.healthReady } : null,

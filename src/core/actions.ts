@@ -1,8 +1,11 @@
 /** Commands that go out: imperatives. None is awaited: what comes of it returns as an event. */
-import type { KillReason, Moves, RetireReason } from './model.ts';
+import type { KillReason, Moves, PlaceReason, RetireReason } from './model.ts';
 
 export type Action =
-  | { readonly type: 'spawn'; readonly id: number; readonly slot: number; readonly generation: number }
+  /** Without a slot it is a spare. */
+  | { readonly type: 'spawn'; readonly id: number; readonly slot: number | null; readonly generation: number }
+  /** The spare takes this slot: it is told so, and gets the sockets that it has asked for. */
+  | { readonly type: 'place'; readonly id: number; readonly slot: number; readonly reason: PlaceReason }
   | {
       readonly type: 'drain';
       readonly id: number;

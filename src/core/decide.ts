@@ -18,6 +18,7 @@ import { retire } from './rules/retire.ts';
 import { rollout } from './rules/rollout.ts';
 import { shrink } from './rules/shrink.ts';
 import { shutdown } from './rules/shutdown.ts';
+import { spares } from './rules/spares.ts';
 import { start } from './rules/start.ts';
 import { upgrade } from './rules/upgrade.ts';
 import { type Rule, Turn } from './turn.ts';
@@ -42,6 +43,7 @@ const rules: readonly Rule[] = [
   retire,
   hasten,
   fill,
+  spares,
   assign,
   migrate,
   reopen,

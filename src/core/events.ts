@@ -14,6 +14,8 @@ export type WorkerEvent =
   | { readonly type: 'workerListened'; readonly id: number }
   /** The worker cannot become ready: a check of the app fails, for example. `null`: nothing is in the way any more. */
   | { readonly type: 'workerHindered'; readonly id: number; readonly reason: string | null }
+  /** A spare has booted: it can serve as soon as it gets its sockets. */
+  | { readonly type: 'workerBooted'; readonly id: number }
   /** The worker listens and its app says it can serve. */
   | { readonly type: 'workerReadied'; readonly id: number }
   | { readonly type: 'workerBeat'; readonly id: number; readonly figures: Figures }

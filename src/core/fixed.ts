@@ -16,6 +16,8 @@ export const fixed = {
    * service, by somebody who had read the pidfile just before.
    */
   lateOrder: 250,
+  /** A spare that has not been heard of for this long takes no place. */
+  spareSilence: 2_000,
   /** A worker ready for less than this long counts as one that failed to boot. */
   stableAfter: 2_000,
   /**

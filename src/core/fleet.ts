@@ -1,6 +1,6 @@
 /** Questions about a fleet, and small changes to it: the vocabulary of the rules. */
 import { fixed } from './fixed.ts';
-import type { Fleet, Policy, RetireReason, Slot, Worker } from './model.ts';
+import type { CommonPhase, Fleet, Policy, RetireReason, SeatedWorker, Slot, Worker, WorkerRecord } from './model.ts';
 
 const newSlot: Slot = { failures: 0, notBefore: 0, restarts: 0 };
 
@@ -12,17 +12,41 @@ export function withSlot(fleet: Fleet, slot: number, change: Partial<Slot>): Fle
   return { ...fleet, slots: new Map(fleet.slots).set(slot, { ...slotOf(fleet, slot), ...change }) };
 }
 
-export function withWorker(fleet: Fleet, id: number, change: Partial<Worker>): Fleet {
+export function withWorker(
+  fleet: Fleet,
+  id: number,
+  change: Partial<WorkerRecord> & { readonly phase?: CommonPhase },
+): Fleet {
   return { ...fleet, workers: fleet.workers.map((worker) => (worker.id === id ? { ...worker, ...change } : worker)) };
+}
+
+/** The fleet in which this worker is as given. */
+export function withChanged(fleet: Fleet, changed: Worker): Fleet {
+  return { ...fleet, workers: fleet.workers.map((worker) => (worker.id === changed.id ? changed : worker)) };
 }
 
 export function findWorker(fleet: Fleet, id: number): Worker | undefined {
   return fleet.workers.find((worker) => worker.id === id);
 }
 
+/** Workers that have a place in the pool. */
+export function seated(fleet: Fleet): readonly SeatedWorker[] {
+  return fleet.workers.filter((worker) => worker.slot !== null);
+}
+
 /** Serves, or is about to: counts towards the size of the pool. */
-export function isLive(worker: Worker): boolean {
-  return worker.phase.name === 'booting' || worker.phase.name === 'ready';
+export function isLive({ slot, phase }: Worker): boolean {
+  return slot !== null && (phase.name === 'booting' || phase.name === 'joining' || phase.name === 'ready');
+}
+
+/** Has neither a place nor the order to leave: waits for a place, or boots to do so. */
+export function isSpare({ slot, phase }: Worker): boolean {
+  return slot === null && (phase.name === 'booting' || phase.name === 'spare');
+}
+
+/** Spares there should be now. */
+export function wantedSpares(fleet: Fleet): number {
+  return fleet.stopping !== null || fleet.dormant ? 0 : fleet.policy.spares;
 }
 
 export function isReady(worker: Worker): boolean {
@@ -109,7 +133,9 @@ export function backoff(failures: number, jitter: number): number {
 export function wasUnstable(worker: Worker, now: number): boolean {
   switch (worker.phase.name) {
     case 'booting':
+    case 'joining':
       return true;
+    case 'spare':
     case 'ready':
       return now - worker.phase.since < fixed.stableAfter;
     case 'draining':

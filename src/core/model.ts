@@ -22,9 +22,19 @@ export type RetireReason =
 /** Why a worker is killed. */
 export type KillReason = 'boot-timeout' | 'stuck' | 'drain-timeout' | 'shutdown' | 'reload-rejected' | 'misbehaved';
 
+/**
+ * Why a spare is placed: the worker of the slot is `gone`, the pool has a slot more (`scale`), or the slot's worker is to
+ * be replaced.
+ */
+export type PlaceReason = 'gone' | 'scale' | 'recycle';
+
 /** A worker's state. There are no booleans beside it that could contradict it. */
 export type Phase =
   | { readonly name: 'booting'; readonly since: number }
+  /** It has booted without a slot, and asks for its sockets in vain: until it is placed it gets none. */
+  | { readonly name: 'spare'; readonly since: number }
+  /** A spare that was given a slot; its sockets are on their way. */
+  | { readonly name: 'joining'; readonly since: number }
   | { readonly name: 'ready'; readonly since: number }
   | {
       readonly name: 'draining';
@@ -82,15 +92,14 @@ export interface Limits {
   readonly lifetime: number | null;
 }
 
-export interface Worker {
+/** All that is known of a worker but its place. */
+export interface WorkerRecord {
   /** Unique in the master's life. */
   readonly id: number;
-  readonly slot: number;
   readonly generation: number;
   /** `null` until the process exists. */
   readonly pid: number | null;
   readonly bornAt: number;
-  readonly phase: Phase;
   readonly beatAt: number;
   readonly figures: Figures | null;
   readonly limits: Limits;
@@ -112,6 +121,23 @@ export interface Worker {
   readonly moves: Moves;
 }
 
+/** A worker that has a place in the pool. */
+export interface SeatedWorker extends WorkerRecord {
+  readonly slot: number;
+  readonly phase: Exclude<Phase, { readonly name: 'spare' }>;
+}
+
+/** A worker that was started as a spare and has no place yet; it never serves. */
+export interface SpareWorker extends WorkerRecord {
+  readonly slot: null;
+  readonly phase: Exclude<Phase, { readonly name: 'joining' | 'ready' }>;
+}
+
+export type Worker = SeatedWorker | SpareWorker;
+
+/** A phase that a worker may have with a place and without one. */
+export type CommonPhase = SeatedWorker['phase'] & SpareWorker['phase'];
+
 /** What is remembered of a place in the pool between its workers. */
 export interface Slot {
   /** Consecutive boots that failed, or lives too short to count as one. */
@@ -127,6 +153,8 @@ export interface Policy {
   readonly workers: number;
   /** Ceiling for TTIN and `scale`. */
   readonly maxWorkers: number;
+  /** Booted workers without a slot that there should be; 0 is off. */
+  readonly spares: number;
   /** Workers beyond `wanted` while replacing; at least 1. */
   readonly maxSurge: number;
   /** Workers that boot at a time. */
@@ -309,6 +337,8 @@ export interface Fleet {
   /** Queues per listener; 1 is a shared queue. */
   readonly queueCount: number;
   readonly slots: ReadonlyMap<number, Slot>;
+  /** What is remembered of the spares that are gone: boots that failed in a row, and when the next one may begin. */
+  readonly spareBoots: Pick<Slot, 'failures' | 'notBefore'>;
   readonly workers: readonly Worker[];
   readonly nextWorkerId: number;
 }
@@ -340,12 +370,15 @@ export function initialFleet(policy: Policy, queueCount = 1): Fleet {
     balancing: false,
     queueCount,
     slots: new Map(),
+    spareBoots: { failures: 0, notBefore: 0 },
     workers: [],
     nextWorkerId: 1,
   };
 }
 
-/** A worker that is about to be spawned. */
+/** A worker that is about to be spawned. @param which without a slot it is a spare */
+export function newWorker(which: Pick<SeatedWorker, 'id' | 'slot' | 'generation'>, now: number): SeatedWorker;
+export function newWorker(which: Pick<Worker, 'id' | 'slot' | 'generation'>, now: number): Worker;
 export function newWorker(which: Pick<Worker, 'id' | 'slot' | 'generation'>, now: number): Worker {
   return {
     ...which,

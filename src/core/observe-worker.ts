@@ -11,6 +11,7 @@ import {
   slotOf,
   spent,
   wasUnstable,
+  withChanged,
   withSlot,
   withWorker,
 } from './fleet.ts';
@@ -21,9 +22,12 @@ export function observeWorker(fleet: Fleet, event: WorkerEvent, now: number): Fl
     case 'workerSpawned':
       return withWorker(fleet, event.id, { pid: event.pid, limits: event.limits, beatAt: now });
     case 'workerListened':
-      return withWorker(fleet, event.id, { listening: true });
+      // A spare has no sockets.
+      return findWorker(fleet, event.id)?.slot === null ? fleet : withWorker(fleet, event.id, { listening: true });
     case 'workerHindered':
       return withWorker(fleet, event.id, { hindrance: event.reason });
+    case 'workerBooted':
+      return observeBooted(fleet, event.id, now);
     case 'workerReadied':
       return observeReady(fleet, event.id, now);
     case 'workerBeat':
@@ -51,8 +55,10 @@ export function observeWorker(fleet: Fleet, event: WorkerEvent, now: number): Fl
 
 function observeReady(fleet: Fleet, id: number, now: number): Fleet {
   const worker = findWorker(fleet, id);
-  if (worker === undefined || worker.phase.name !== 'booting') return fleet;
-  const ready = withWorker(fleet, id, { phase: { name: 'ready', since: now }, beatAt: now });
+  // A spare is ready when it has been placed, and not before, whatever it says.
+  if (worker === undefined || worker.slot === null) return fleet;
+  if (worker.phase.name !== 'booting' && worker.phase.name !== 'joining') return fleet;
+  const ready = withChanged(fleet, { ...worker, phase: { name: 'ready', since: now }, beatAt: now });
   const { reload } = fleet;
   const rolling = reload.state === 'rolling' && reload.generation === worker.generation;
   return {
@@ -60,6 +66,12 @@ function observeReady(fleet: Fleet, id: number, now: number): Fleet {
     bootFailures: { count: 0, load: 0 },
     reload: rolling ? { ...reload, failures: 0 } : reload,
   };
+}
+
+function observeBooted(fleet: Fleet, id: number, now: number): Fleet {
+  const worker = findWorker(fleet, id);
+  if (worker?.slot !== null || worker.phase.name !== 'booting') return fleet;
+  return withChanged(fleet, { ...worker, phase: { name: 'spare', since: now }, beatAt: now });
 }
 
 function observeBeat(fleet: Fleet, id: number, figures: Figures, now: number): Fleet {
@@ -77,9 +89,15 @@ function observeBeat(fleet: Fleet, id: number, figures: Figures, now: number): F
 
 /** A worker that came after the last failure of its slot, and stays up, ends the series of failures. */
 function proveSlot(fleet: Fleet, worker: Worker, now: number): Fleet {
+  if (worker.slot === null) return proveSpares(fleet, worker, now);
   const { failures, notBefore } = slotOf(fleet, worker.slot);
   const isProof = isReady(worker) && worker.phase.since >= notBefore && !wasUnstable(worker, now);
   return failures > 0 && isProof ? withSlot(fleet, worker.slot, { failures: 0 }) : fleet;
+}
+
+function proveSpares(fleet: Fleet, worker: Worker, now: number): Fleet {
+  if (fleet.spareBoots.failures === 0 || worker.phase.name !== 'spare' || wasUnstable(worker, now)) return fleet;
+  return { ...fleet, spareBoots: { ...fleet.spareBoots, failures: 0 } };
 }
 
 function spend(fleet: Fleet, id: number, from: number, reason: RetireReason): Fleet {
@@ -94,6 +112,7 @@ function observeGone(fleet: Fleet, event: EventOf<'workerExited' | 'workerSpawnF
   const worker = findWorker(fleet, event.id);
   if (worker === undefined) return fleet;
   let next: Fleet = { ...fleet, workers: fleet.workers.filter((other) => other !== worker) };
+  if (worker.slot === null) return observeSpareGone(next, worker, event.jitter, now);
   if (isCandidate(fleet, worker)) return refuseCanary(next, worker.id, demise(event, worker), worker);
   const { failures, restarts } = slotOf(fleet, worker.slot);
   if (!wasUnstable(worker, now)) {
@@ -112,6 +131,18 @@ function observeGone(fleet: Fleet, event: EventOf<'workerExited' | 'workerSpawnF
     failures: failures + 1,
     notBefore: now + backoff(failures + 1, event.jitter),
   });
+}
+
+/**
+ * Whatever becomes of a spare, it has served nobody: it says nothing about a slot, nor about a generation whose workers
+ * serve well. The next one waits if this one's life was short.
+ */
+function observeSpareGone(fleet: Fleet, worker: Worker, jitter: number, now: number): Fleet {
+  const { failures } = fleet.spareBoots;
+  // One of an older generation, or one that was told to go, says nothing about the next.
+  if (worker.generation < fleet.generation) return fleet;
+  if (!wasUnstable(worker, now)) return fleet;
+  return { ...fleet, spareBoots: { failures: failures + 1, notBefore: now + backoff(failures + 1, jitter) } };
 }
 
 function demise(event: EventOf<'workerExited' | 'workerSpawnFailed'>, { phase }: Worker): string {

@@ -1,7 +1,7 @@
 /** Takes a fact into the fleet. Decides nothing: what follows from a fact is found by `decide`. */
 import type { Event, EventOf } from './events.ts';
 import { isLeaving, spent } from './fleet.ts';
-import type { Fleet } from './model.ts';
+import type { Fleet, Worker } from './model.ts';
 import { observeDismissed, observeUpgrade } from './observe-upgrade.ts';
 import { observeWorker } from './observe-worker.ts';
 import { observeStop } from './stop.ts';
@@ -45,12 +45,13 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
 
 /** A boot has no heartbeats that would show whether it goes on: it gets the time back in which it could hardly run. */
 function observeStarved(fleet: Fleet, late: number, now: number): Fleet {
-  if (!fleet.workers.some(({ phase }) => phase.name === 'booting')) return fleet;
-  const workers = fleet.workers.map((worker) =>
-    worker.phase.name === 'booting'
-      ? { ...worker, phase: { ...worker.phase, since: Math.min(now, worker.phase.since + late) } }
-      : worker,
-  );
+  if (!fleet.workers.some(({ phase }) => phase.name === 'booting' || phase.name === 'joining')) return fleet;
+  const workers = fleet.workers.map((worker): Worker => {
+    const since = Math.min(now, worker.phase.since + late);
+    if (worker.phase.name === 'booting') return { ...worker, phase: { name: 'booting', since } };
+    if (worker.slot === null || worker.phase.name !== 'joining') return worker;
+    return { ...worker, phase: { name: 'joining', since } };
+  });
   return { ...fleet, workers };
 }
 

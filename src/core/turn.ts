@@ -2,7 +2,7 @@
 import type { Action } from './actions.ts';
 import { fixed } from './fixed.ts';
 import { withWorker } from './fleet.ts';
-import type { Fleet, KillReason, RetireReason, Worker } from './model.ts';
+import { type Fleet, type KillReason, newWorker, type RetireReason, type Worker } from './model.ts';
 
 /** A rule changes the turn it gets. All state it decides on is in `turn.fleet` and `turn.now`. */
 export type Rule = (turn: Turn) => void;
@@ -51,6 +51,20 @@ export class Turn {
     this.fleet = { ...this.fleet, ...change };
   }
 
+  /** Looks again when the worker will be spent. */
+  wakeWhenSpent(worker: Worker): void {
+    if (worker.spent !== null) this.due(worker.spent.from);
+    if (worker.limits.lifetime !== null) this.due(worker.bornAt + worker.limits.lifetime);
+  }
+
+  /** @param slot `null` for a spare */
+  spawn(slot: number | null, generation: number): void {
+    const id = this.fleet.nextWorkerId;
+    const worker = newWorker({ id, slot, generation }, this.now);
+    this.change({ nextWorkerId: id + 1, workers: [...this.fleet.workers, worker] });
+    this.do({ type: 'spawn', id, slot, generation });
+  }
+
   drain(worker: Worker, reason: RetireReason, deadline: number, quick = false): void {
     this.fleet = withWorker(this.fleet, worker.id, {
       phase: {
@@ -60,7 +74,8 @@ export class Turn {
         reason,
         quick,
         awaited: this.fleet.stopping !== null,
-        accepts: true,
+        // A spare has never accepted.
+        accepts: worker.slot !== null,
       },
     });
     this.do({ type: 'drain', id: worker.id, reason, quick, within: deadline - this.now });

@@ -120,7 +120,7 @@ export class Arbiter {
   #sleepUntil(wakeAt: number | null): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#ended) return;
-    const isBooting = this.#fleet.workers.some(({ phase }) => phase.name === 'booting');
+    const isBooting = this.#fleet.workers.some(({ phase }) => phase.name === 'booting' || phase.name === 'joining');
     const longest = isBooting ? longestSleepOfBoots : longestSleep;
     const within = Math.min(longest, Math.max(1, (wakeAt ?? Number.POSITIVE_INFINITY) - this.#clock.now()));
     this.#clock.expect(within);

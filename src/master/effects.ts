@@ -20,6 +20,7 @@ const effects: Effects = {
     const settings = generations.of(action.generation);
     pool.spawn({ ...action, settings, limits: drawLimits(settings) });
   },
+  place: ({ id, slot }, _, { pool }) => pool.place(id, slot),
   drain: ({ id, reason, quick, within }, fleet, { dropped: drops, generations, lastCall, pool }) => {
     const settings = generations.of(findWorker(fleet, id)?.generation ?? fleet.generation);
     const { rejectWhileDraining } = settings;

@@ -146,7 +146,7 @@ export function makeParts(options: MasterOptions): Parts {
     inherited: new Set(inherited.keys()),
     logger,
     isStarting: () => fleet().start === 'starting',
-    onClosed: () => sentinel.setSockets(listeners.fds()),
+    onChanged: () => sentinel.setSockets(listeners.fds()),
     post,
   });
   const sockets = new SocketKeeper({

@@ -13,8 +13,13 @@ type Reports = {
 };
 
 const reports: Reports = {
-  listen: (message, { id, generation }, { grants, generations, listeners, sentinel }) => {
-    const answered = grants.answer(id, message, generations.of(generation));
+  listen: (message, { id, slot, generation }, { grants, generations, listeners, sentinel }) => {
+    const settings = generations.of(generation);
+    if (slot === null) {
+      grants.hold(id, message, settings);
+      return null;
+    }
+    const answered = grants.answer(id, message, settings);
     void answered.finally(() => sentinel.setSockets(listeners.fds()));
     return null;
   },
@@ -36,6 +41,7 @@ const reports: Reports = {
     complaints.reportUnheard(worker);
     return null;
   },
+  booted: (_, { id }) => ({ type: 'workerBooted', id }),
   ready: (_, { id }, { grants }) => {
     grants.readied(id);
     return { type: 'workerReadied', id };

@@ -21,11 +21,12 @@ export interface SlotView {
   readonly others: readonly WorkerStatus[];
 }
 
-const rank = { ready: 0, booting: 1, draining: 2, killed: 3 } as const;
+const rank = { ready: 0, joining: 1, booting: 2, spare: 3, draining: 4, killed: 5 } as const;
 
 export function slotsOf(workers: readonly WorkerStatus[]): SlotView[] {
   const slots = new Map<number, WorkerStatus[]>();
-  for (const worker of workers) slots.set(worker.slot, [...(slots.get(worker.slot) ?? []), worker]);
+  for (const worker of workers)
+    if (worker.slot !== null) slots.set(worker.slot, [...(slots.get(worker.slot) ?? []), worker]);
   return [...slots]
     .sort(([a], [b]) => a - b)
     .flatMap(([slot, all]) => {

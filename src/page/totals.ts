@@ -39,7 +39,9 @@ export class TotalsView {
     const waiting = listeners.reduce((all, each) => all + (each.waiting ?? 0), 0);
     const leaving = status.workers.filter(({ phase }) => phase === 'draining').length;
     const booting = status.workers.filter(({ phase }) => phase === 'booting').length;
+    const { spares = { wanted: 0, ready: 0 } } = status;
     const others = [
+      spares.wanted > 0 ? `${spares.ready} of ${plural(spares.wanted, 'spare')}` : '',
       booting > 0 ? `${booting} booting` : '',
       leaving > 0 ? `${leaving} draining` : '',
       plural(totals.restarts, 'restart'),

@@ -74,6 +74,10 @@ export class WorkersView {
       for (const [name, spark] of row.sparks) spark.draw(lines.get(name) ?? [], highest.get(name) ?? 0, holders);
       for (const other of view.others) write(use(`worker ${other.id}`), other, status.generation);
     }
+    // They have no slot, and come last.
+    if (this.#filter.value === 'all')
+      for (const worker of status.workers)
+        if (worker.slot === null) write(use(`worker ${worker.id}`), worker, status.generation);
     for (const key of this.#rows.keys()) if (!present.has(key)) this.#rows.delete(key);
     arrange(part('rows'), nodes);
     this.#sayHowMany(all, kept, limit);

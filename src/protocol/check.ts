@@ -70,6 +70,7 @@ function checkFields(m: Fields): WorkerMessage | null {
     }
     case 'unbind':
       return isCount(m.seq) ? { type: 'unbind', seq: m.seq } : null;
+    case 'booted':
     case 'ready':
     case 'termed':
     case 'unheard':

@@ -78,10 +78,12 @@ export type Row = Readonly<Record<string, string | number | null>>;
 export type ValueOf<E extends Figure> = TypeOfUnit[E['unit']] | (E extends { readonly nullable: true } ? null : never);
 
 export const figures = {
+  /** `null` for a spare. */
   slot: {
     doc: 'Place in the pool',
     unit: 'identifier',
     from: 'master',
+    nullable: true,
     order: 'ascending',
     workers: 'slot',
     top: { title: 'slot', width: 5, rank: 0 },
@@ -111,7 +113,7 @@ export const figures = {
     gauge: { name: 'prefork_worker_generation', help: 'Generation of the worker', per: 'slot' },
   },
   phase: {
-    doc: 'booting, ready, draining or killed, and why',
+    doc: 'booting, spare, joining, ready, draining or killed, and why',
     unit: 'phase',
     from: 'master',
     order: 'ascending',

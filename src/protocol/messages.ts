@@ -37,7 +37,8 @@ export const ownWork = 'prefork.ownWork';
 /** What a worker gets with its birth. */
 export interface BootInfo {
   readonly id: number;
-  readonly slot: number;
+  /** `null` for a spare, which is told its slot when it is placed. */
+  readonly slot: number | null;
   readonly generation: number;
   /** The settings that the table marks for workers. */
   readonly settings: WorkerSettings;
@@ -122,6 +123,8 @@ export type WorkerMessage =
   | { readonly type: 'unbind'; readonly seq: number }
   /** The app sends messages to its parent process, where nobody reads them; sent once. */
   | { readonly type: 'unheard' }
+  /** A spare has booted, and waits for its sockets; no other worker sends it. */
+  | { readonly type: 'booted' }
   | { readonly type: 'ready' }
   | { readonly type: 'beat'; readonly figures: WorkerFigures }
   /** What was added to its counters; sent with heartbeats, when it has drained, and when it exits. */
@@ -156,6 +159,8 @@ export type WorkerMessage =
   | { readonly type: 'drained'; readonly cutRequests: number; readonly cutConnections: number };
 
 export type MasterMessage =
+  /** To a spare: its slot. What it has asked for comes next. */
+  | { readonly type: 'place'; readonly slot: number }
   /** Grants one of the `count` handles that answer a `listen`; the handle travels beside the message. */
   | {
       readonly type: 'grant';

@@ -33,6 +33,8 @@ export interface Status {
   /** Workers there should be, and of those how many are ready. */
   readonly wanted: number;
   readonly ready: number;
+  /** Workers without a slot that there should be, and of those how many have booted. Earlier versions do not say it. */
+  readonly spares?: { readonly wanted: number; readonly ready: number };
   readonly reload: {
     readonly running: {
       readonly reload: number;

@@ -9,10 +9,11 @@ import { registry } from '../app/registry.ts';
 import type { BootInfo, MasterMessage } from '../protocol/messages.ts';
 import type { Handle } from '../system/node-internals.ts';
 import { AccessLog } from './access-log/access-log.ts';
-import { takeBootInfo } from './birth.ts';
+import { takeBootInfo, titleOf } from './birth.ts';
 import { Channel } from './channel.ts';
 import { keepCompiled } from './compile-cache.ts';
 import { Datagrams } from './datagrams.ts';
+import { callHook } from './drain/app-hook.ts';
 import { Drain } from './drain/drain.ts';
 import { leave, sayFarewell } from './drain/farewell.ts';
 import { orphanOrder } from './drain/plan.ts';
@@ -33,7 +34,7 @@ import { watchPolling } from './traffic/polling.ts';
 import { Traffic } from './traffic/traffic.ts';
 
 class Agent {
-  readonly #boot: BootInfo;
+  #boot: BootInfo;
   readonly #channel = new Channel();
   readonly #failures = new FailureWatch(this.#channel);
   readonly #readiness = new Readiness(this.#channel, (error) => this.#failures.fail(error));
@@ -78,7 +79,13 @@ class Agent {
       queues: () => this.#listens.queues,
       onDrained: (deadline) => this.#leave(deadline),
     });
-    this.#app = new App(boot, this.#listens, this.#failures, () => this.#ready());
+    this.#app = new App(
+      boot,
+      this.#listens,
+      this.#failures,
+      () => this.#ready(),
+      () => this.#booted(),
+    );
   }
 
   /** Prepares the process for the app, whose main module runs next. */
@@ -102,10 +109,32 @@ class Agent {
     this.#traffic.watchAll();
     this.#metrics?.start();
     watchPolling(this.#traffic, this.#channel);
-    this.#accessLog = AccessLog.join(this.#traffic, this.#boot, this.#channel);
+    // A spare serves nobody, and its lines name the slot that it will have.
+    if (slot !== null) this.#accessLog = AccessLog.join(this.#traffic, { ...this.#boot, slot }, this.#channel);
     giveEvidence(events, this.#channel, this.#traffic.inFlight);
     this.#heartbeat.start(heartbeat);
     this.#app.start();
+  }
+
+  /** This spare can serve: nothing is missing but its sockets. */
+  #booted(): void {
+    if (this.#failures.hasFailed) return;
+    this.#channel.send({ type: 'booted' });
+    this.#heartbeat.beat();
+    this.#readiness.watch();
+  }
+
+  /** This spare has a place; its sockets come next. */
+  #place(slot: number): void {
+    const boot = { ...this.#boot, slot };
+    const before = titleOf(this.#boot);
+    this.#boot = boot;
+    const known = registry();
+    if (known.worker !== null) known.worker = { ...known.worker, slot };
+    // The app may have one of its own; and the system may have cut ours.
+    if (before.startsWith(process.title)) process.title = titleOf(boot);
+    this.#accessLog = AccessLog.join(this.#traffic, boot, this.#channel);
+    for (const run of known.placements?.splice(0) ?? []) void callHook(() => run(slot));
   }
 
   /** The app is loaded and listens. */
@@ -127,6 +156,9 @@ class Agent {
   /** What the master sends, from the birth to the drain. */
   #receive(message: MasterMessage, handle: Handle | null): void {
     switch (message.type) {
+      case 'place':
+        this.#place(message.slot);
+        break;
       case 'grant':
         this.#listens.onGrant(message, handle);
         break;

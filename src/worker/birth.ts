@@ -16,11 +16,16 @@ export function takeBootInfo(preload: string): BootInfo | null {
   coverTracks(preload);
   // Node has read it. What the app starts has a cache of its own, or none.
   if (boot.compileCache !== null) delete process.env.NODE_COMPILE_CACHE;
-  process.title = `prefork: worker ${boot.slot} [${boot.settings.name}]`;
+  process.title = titleOf(boot);
   // A named export is imported by a main module of ours: the app finds itself as the script all the same.
   const { app } = boot.settings;
   if (app.exportName !== null) process.argv[1] = app.path;
   return boot;
+}
+
+/** The title of a worker's process. */
+export function titleOf({ slot, settings }: BootInfo): string {
+  return slot === null ? `prefork: spare [${settings.name}]` : `prefork: worker ${slot} [${settings.name}]`;
 }
 
 /** What node:cluster adds where an option begins with --inspect. */

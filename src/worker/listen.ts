@@ -93,6 +93,8 @@ export interface BindPolicy {
    * @param isShared whether the server has an address that clients may know
    */
   onSettled(server: Server, isShared: boolean): void;
+  /** The master was asked for the sockets of a `listen()`. */
+  onAsked(): void;
 }
 
 export class Listens {
@@ -145,6 +147,14 @@ export class Listens {
   /** Whether a `listen()` of the app still waits for its answer. */
   get isPending(): boolean {
     return [...this.#open.values()].some(({ answer, isApps }) => isApps && answer !== null);
+  }
+
+  /** Whether the master was asked for all that waits for an answer. */
+  get isAsked(): boolean {
+    return (
+      this.isPending &&
+      [...this.#open.values()].every(({ answer, isApps, isSent }) => isSent || answer === null || !isApps)
+    );
   }
 
   /** Whether a server of the app accepts connections. */
@@ -291,6 +301,7 @@ export class Listens {
       if (!this.#open.has(listening.seq)) return;
       listening.isSent = true;
       this.#channel.send({ type: 'listen', seq: listening.seq, bound, query: absolute(query), ordinal });
+      this.#policy?.onAsked();
     });
     if (bound && this.#options.bound?.kind === 'unix') setPipeName(server, this.#options.bound.path);
     return { address: this.#addressToBe(listening), onClose: () => this.#abandon(listening) };

@@ -94,6 +94,7 @@ const messages = {
   unheard: () => ({}),
   mute: () => ({}),
   'session-missed': () => ({}),
+  booted: () => ({}),
   ready: () => ({}),
   termed: () => ({}),
   stack: () => ({

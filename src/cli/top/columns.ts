@@ -49,12 +49,13 @@ export function columnsFor(cells: number): readonly Column[] {
   return columns.filter((column) => kept.has(column));
 }
 
-/** Unknown values sort last in either direction; equal ones sort by slot. */
-export function sorted<T extends Row & { readonly slot: number; readonly id: number }>(
+/** Unknown values sort last in either direction; equal ones sort by slot, and those without one come last. */
+export function sorted<T extends Row & { readonly slot: number | null; readonly id: number }>(
   workers: readonly T[],
   by: string,
   descending: boolean,
 ): readonly T[] {
   const column = columns.find(({ name }) => name === by);
-  return workers.toSorted((a, b) => column?.compare(a, b, descending) || a.slot - b.slot || a.id - b.id);
+  const place = ({ slot }: T): number => slot ?? Number.MAX_SAFE_INTEGER;
+  return workers.toSorted((a, b) => column?.compare(a, b, descending) || place(a) - place(b) || a.id - b.id);
 }

@@ -50,7 +50,7 @@ function header(status: Status, cells: number): Line[] {
     workers.reduce((total, worker) => total + (value(worker) || 0), 0);
   const first = [
     `${cut(plain(status.name), Math.max(8, Math.floor(cells / 3)))}: ${status.state}, ${status.health.replace('_', ' ')}`,
-    `${status.ready}/${status.wanted} workers ready`,
+    `${status.ready}/${status.wanted} workers ready${sparesOf(status)}`,
     `generation ${status.generation}`,
     `${rate(sum((worker) => worker.requestsPerSecond))} requests/s`,
   ];
@@ -72,6 +72,11 @@ function header(status: Status, cells: number): Line[] {
     [{ text: cut(reload, cells), style: reloadStyle }],
     [],
   ];
+}
+
+/** Nothing where there are none. */
+function sparesOf({ spares = { wanted: 0, ready: 0 } }: Status): string {
+  return spares.wanted === 0 && spares.ready === 0 ? '' : ` + ${spares.ready}/${spares.wanted} spare`;
 }
 
 /** What is under way, or how the last one ended. */

@@ -125,6 +125,7 @@ export function pressed(state: State, key: string, room: Room): readonly [State,
       return [state, { type: 'reload' }];
     case 'c':
       if (state.selected === null) return [withMessage(state, 'no worker is selected', true), none];
+      if (state.selected.slot === null) return [withMessage(state, 'a spare has no slot to recycle', true), none];
       return [state, { type: 'recycle', slot: state.selected.slot }];
     case '+':
     case '=':

@@ -23,6 +23,14 @@ export const workers = {
     for: ['core'],
     doc: 'Ceiling for TTIN',
   }),
+  /** 0 is off. */
+  spares: setting({
+    kind: count(0, maxWorkersEver),
+    default: 0,
+    zero: 'off',
+    for: ['core'],
+    doc: 'Booted workers without connections: one takes the place of a worker that is gone at once',
+  }),
   bootTimeout: setting({
     kind: positiveTime,
     default: 60_000,

@@ -5,8 +5,8 @@
  * leaves no client waiting. A queue without an acceptor of its own (its workers boot, or were scaled away) goes to the
  * ready worker that has the fewest.
  */
-import { isLive, isReady, withWorker } from '../fleet.ts';
-import type { Worker } from '../model.ts';
+import { isLive, isReady, seated, withWorker } from '../fleet.ts';
+import type { SeatedWorker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
 /** Queues that are a worker's own. */
@@ -14,9 +14,9 @@ const overlap = 2;
 
 export function assign(turn: Turn): void {
   const { queueCount } = turn.fleet;
-  const accepting = turn.fleet.workers.filter(isLive);
+  const accepting = seated(turn.fleet).filter(isLive);
   const ready = accepting.filter(isReady);
-  const queues = new Map<Worker, Set<number>>();
+  const queues = new Map<SeatedWorker, Set<number>>();
   for (const worker of accepting) {
     const own = Array.from({ length: Math.min(overlap, queueCount) }, (_, i) => (worker.slot + i) % queueCount);
     queues.set(worker, new Set(own));
@@ -26,7 +26,7 @@ export function assign(turn: Turn): void {
     const [first] = ready;
     const least = ready.reduce(
       (a, b) => ((queues.get(b)?.size ?? 0) < (queues.get(a)?.size ?? 0) ? b : a),
-      first as Worker,
+      first as SeatedWorker,
     );
     queues.get(least)?.add(queue);
   }

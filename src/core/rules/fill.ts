@@ -8,12 +8,13 @@ import {
   isLive,
   leaving,
   replaceReason,
+  seated,
   slotOf,
   surge,
   target,
 } from '../fleet.ts';
-import { newWorker, type Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
+import { place } from './spares.ts';
 
 export function fill(turn: Turn): void {
   if (turn.fleet.stopping !== null) return;
@@ -28,17 +29,18 @@ function fillCanary(turn: Turn): void {
   if (reload.state !== 'canary') return;
   if (fleet.workers.some((worker) => isCandidate(fleet, worker))) return;
   if (drainingGenerations(fleet) >= fixed.drainingGenerations) return;
-  spawn(turn, 0, reload.generation);
+  turn.spawn(0, reload.generation);
 }
 
 function fillVacancies(turn: Turn): void {
   if (isFirstRoundOver(turn)) return;
   for (let slot = 0; slot < target(turn.fleet); slot += 1) {
     const { fleet } = turn;
-    if (booting(turn) >= fleet.policy.maxBooting) return;
     // A canary is extra: the old generation stays at full strength beside it.
     if (fleet.workers.some((w) => w.slot === slot && isLive(w) && !isCandidate(fleet, w))) continue;
-    if (turn.due(slotOf(fleet, slot).notBefore)) spawn(turn, slot, fleet.generation);
+    if (place(turn, slot, slotOf(fleet, slot).restarts > 0 ? 'gone' : 'scale')) continue;
+    if (booting(turn) >= fleet.policy.maxBooting) continue;
+    if (turn.due(slotOf(fleet, slot).notBefore)) turn.spawn(slot, fleet.generation);
   }
 }
 
@@ -51,18 +53,20 @@ function fillSuccessors(turn: Turn): void {
   if (turn.fleet.reload.state === 'canary') return;
   for (const slot of byAge(turn)) {
     const { fleet, now } = turn;
-    if (booting(turn) >= fleet.policy.maxBooting || surge(fleet) >= fleet.policy.maxSurge) return;
+    if (surge(fleet) >= fleet.policy.maxSurge) return;
     const live = fleet.workers.filter((worker) => worker.slot === slot && isLive(worker));
     const [incumbent] = live;
     if (incumbent === undefined || live.length > 1) continue;
     const reason = replaceReason(fleet, incumbent, now);
     if (reason === null) {
-      wakeWhenSpent(turn, incumbent);
+      turn.wakeWhenSpent(incumbent);
       continue;
     }
     if (reason === 'reload' && drainingGenerations(fleet) >= fixed.drainingGenerations) continue;
     if (leaving(fleet, slot) >= fixed.leavingPerSlot) continue;
-    if (turn.due(slotOf(fleet, slot).notBefore)) spawn(turn, slot, fleet.generation);
+    if (place(turn, slot, 'recycle')) continue;
+    if (booting(turn) >= fleet.policy.maxBooting) continue;
+    if (turn.due(slotOf(fleet, slot).notBefore)) turn.spawn(slot, fleet.generation);
   }
 }
 
@@ -73,19 +77,7 @@ function byAge({ fleet }: Turn): number[] {
   return slots.sort((a, b) => oldest(a) - oldest(b));
 }
 
-function wakeWhenSpent(turn: Turn, worker: Worker): void {
-  if (worker.spent !== null) turn.due(worker.spent.from);
-  if (worker.limits.lifetime !== null) turn.due(worker.bornAt + worker.limits.lifetime);
-}
-
-/** Boots at a time, without the canary's: that may take long, and vacancies do not wait for it. */
+/** Boots at a time, without the canary's and the spares': they may take long, and vacancies do not wait for them. */
 function booting({ fleet }: Turn): number {
-  return fleet.workers.filter((worker) => worker.phase.name === 'booting' && !isCandidate(fleet, worker)).length;
-}
-
-function spawn(turn: Turn, slot: number, generation: number): void {
-  const id = turn.fleet.nextWorkerId;
-  const worker = newWorker({ id, slot, generation }, turn.now);
-  turn.change({ nextWorkerId: id + 1, workers: [...turn.fleet.workers, worker] });
-  turn.do({ type: 'spawn', id, slot, generation });
+  return seated(fleet).filter((worker) => worker.phase.name === 'booting' && !isCandidate(fleet, worker)).length;
 }

@@ -21,6 +21,6 @@ export function hasten(turn: Turn): void {
 }
 
 function isOldestOfCrowdedSlot({ fleet }: Turn, worker: Worker): boolean {
-  if (leaving(fleet, worker.slot) < fixed.leavingPerSlot) return false;
+  if (worker.slot === null || leaving(fleet, worker.slot) < fixed.leavingPerSlot) return false;
   return !fleet.workers.some((other) => other.slot === worker.slot && !isLive(other) && other.id < worker.id);
 }

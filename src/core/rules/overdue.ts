@@ -21,12 +21,18 @@ function check(turn: Turn, worker: Worker): void {
   }
   switch (phase.name) {
     case 'booting':
+    case 'joining':
       // A long synchronous import sends no heartbeats and is no fault: only the boot's own deadline applies.
-      if (!turn.due(phase.since + bootTimeout)) return;
+      if (!turn.due(phase.since + bootTimeout)) {
+        // A spare has had its heartbeats before.
+        if (phase.name === 'joining') judgeSilence(turn, worker);
+        return;
+      }
       // What has sockets may have clients.
       if (worker.listening) turn.drain(worker, 'boot-timeout', turn.now + gracefulTimeout);
       else explainAndKill(turn, worker, 'boot-timeout', phase.since);
       return;
+    case 'spare':
     case 'ready':
       judgeSilence(turn, worker);
       return;

@@ -23,7 +23,8 @@ function removeCandidates(turn: Turn): void {
   for (const worker of turn.fleet.workers) {
     if (!isCandidate(turn.fleet, worker)) continue;
     const deadline = turn.now + turn.fleet.policy.gracefulTimeout;
-    if (worker.phase.name === 'booting') turn.dismiss(worker, ['reload-rejected', 'reload'], deadline);
+    if (worker.phase.name === 'booting' || worker.phase.name === 'joining')
+      turn.dismiss(worker, ['reload-rejected', 'reload'], deadline);
     if (worker.phase.name === 'ready') turn.drain(worker, 'reload', deadline);
   }
 }

@@ -58,6 +58,7 @@ function judgeCanary(turn: Turn, state: Extract<Reload, { state: 'canary' }>): v
     halted: false,
     // A fix does not wait for the backoff of what it fixes.
     slots: new Map([...turn.fleet.slots].map(([key, slot]) => [key, { ...slot, failures: 0, notBefore: turn.now }])),
+    spareBoots: { failures: 0, notBefore: turn.now },
     reload: { state: 'rolling', reload: id, since, rollback, generation, failures: 0 },
   });
   turn.do({ type: 'promote', reload: id, generation });

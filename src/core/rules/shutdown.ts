@@ -16,7 +16,8 @@ export function shutdown(turn: Turn): void {
   for (const worker of turn.fleet.workers) {
     const { phase } = worker;
     const isQuick = stopping.kind === 'quick';
-    if (phase.name === 'booting') turn.dismiss(worker, ['shutdown', 'shutdown'], stopping.deadline, isQuick);
+    if (phase.name === 'booting' || phase.name === 'joining')
+      turn.dismiss(worker, ['shutdown', 'shutdown'], stopping.deadline, isQuick);
     else if (phase.name === 'ready') turn.drain(worker, 'shutdown', stopping.deadline, isQuick);
     else if (phase.name === 'draining' && isQuick && !phase.quick) {
       turn.drain(worker, phase.reason, Math.min(phase.deadline, stopping.deadline), true);

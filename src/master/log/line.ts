@@ -42,9 +42,9 @@ export function workerLine(
 
 /** What every line about a worker carries. */
 export function workerFields(worker: Worker | undefined): Line['fields'] {
-  return worker === undefined
-    ? {}
-    : { slot: worker.slot, worker: worker.id, generation: worker.generation, pid: worker.pid };
+  if (worker === undefined) return {};
+  const { slot, id, generation, pid } = worker;
+  return { ...(slot === null ? { spare: true } : { slot }), worker: id, generation, pid };
 }
 
 /** `0.52 s`. */

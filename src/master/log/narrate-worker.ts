@@ -1,7 +1,7 @@
 /** What the log says of a single worker: which one it is, and what becomes of it. */
 import type { EventOf, WorkerEvent } from '../../core/events.ts';
 import { findWorker } from '../../core/fleet.ts';
-import type { Fleet, KillReason, Phase, RetireReason } from '../../core/model.ts';
+import type { Fleet, KillReason, Phase, PlaceReason, RetireReason } from '../../core/model.ts';
 import { type ActionLines, type EventLines, type Line, seconds, workerLine } from './line.ts';
 
 const retireReasons: Readonly<Record<RetireReason, string>> = {
@@ -28,19 +28,31 @@ const killReasons: Readonly<Record<KillReason, string>> = {
 };
 
 export const workerEvents: EventLines<WorkerEvent['type']> = {
-  workerSpawned: ({ id, pid }, before) => workerLine('info', 'worker spawned', before, id, { pid }),
+  workerSpawned: ({ id, pid }, before) => workerLine('info', `${kindOf(before, id)} spawned`, before, id, { pid }),
   workerSpawnFailed: ({ id, reason }, before) =>
-    workerLine('error', `worker could not be spawned: ${reason}`, before, id),
+    workerLine('error', `${kindOf(before, id)} could not be spawned: ${reason}`, before, id),
   workerListened: null,
   workerHindered: ({ id, reason }, before) => {
     const worker = findWorker(before, id);
     if (worker === undefined || reason === null) return null;
-    const what = worker.phase.name === 'booting' ? 'worker is not ready yet' : 'worker is unhealthy';
+    const isBooting = worker.phase.name === 'booting' || worker.phase.name === 'joining';
+    const what = `${kindOf(before, id)} ${isBooting ? 'is not ready yet' : 'is unhealthy'}`;
     return workerLine('warn', `${what}: ${reason}`, before, id);
+  },
+  workerBooted: ({ id }, before, now) => {
+    const worker = findWorker(before, id);
+    if (worker?.slot !== null || worker.phase.name !== 'booting') return null;
+    const bootMs = Math.round(now - worker.bornAt);
+    return workerLine('info', `spare ready in ${seconds(bootMs)}`, before, id, { bootMs });
   },
   workerReadied: ({ id }, before, now) => {
     const worker = findWorker(before, id);
-    if (worker === undefined || worker.phase.name !== 'booting') return null;
+    if (worker === undefined || worker.slot === null) return null;
+    if (worker.phase.name === 'joining') {
+      const joinMs = Math.round(now - worker.phase.since);
+      return workerLine('info', `worker ready ${joinMs} ms after it was given its slot`, before, id, { joinMs });
+    }
+    if (worker.phase.name !== 'booting') return null;
     const bootMs = Math.round(now - worker.bornAt);
     return workerLine('info', `worker ready in ${seconds(bootMs)}`, before, id, { bootMs });
   },
@@ -52,24 +64,47 @@ export const workerEvents: EventLines<WorkerEvent['type']> = {
   workerTermed: ({ id }, before) =>
     // While the service stops, the signal went to the whole process group, the master included.
     before.stopping === null
-      ? workerLine('info', 'worker was sent SIGTERM: it leaves when its replacement is ready', before, id)
+      ? workerLine(
+          'info',
+          `${kindOf(before, id)} was sent SIGTERM: it leaves when its replacement is ready`,
+          before,
+          id,
+        )
       : null,
   stackCaptured: null,
-  workerMisbehaved: ({ id, reason }, before) => workerLine('error', `worker broke the protocol: ${reason}`, before, id),
+  workerMisbehaved: ({ id, reason }, before) =>
+    workerLine('error', `${kindOf(before, id)} broke the protocol: ${reason}`, before, id),
 };
 
-export const workerActions: ActionLines<'spawn' | 'drain' | 'hasten' | 'kill' | 'capture' | 'assign' | 'migrate'> = {
+const placeReasons: Readonly<Record<PlaceReason, string>> = {
+  gone: 'takes the place of the worker that is gone',
+  scale: 'takes the new place',
+  recycle: 'takes over from the worker that is to be replaced',
+};
+
+export const workerActions: ActionLines<
+  'spawn' | 'place' | 'drain' | 'hasten' | 'kill' | 'capture' | 'assign' | 'migrate'
+> = {
   // The event says so, with the pid.
   spawn: null,
-  drain: ({ id, reason }, fleet) =>
-    workerLine(reason === 'boot-timeout' ? 'error' : 'info', `worker retires: ${retireReasons[reason]}`, fleet, id, {
+  place: ({ id, reason }, fleet) =>
+    workerLine('info', `a spare (pid ${findWorker(fleet, id)?.pid ?? 'unknown'}) ${placeReasons[reason]}`, fleet, id, {
       reason,
     }),
+  drain: ({ id, reason }, fleet) => {
+    const level = reason === 'boot-timeout' ? 'error' : 'info';
+    const isSpare = findWorker(fleet, id)?.slot === null;
+    const why = isSpare && reason === 'scale' ? 'no spares are wanted now' : retireReasons[reason];
+    return workerLine(level, `${kindOf(fleet, id)} retires: ${why}`, fleet, id, { reason });
+  },
   // Its end says so.
   hasten: null,
   kill: ({ id, reason, signal }, fleet) => {
     const level = reason === 'shutdown' || reason === 'reload-rejected' ? 'info' : 'error';
-    return workerLine(level, `worker gets ${signal}: ${killReasons[reason]}`, fleet, id, { reason, signal });
+    return workerLine(level, `${kindOf(fleet, id)} gets ${signal}: ${killReasons[reason]}`, fleet, id, {
+      reason,
+      signal,
+    });
   },
   // The stack that is captured says so.
   capture: null,
@@ -89,19 +124,30 @@ function narrateExit({ id, code, signal }: EventOf<'workerExited'>, before: Flee
   if (phase.name === 'draining') {
     const drainMs = Math.round(now - phase.since);
     const level = signal !== null || (code ?? 0) !== 0 ? 'warn' : 'info';
-    const message = `worker left after ${seconds(drainMs)} of drain (${how})`;
+    const message = `${kindOf(before, id)} left after ${seconds(drainMs)} of drain (${how})`;
     return workerLine(level, message, before, id, { ...fields, drainMs });
   }
-  if (phase.name === 'killed') return workerLine('info', `worker is gone (${how})`, before, id, fields);
+  if (phase.name === 'killed') return workerLine('info', `${kindOf(before, id)} is gone (${how})`, before, id, fields);
   const hint =
     signal === 'SIGKILL'
       ? '; if no one sent it, the system ran out of memory'
       : code === badOption && phase.name === 'booting'
         ? '; node refuses an option of nodeArgs or NODE_OPTIONS'
         : '';
-  return workerLine('error', `worker exited unasked (${how}) ${during(phase)}${hint}`, before, id, fields);
+  return workerLine(
+    'error',
+    `${kindOf(before, id)} exited unasked (${how}) ${during(phase)}${hint}`,
+    before,
+    id,
+    fields,
+  );
 }
 
 function during(phase: Phase): string {
-  return phase.name === 'booting' ? 'before it was ready' : 'while it served';
+  if (phase.name === 'spare') return 'while it waited for a place';
+  return phase.name === 'booting' || phase.name === 'joining' ? 'before it was ready' : 'while it served';
+}
+
+function kindOf(fleet: Fleet, id: number): 'worker' | 'spare' {
+  return findWorker(fleet, id)?.slot === null ? 'spare' : 'worker';
 }

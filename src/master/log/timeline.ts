@@ -4,8 +4,8 @@
  */
 import type { Action } from '../../core/actions.ts';
 import type { Event } from '../../core/events.ts';
-import { findWorker, isLive } from '../../core/fleet.ts';
-import type { Fleet, Worker } from '../../core/model.ts';
+import { findWorker, isLive, isSpare } from '../../core/fleet.ts';
+import type { Fleet, PlaceReason, Worker } from '../../core/model.ts';
 import type { TimelineEntry, TimelineKind } from '../../protocol/timeline-entry.ts';
 import type { Line } from './line.ts';
 import type { Circumstances, Observer } from './observer.ts';
@@ -94,7 +94,7 @@ function kindOfEvent(event: Event, before: Fleet): TimelineKind | null {
   switch (event.type) {
     case 'workerExited': {
       const worker = findWorker(before, event.id);
-      return worker !== undefined && isLive(worker) ? 'crash' : null;
+      return worker !== undefined && (isLive(worker) || isSpare(worker)) ? 'crash' : null;
     }
     case 'workerSpawnFailed':
     case 'workerMisbehaved':
@@ -114,8 +114,15 @@ function kindOfEvent(event: Event, before: Fleet): TimelineKind | null {
   }
 }
 
+const placeKinds = { gone: 'crash', scale: 'scale', recycle: 'recycle' } as const satisfies Record<
+  PlaceReason,
+  TimelineKind
+>;
+
 function kindOfAction(action: Action): TimelineKind | null {
   switch (action.type) {
+    case 'place':
+      return placeKinds[action.reason];
     case 'drain':
       if (action.reason === 'boot-timeout') return 'kill';
       // A reload, a smaller pool and a stop have one entry, not one for each worker.

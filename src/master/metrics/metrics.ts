@@ -22,7 +22,7 @@ export interface MetricsSources {
   readonly isCounting: () => boolean;
 }
 
-const phases: readonly Phase['name'][] = ['booting', 'ready', 'draining', 'killed'];
+const phases: readonly Phase['name'][] = ['booting', 'spare', 'joining', 'ready', 'draining', 'killed'];
 
 export class Metrics implements Observer {
   readonly #sources: MetricsSources;
@@ -138,6 +138,8 @@ function state(status: Status): Family[] {
       phases.map((phase): [Labels, number] => [{ phase }, workers.filter((worker) => worker.phase === phase).length]),
     ),
     family('gauge', 'prefork_workers_wanted', 'Workers there should be', one(status.wanted)),
+    family('gauge', 'prefork_spares', 'Spares that have booted and wait for a place', one(status.spares?.ready ?? 0)),
+    family('gauge', 'prefork_spares_wanted', 'Spares there should be', one(status.spares?.wanted ?? 0)),
     family('gauge', 'prefork_generation', 'The generation in force', one(status.generation)),
     family(
       'gauge',
@@ -179,6 +181,7 @@ function migrationFamilies({ migration }: Status): Family[] {
 function incumbents(workers: readonly WorkerStatus[]): WorkerStatus[] {
   const bySlot = new Map<number, WorkerStatus>();
   for (const worker of workers) {
+    if (worker.slot === null) continue;
     const other = bySlot.get(worker.slot);
     if (other === undefined || other.phase !== 'ready' || worker.phase === 'ready') bySlot.set(worker.slot, worker);
   }

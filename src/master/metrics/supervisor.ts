@@ -2,21 +2,23 @@
 import type { Action, ActionOf } from '../../core/actions.ts';
 import type { Event } from '../../core/events.ts';
 import { findWorker } from '../../core/fleet.ts';
-import type { Fleet, ReloadOutcome, Worker } from '../../core/model.ts';
+import type { Fleet, PlaceReason, ReloadOutcome, Worker } from '../../core/model.ts';
 import { Durations, Tally } from './counts.ts';
 import { type Family, family, single } from './family.ts';
 
-const startReasons = ['start', 'scale', 'reload', 'recycle', 'respawn'] as const;
+const startReasons = ['start', 'scale', 'reload', 'recycle', 'respawn', 'spare'] as const;
 const exitReasons = [
   ...['reload', 'requests', 'memory', 'lifetime', 'signal', 'operator', 'scale', 'upgrade', 'address', 'shutdown'],
   ...['crash', 'boot', 'stuck', 'boot-timeout', 'drain-timeout', 'reload-rejected', 'misbehaved', 'spawn'],
 ] as const;
+const placeReasons: readonly PlaceReason[] = ['gone', 'scale', 'recycle'];
 type StartReason = (typeof startReasons)[number];
 type ExitReason = (typeof exitReasons)[number];
 const verdicts: readonly ReloadOutcome['verdict'][] = ['completed', 'rejected', 'halted', 'rolled-back'];
 
 export class SupervisorTotals {
   readonly #starts = new Tally(startReasons);
+  readonly #places = new Tally(placeReasons);
   readonly #exits = new Tally(exitReasons);
   readonly #reloads = new Tally(verdicts);
   readonly #captures = new Tally(['warning', 'fatal']);
@@ -28,6 +30,7 @@ export class SupervisorTotals {
 
   event(event: Event, before: Fleet, now: number): void {
     switch (event.type) {
+      case 'workerBooted':
       case 'workerReadied': {
         const worker = findWorker(before, event.id);
         if (worker?.phase.name === 'booting') this.#boots.observe((now - worker.bornAt) / 1_000);
@@ -47,6 +50,7 @@ export class SupervisorTotals {
 
   action(action: Action, fleet: Fleet): void {
     if (action.type === 'spawn') this.#starts.add(startReasonOf(action, fleet));
+    if (action.type === 'place') this.#places.add(action.reason);
     if (action.type === 'capture') this.#captures.add(action.fatal ? 'fatal' : 'warning');
   }
 
@@ -62,6 +66,12 @@ export class SupervisorTotals {
     const families = [
       family('counter', 'prefork_worker_starts_total', 'Workers started, by why', this.#starts.by('reason')),
       family('counter', 'prefork_worker_exits_total', 'Workers that are gone, by why', this.#exits.by('reason')),
+      family(
+        'counter',
+        'prefork_spares_placed_total',
+        'Spares that took a place, by why it was free',
+        this.#places.by('reason'),
+      ),
       this.#boots.family('prefork_worker_boot_duration_seconds', 'Time from the fork of a worker to its readiness'),
       family('counter', 'prefork_reloads_total', 'Reloads, by how they ended', this.#reloads.by('outcome')),
       this.#rollouts.family('prefork_reload_duration_seconds', 'Time from the start of a reload to its end'),
@@ -95,7 +105,9 @@ export class SupervisorTotals {
 function exitReasonOf({ phase }: Worker): ExitReason {
   switch (phase.name) {
     case 'booting':
+    case 'joining':
       return 'boot';
+    case 'spare':
     case 'ready':
       return 'crash';
     case 'draining':
@@ -106,6 +118,7 @@ function exitReasonOf({ phase }: Worker): ExitReason {
 
 /** The fleet already holds the worker that is to be spawned. */
 function startReasonOf({ id, slot, generation }: ActionOf<'spawn'>, fleet: Fleet): StartReason {
+  if (slot === null) return 'spare';
   const others = fleet.workers.filter((worker) => worker.slot === slot && worker.id !== id);
   if (others.some((worker) => worker.generation < generation)) return 'reload';
   if (generation > fleet.generation) return 'reload';

@@ -106,7 +106,8 @@ function scale({ body }: Call, status: Status, { maxWorkers }: Settings, post: (
 }
 
 function slotsOf({ workers }: Status): string {
-  return [...new Set(workers.map(({ slot }) => slot))].sort((a, b) => a - b).join(', ');
+  const slots = workers.map(({ slot }) => slot).filter((slot) => slot !== null);
+  return [...new Set(slots)].sort((a, b) => a - b).join(', ');
 }
 
 /** Names of environment variables are of use to an operator; their values are secrets as often as not. */

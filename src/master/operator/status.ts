@@ -1,6 +1,6 @@
 /** The status of the service, from what the arbiter knows. */
 import type { Settings } from '../../config/resolved.ts';
-import { isReady, slotOf } from '../../core/fleet.ts';
+import { isReady, slotOf, wantedSpares } from '../../core/fleet.ts';
 import type { Fleet, Worker } from '../../core/model.ts';
 import { statusRow } from '../../protocol/figures-row.ts';
 import type { HealthReport } from '../../protocol/messages.ts';
@@ -24,6 +24,9 @@ export interface StatusParts {
   readonly migration: MigrationStatus;
 }
 
+/** Those without a slot come after the others. */
+const last = Number.MAX_SAFE_INTEGER;
+
 const seconds = (milliseconds: number): number => Math.round(milliseconds) / 1_000;
 
 export function statusOf({ fleet, now, settings, listeners, health, rates, migration, ...parts }: StatusParts): Status {
@@ -46,6 +49,10 @@ export function statusOf({ fleet, now, settings, listeners, health, rates, migra
     app: settings.app.path,
     wanted: fleet.dormant ? 0 : fleet.wanted,
     ready: fleet.workers.filter(isReady).length,
+    spares: {
+      wanted: wantedSpares(fleet),
+      ready: fleet.workers.filter(({ phase }) => phase.name === 'spare').length,
+    },
     reload: {
       running:
         reload.state === 'idle'
@@ -60,7 +67,7 @@ export function statusOf({ fleet, now, settings, listeners, health, rates, migra
       ...problemOf(listener.key),
     })),
     workers: [...fleet.workers]
-      .sort((a, b) => a.slot - b.slot || a.id - b.id)
+      .sort((a, b) => (a.slot ?? last) - (b.slot ?? last) || a.id - b.id)
       .map((worker) => workerStatus(worker, fleet, now, rates)),
   };
 }
@@ -95,7 +102,7 @@ function workerStatus(worker: Worker, fleet: Fleet, now: number, rates: Rates): 
     uptime: seconds(now - worker.bornAt),
     heartbeatAge: seconds(now - worker.beatAt),
     requestsPerSecond: rates.of(worker.id),
-    restarts: slotOf(fleet, worker.slot).restarts,
+    restarts: worker.slot === null ? 0 : slotOf(fleet, worker.slot).restarts,
   };
   return statusRow(facts, worker.figures);
 }

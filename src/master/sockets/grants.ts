@@ -1,4 +1,5 @@
 /** Grants workers the listening sockets they ask for, and moves queues between them as they are assigned. */
+import { constants } from 'node:os';
 import type { Settings } from '../../config/resolved.ts';
 import type { Event } from '../../core/events.ts';
 import { BindError, messageOf } from '../../errors.ts';
@@ -34,8 +35,8 @@ export interface GrantsOptions {
   readonly logger: () => Logger;
   /** Whether an address in use is worth another try: a service before this one may be on its way out. */
   readonly isStarting: () => boolean;
-  /** A listener was closed. */
-  readonly onClosed: () => void;
+  /** A listener was closed, or one may have been opened. */
+  readonly onChanged: () => void;
   readonly post: (event: Event) => void;
 }
 
@@ -48,14 +49,16 @@ export class Grants {
   readonly #options: GrantsOptions;
   readonly #holdings = new Map<number, Holding>();
   readonly #unused: Unused;
+  /** What spares have asked for: they get it when they accept from queues, which is when they have a slot. */
+  readonly #held = new Map<number, { readonly message: ListenMessage; readonly settings: Settings }[]>();
   #isOver = false;
   /** What was logged, and when. */
   readonly #said = new Map<string, number>();
 
   constructor(options: GrantsOptions) {
-    const { listeners, onClosed } = options;
+    const { listeners, onChanged } = options;
     this.#options = options;
-    this.#unused = new Unused({ listeners, isHeld: (key) => this.#isHeld(key), onClosed });
+    this.#unused = new Unused({ listeners, isHeld: (key) => this.#isHeld(key), onClosed: onChanged });
   }
 
   /** The service stops and lets go of its sockets: a worker that boots now and asks for one is about to be killed. */
@@ -99,6 +102,14 @@ export class Grants {
     }
   }
 
+  /** A spare asks for sockets: it waits for them until it has a place. */
+  hold(id: number, message: ListenMessage, settings: Settings): void {
+    const held = this.#held.get(id) ?? [];
+    this.#held.set(id, held);
+    if (held.length < maxAppListeners) held.push({ message, settings });
+    else this.#options.pool.send(id, { type: 'refused', seq: message.seq, errno: -constants.errno.EMFILE });
+  }
+
   /** Takes in which queues a worker is to accept from; grants and withdraws the difference. */
   assign(id: number, queues: readonly number[]): void {
     const { listeners, pool } = this.#options;
@@ -112,6 +123,7 @@ export class Grants {
         isOneOfMany: false,
         knowsOfOthers: false,
       });
+      this.#release(id);
       return;
     }
     holding.queues = queues;
@@ -184,6 +196,7 @@ export class Grants {
   }
 
   forget(id: number): void {
+    this.#held.delete(id);
     const holding = this.#holdings.get(id);
     this.#holdings.delete(id);
     this.#tellOfOthers();
@@ -194,6 +207,15 @@ export class Grants {
   /** Keys of the listeners that any of these workers accepts from. */
   keysOf(ids: Iterable<number>): Set<string> {
     return new Set([...ids].flatMap((id) => [...(this.#holdings.get(id)?.held.keys() ?? [])]));
+  }
+
+  /** The spare has a place. */
+  #release(id: number): void {
+    const held = this.#held.get(id);
+    if (held === undefined) return;
+    this.#held.delete(id);
+    const answers = held.map(({ message, settings }) => this.answer(id, message, settings));
+    void Promise.all(answers).finally(() => this.#options.onChanged());
   }
 
   /** A worker that is full leaves connections to others, if there are any. */

@@ -12,7 +12,8 @@ const spareStdout = 5;
 /** Who is born, and with which settings. */
 export interface Birth {
   readonly id: number;
-  readonly slot: number;
+  /** `null` for a spare. */
+  readonly slot: number | null;
   readonly generation: number;
   readonly settings: Settings;
   /** Where the worker finds the queue between workers. */

@@ -53,11 +53,12 @@ export function cacheFor({
   slot,
   settings,
 }: {
-  readonly slot: number;
+  /** `null` for a spare. */
+  readonly slot: number | null;
   readonly settings: CacheSettings;
 }): BootInfo['compileCache'] {
   const { folder } = compileCacheOf(settings);
-  if (folder === null || (slot > 0 && !isFilled(folder))) return null;
+  if (folder === null || (slot !== 0 && !isFilled(folder))) return null;
   return { folder, keeps: slot === 0 && settings.workers > 1 };
 }
 

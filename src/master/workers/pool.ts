@@ -21,7 +21,8 @@ import { wantsTsx } from './typescript.ts';
 
 export interface SpawnOrder {
   readonly id: number;
-  readonly slot: number;
+  /** `null` for a spare. */
+  readonly slot: number | null;
   readonly generation: number;
   readonly settings: Settings;
   readonly limits: Limits;
@@ -37,7 +38,7 @@ export interface PoolObserver {
 
 /** The worker that printed something, and the stream. */
 export interface Printed {
-  readonly slot: number;
+  readonly slot: number | null;
   readonly worker: number;
   readonly generation: number;
   readonly pid: number;
@@ -52,6 +53,7 @@ export const heartbeat = 500;
 interface Process {
   readonly worker: ClusterWorker;
   readonly channel: WorkerChannel;
+  slot: number | null;
   gone: boolean;
 }
 
@@ -100,9 +102,9 @@ export class Pool {
         if (!entry.gone) this.#observer?.onEvent({ type: 'workerMisbehaved', id, reason });
       },
     });
-    const entry: Process = { worker, channel, gone: false };
+    const entry: Process = { worker, channel, slot: order.slot, gone: false };
     this.#processes.set(id, entry);
-    this.#watch(id, entry, settings.captureOutput ? this.#capture(order, worker) : Promise.resolve());
+    this.#watch(id, entry, settings.captureOutput ? this.#capture(order, entry) : Promise.resolve());
     const { pid } = worker.process;
     if (pid !== undefined) this.#observer?.onEvent({ type: 'workerSpawned', id, pid, limits: order.limits });
   }
@@ -112,6 +114,14 @@ export class Pool {
     this.#processes.get(id)?.channel.send(message, handle);
   }
 
+  /** Tells a spare its slot. */
+  place(id: number, slot: number): void {
+    const entry = this.#processes.get(id);
+    if (entry === undefined) return;
+    entry.slot = slot;
+    entry.channel.send({ type: 'place', slot });
+  }
+
   signal(id: number, signal: NodeJS.Signals): void {
     const entry = this.#processes.get(id);
     // Not worker.kill(), which waits for a disconnect that a stuck worker never makes.
@@ -119,14 +129,15 @@ export class Pool {
   }
 
   /** @returns settles when all has been read */
-  async #capture({ id, slot, generation }: SpawnOrder, { process: child }: ClusterWorker): Promise<void> {
+  async #capture({ id, generation }: SpawnOrder, entry: Process): Promise<void> {
+    const child = entry.worker.process;
     const { pid } = child;
     if (pid === undefined) return;
     const from = (stream: 'stdout' | 'stderr'): Promise<void> => {
       const source = child[stream];
       if (source === null) return Promise.resolve();
-      const printed = { slot, worker: id, generation, pid, stream };
-      return readLines(source, (line) => this.#observer?.onOutput(printed, line));
+      const printed = { worker: id, generation, pid, stream };
+      return readLines(source, (line) => this.#observer?.onOutput({ slot: entry.slot, ...printed }, line));
     };
     await Promise.all([from('stdout'), from('stderr')]);
   }

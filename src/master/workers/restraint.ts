@@ -19,6 +19,7 @@ const limits: Readonly<Partial<Record<WorkerMessage['type'], Limit>>> = {
   unheard: { burst: 10, perSecond: 0.1 },
   mute: { burst: 200, perSecond: 20 },
   'session-missed': { burst: 50, perSecond: 2 },
+  booted: { burst: 10, perSecond: 0.1 },
   ready: { burst: 10, perSecond: 0.1 },
   failed: { burst: 20, perSecond: 0.2 },
   termed: { burst: 50, perSecond: 1 },

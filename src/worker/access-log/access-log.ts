@@ -15,6 +15,9 @@ import { requestIds } from './request-id.ts';
 /** Milliseconds between two reports of lines that were lost. */
 const lossEvery = 1_000;
 
+/** Of a worker that has its slot. */
+type SeatedBoot = BootInfo & { readonly slot: number };
+
 export class AccessLog implements Observer {
   readonly #destination: Destination;
   readonly #format: Formatter;
@@ -22,7 +25,7 @@ export class AccessLog implements Observer {
   /** Connections that were upgraded: their lines are written when they are closed. */
   readonly #upgrades = new Map<Connection, { readonly request: IncomingMessage; readonly since: number }>();
 
-  constructor(wanted: NonNullable<BootInfo['accessLog']>, boot: BootInfo, channel: Channel) {
+  constructor(wanted: NonNullable<BootInfo['accessLog']>, boot: SeatedBoot, channel: Channel) {
     this.#destination = new Destination(wanted.target);
     const { slot, id: worker, generation } = boot;
     const { name } = boot.settings;
@@ -37,7 +40,7 @@ export class AccessLog implements Observer {
   }
 
   /** Joins the traffic; with the format `json` requests get their ids as well. */
-  static join(traffic: Traffic, boot: BootInfo, channel: Channel): AccessLog | null {
+  static join(traffic: Traffic, boot: SeatedBoot, channel: Channel): AccessLog | null {
     if (boot.accessLog === null) return null;
     const log = new AccessLog(boot.accessLog, boot, channel);
     traffic.subscribe(log);

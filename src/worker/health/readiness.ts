@@ -14,6 +14,7 @@ export class Readiness {
   readonly #onFailed: (error: unknown) => void;
   #started = 0;
   #sent = '';
+  #isWatched = false;
   /** The newest round. */
   results: readonly CheckResult[] = [];
 
@@ -30,7 +31,9 @@ export class Readiness {
   /** Calls back when the worker may serve: at once if the app has neither startup work nor checks. */
   whenWell(proceed: () => void): void {
     const { starts, checks } = registry();
-    if (this.#started === starts.length && checks.size === 0) {
+    // A spare has had them run all the time.
+    const isKnown = this.#isWatched && this.isWell && this.results.length === checks.size;
+    if (this.#started === starts.length && (checks.size === 0 || isKnown)) {
       proceed();
       return;
     }
@@ -41,8 +44,10 @@ export class Readiness {
       .finally(() => this.#channel.release());
   }
 
-  /** Begins to run the checks now and then; called when the worker is ready. */
+  /** Begins to run the checks now and then; called when the worker is ready, or waits as a spare. */
   watch(): void {
+    if (this.#isWatched) return;
+    this.#isWatched = true;
     setInterval(() => {
       if (registry().checks.size > 0) void this.#check();
     }, checkEvery).unref();

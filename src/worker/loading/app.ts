@@ -33,11 +33,20 @@ const patience = { handler: 1_000, factory: 3_000, server: 10_000 };
 /** Milliseconds in which an app that listens by itself mostly has done so. */
 const hintAfter = 5_000;
 
+/**
+ * Milliseconds after which a spare that has asked for its sockets counts as booted though its main module still runs: one
+ * that awaits its own `listen()` gets no further.
+ */
+const awaitsItself = 1_000;
+
 export class App implements BindPolicy {
   readonly #boot: BootInfo;
   readonly #listens: Listens;
   readonly #failures: FailureWatch;
   readonly #onReady: () => void;
+  /** Called when a spare has booted, as far as it can without sockets. */
+  readonly #onBooted: () => void;
+  #hasBooted = false;
   /** The server that prefork has made for an export; it gives way to a server of the app's own. */
   #standIn: Server | null = null;
   /** The listens made now are the served export's. */
@@ -51,11 +60,12 @@ export class App implements BindPolicy {
   /** Of `performance.now()`. */
   #readyAt = 0;
 
-  constructor(boot: BootInfo, listens: Listens, failures: FailureWatch, onReady: () => void) {
+  constructor(boot: BootInfo, listens: Listens, failures: FailureWatch, onReady: () => void, onBooted: () => void) {
     this.#boot = boot;
     this.#listens = listens;
     this.#failures = failures;
     this.#onReady = onReady;
+    this.#onBooted = onBooted;
   }
 
   start(): void {
@@ -143,6 +153,12 @@ export class App implements BindPolicy {
     this.#check();
   }
 
+  onAsked(): void {
+    if (this.#boot.slot !== null) return;
+    this.#checkSpare();
+    setTimeout(() => this.#checkSpare(true), awaitsItself).unref();
+  }
+
   async #serveMain(exports: unknown): Promise<void> {
     this.#isEvaluated = true;
     watchForNativeServer(() => this.#hasListened());
@@ -203,7 +219,16 @@ export class App implements BindPolicy {
     return this.#listens.isPending || this.#listens.isListening;
   }
 
+  #checkSpare(isLate = false): void {
+    if (this.#hasBooted || !(this.#isEvaluated || isLate)) return;
+    if (!this.#listens.isAsked || this.#failures.hasFailed) return;
+    this.#hasBooted = true;
+    // What the app does beside it in this tick counts as well.
+    setImmediate(() => this.#onBooted());
+  }
+
   #check(): void {
+    if (this.#boot.slot === null) this.#checkSpare();
     if (this.#isReady || !this.#isEvaluated || this.#failures.hasFailed) return;
     if (this.#listens.isPending || !this.#listens.isListening) return;
     this.#isReady = true;

@@ -16,6 +16,7 @@ export const turmoil = 12_000;
 const policy: fc.Arbitrary<Partial<Policy>> = fc.record({
   workers: fc.integer({ min: 1, max: 5 }),
   maxWorkers: fc.constantFrom(5, 7),
+  spares: fc.constantFrom(0, 0, 1, 2),
   maxSurge: fc.integer({ min: 1, max: 3 }),
   maxBooting: fc.integer({ min: 1, max: 3 }),
   bootTimeout: fc.constantFrom(1_000, 5_000),
@@ -64,6 +65,7 @@ export function factAbout(id: number): fc.Arbitrary<Event> {
       { type: 'workerHindered', id, reason: 'no database' },
       { type: 'workerClosed', id },
       { type: 'workerReadied', id },
+      { type: 'workerBooted', id },
       { type: 'workerTermed', id },
       { type: 'stackCaptured', id },
       { type: 'workerMisbehaved', id, reason: 'no JSON' },
@@ -121,7 +123,14 @@ export const histories = fc.record({
   /** By worker id, from 1; further ones are well-behaved. */
   behaviours: fc.array(behaviour, { maxLength: 30, size: 'max' }),
   reloads: fc.array(
-    fc.constantFrom<Partial<Policy> | string>({}, {}, { workers: 2 }, { workers: 4, maxSurge: 2 }, 'broken'),
+    fc.constantFrom<Partial<Policy> | string>(
+      {},
+      {},
+      { workers: 2 },
+      { workers: 4, maxSurge: 2 },
+      { spares: 1 },
+      'broken',
+    ),
     { maxLength: 10 },
   ),
   /** One that takes over ends the history: see the scenarios. */

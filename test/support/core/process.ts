@@ -77,6 +77,8 @@ export const noFigures: Figures = {
 
 /** From the order to drain to the last connection that is accepted. */
 const closing = 5;
+/** From a spare's sockets to `readied`. */
+const joining = 1;
 /** Between two breaches of the protocol. */
 const misbehavesEvery = 200;
 
@@ -86,9 +88,11 @@ export class SimulatedProcess {
   readonly #behaviour: Behaviour;
   figures: Figures = noFigures;
   alive = true;
+  #isSpare: boolean;
   #blocked = false;
 
-  constructor(id: number, world: World, behaviour: Behaviour) {
+  constructor(id: number, world: World, behaviour: Behaviour, isSpare = false) {
+    this.#isSpare = isSpare;
     this.#id = id;
     this.#world = world;
     this.#behaviour = behaviour;
@@ -108,6 +112,15 @@ export class SimulatedProcess {
       this.#after(listensAfter, () => this.#world.post({ type: 'workerListened', id: this.#id }));
     if (boot !== null) this.#after(boot, () => this.#endBoot());
     if (misbehavesAfter !== null) this.#after(misbehavesAfter, () => this.#misbehave());
+  }
+
+  /** It gets its sockets. */
+  place(): void {
+    this.#isSpare = false;
+    this.#after(0, () => this.#world.post({ type: 'workerListened', id: this.#id }));
+    this.#after(joining, () => {
+      if (!this.#blocked) this.#world.post({ type: 'workerReadied', id: this.#id });
+    });
   }
 
   drain(within: number): void {
@@ -150,7 +163,7 @@ export class SimulatedProcess {
       this.exit(failsWith, null);
       return;
     }
-    this.#world.post({ type: 'workerReadied', id: this.#id });
+    this.#world.post({ type: this.#isSpare ? 'workerBooted' : 'workerReadied', id: this.#id });
     if (diesAfter !== null) this.#after(diesAfter, () => this.exit(1, null));
     if (blocksAfter !== null) this.#after(blocksAfter, () => this.block());
     this.#beat();

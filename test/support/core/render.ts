@@ -17,6 +17,8 @@ export function renderEvent(event: Event): string | null {
       return `worker ${event.id} is not ready: ${event.reason}`;
     case 'workerListened':
       return `worker ${event.id} listens`;
+    case 'workerBooted':
+      return `spare ${event.id} has booted`;
     case 'workerReadied':
       return `worker ${event.id} is ready`;
     case 'workerFailed':

@@ -9,6 +9,7 @@ import { type Behaviour, SimulatedProcess, type World, wellBehaved } from './pro
 export const defaultPolicy: Policy = {
   workers: 3,
   maxWorkers: 12,
+  spares: 0,
   maxSurge: 1,
   maxBooting: 2,
   bootTimeout: 60_000,
@@ -154,7 +155,10 @@ export class Simulator implements World {
     if (this.#options.onAction?.(action) === true) return;
     switch (action.type) {
       case 'spawn':
-        this.#spawn(action.id, action.generation);
+        this.#spawn(action.id, action.slot, action.generation);
+        return;
+      case 'place':
+        this.processes.get(action.id)?.place();
         return;
       case 'drain':
         this.processes.get(action.id)?.drain(action.within);
@@ -181,9 +185,9 @@ export class Simulator implements World {
     }
   }
 
-  #spawn(id: number, generation: number): void {
+  #spawn(id: number, slot: number | null, generation: number): void {
     const behaviour = this.#options.behaviour?.(id, generation, this.now) ?? wellBehaved;
-    const process = new SimulatedProcess(id, this, behaviour);
+    const process = new SimulatedProcess(id, this, behaviour, slot === null);
     this.processes.set(id, process);
     process.start();
   }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { Action } from '../../../src/core/actions.ts';
 import { decide } from '../../../src/core/decide.ts';
 import { fixed } from '../../../src/core/fixed.ts';
-import { isLive, isReady, policyOf, replaceReason, slotOf, target } from '../../../src/core/fleet.ts';
+import { isLive, isReady, isSpare, policyOf, replaceReason, slotOf, target } from '../../../src/core/fleet.ts';
 import type { Fleet, Worker } from '../../../src/core/model.ts';
 import { renderAction } from './render.ts';
 import type { SimulatedTurn } from './simulator.ts';
@@ -69,7 +69,11 @@ export const spawns: Watcher = ({ before, after, actions, now }) => {
       live.delete(action.id);
       booting.delete(action.id);
     }
-    if (action.type !== 'spawn') continue;
+    if (action.type === 'place') {
+      const placed = after.workers.find(({ id }) => id === action.id);
+      if (placed !== undefined) live.set(action.id, placed);
+    }
+    if (action.type !== 'spawn' || action.slot === null) continue;
     assert.equal(after.stopping, null, 'a worker is started while the service stops');
     const known = [...live.values()];
     const worker = after.workers.find(({ id }) => id === action.id);
@@ -124,8 +128,15 @@ function deadlineOf(fleet: Fleet, worker: Worker): number | null {
   const { phase, capture } = worker;
   const { bootTimeout, timeout } = policyOf(fleet, worker);
   switch (phase.name) {
+    case 'joining': {
+      const isTaken = capture?.fatal === true && capture.since >= phase.since;
+      const boot = phase.since + bootTimeout;
+      if (isTaken) return capture.since + fixed.captureLimit;
+      return timeout === 0 ? boot : Math.min(boot, worker.beatAt + timeout);
+    }
     case 'booting':
       return capture?.fatal === true ? capture.since + fixed.captureLimit : phase.since + bootTimeout;
+    case 'spare':
     case 'ready':
       if (timeout === 0) return null;
       return capture?.fatal === true && capture.since >= worker.beatAt
@@ -140,7 +151,7 @@ function deadlineOf(fleet: Fleet, worker: Worker): number | null {
 
 /** Ids are given once, generations grow by one, counters never shrink, and no worker returns to an earlier phase. */
 export function monotony(): Watcher {
-  const phases = ['booting', 'ready', 'draining', 'killed'];
+  const phases = ['booting', 'spare', 'joining', 'ready', 'draining', 'killed'];
   return ({ earlier, before, after, actions }) => {
     const promotions = actions.filter(({ type }) => type === 'promote').length;
     assert.equal(after.generation, earlier.generation + promotions);
@@ -209,6 +220,48 @@ export const migrations: Watcher = ({ after }) => {
   assert.ok(Math.max(...shares) - Math.min(...shares) <= 1, `shares ${shares.join()}`);
 };
 
+/** Booted spares that may take a place now. */
+function fit(fleet: Fleet, now: number): readonly Worker[] {
+  return fleet.workers.filter(
+    (worker) =>
+      worker.phase.name === 'spare' &&
+      worker.generation === fleet.generation &&
+      now - worker.beatAt <= fixed.spareSilence &&
+      worker.hindrance === null &&
+      replaceReason(fleet, worker, now) === null,
+  );
+}
+
+/**
+ * Spares are never more than configured and one that replaces another, never of another generation than the one in force,
+ * never booted instead of a worker that serves, and none waits while a place is free.
+ */
+export const spareWorkers: Watcher = ({ before, after, actions, now }) => {
+  const all = after.workers.filter(isSpare);
+  const { spares, maxBooting } = after.policy;
+  assert.ok(all.length <= spares + 1, `${all.length} spares of ${spares}`);
+  for (const worker of all) assert.equal(worker.generation, after.generation, 'a spare of another generation');
+  if (after.stopping !== null || after.dormant) assert.equal(all.length, 0, 'a spare where nobody serves');
+  for (const action of actions) {
+    if (action.type === 'spawn' && action.slot === null) {
+      assert.equal(action.generation, after.generation);
+      assert.equal(after.reload.state, 'idle', 'a spare is booted in the middle of a reload');
+      const booting = after.workers.filter(({ phase }) => phase.name === 'booting').length;
+      assert.ok(booting <= Math.max(maxBooting, before.workers.length), `${booting} boot at a time`);
+    }
+    if (action.type !== 'place') continue;
+    const worker = after.workers.find(({ id }) => id === action.id);
+    assert.equal(worker?.generation, after.generation, 'a spare of an old generation is placed');
+    assert.equal(before.workers.find(({ id }) => id === action.id)?.slot, null, 'it has a place already');
+  }
+  if (after.stopping !== null || fit(after, now).length === 0) return;
+  for (let slot = 0; slot < target(after); slot += 1) {
+    if (inForce(after).some((worker) => worker.slot === slot && isLive(worker))) continue;
+    const { failures, notBefore } = slotOf(after, slot);
+    assert.ok(failures > 1 && notBefore > now, `slot ${slot} is vacant, and a spare waits`);
+  }
+};
+
 type Step = 'none' | 'prepared' | 'promoted';
 
 /** The transaction that a reload is: prepare, then reject, or promote and then complete or halt; one at a time. */
@@ -257,7 +310,7 @@ export const crowds: Watcher = ({ after }) => {
   const generations = new Set<number>();
   const perSlot = new Map<number, number>();
   for (const worker of after.workers) {
-    if (isLive(worker)) continue;
+    if (isLive(worker) || worker.slot === null) continue;
     if (worker.generation < after.generation) generations.add(worker.generation);
     if (worker.phase.name === 'draining') perSlot.set(worker.slot, (perSlot.get(worker.slot) ?? 0) + 1);
   }

@@ -21,8 +21,10 @@ import {
   withSlot,
   withWorker,
 } from '../../../src/core/fleet.ts';
-import { type Fleet, initialFleet, newWorker, type Phase, type Worker } from '../../../src/core/model.ts';
+import { type Fleet, initialFleet, newWorker, type SeatedWorker, type Worker } from '../../../src/core/model.ts';
 import { defaultPolicy } from '../../support/core/simulator.ts';
+
+type Phase = SeatedWorker['phase'];
 
 const booting: Phase = { name: 'booting', since: 0 };
 const ready: Phase = { name: 'ready', since: 0 };
@@ -37,7 +39,7 @@ const draining: Phase = {
 };
 const killed: Phase = { name: 'killed', since: 0, reason: 'stuck', signal: 'SIGABRT' };
 
-function worker(change: Partial<Worker> & { readonly id: number }): Worker {
+function worker(change: Partial<SeatedWorker> & { readonly id: number }): SeatedWorker {
   return { ...newWorker({ slot: 0, generation: 1, id: change.id }, 0), phase: ready, ...change };
 }
 

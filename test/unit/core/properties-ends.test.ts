@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fixed } from '../../../src/core/fixed.ts';
-import { target } from '../../../src/core/fleet.ts';
+import { target, wantedSpares } from '../../../src/core/fleet.ts';
 import { holds, turmoil } from '../../support/core/histories.ts';
 import type { Simulator } from '../../support/core/simulator.ts';
 import { serving } from '../../support/core/watch.ts';
@@ -72,7 +72,8 @@ test('core: CON-06 left alone, every fleet becomes whole, and its next reload wo
 function assertWhole({ fleet, wakeAt }: Simulator): void {
   if (fleet.stopping !== null) return;
   assert.equal(serving(fleet), target(fleet));
-  assert.equal(fleet.workers.length, target(fleet));
+  assert.equal(fleet.workers.length, target(fleet) + wantedSpares(fleet));
+  assert.equal(fleet.workers.filter(({ phase }) => phase.name === 'spare').length, wantedSpares(fleet));
   assert.equal(fleet.reload.state, 'idle');
   assert.equal(fleet.reloadPending, false);
   if (!fleet.halted) assert.ok(fleet.workers.every(({ generation }) => generation === fleet.generation));

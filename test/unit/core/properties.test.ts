@@ -15,6 +15,7 @@ import {
   monotony,
   queues,
   refusals,
+  spareWorkers,
   spawns,
   strength,
   survival,
@@ -39,6 +40,10 @@ always('a worker that is told to leave, or is killed, is gone in bounded time', 
 );
 always('RLD-07 workers on their way out are capped', () => crowds);
 always('ids are unique, generations grow by one, counters never shrink, no worker comes back', () => monotony());
+always(
+  'SPARE-05 spares: no more than configured, of the generation in force, and none waits while a place is free',
+  () => spareWorkers,
+);
 always('every queue has an acceptor as long as any worker is ready', () => queues);
 always('MIG-01 connections are given away if and only if somebody takes them', () => migrations);
 always('a reload is a transaction: prepare, then reject, or promote and one verdict', () => transactions());

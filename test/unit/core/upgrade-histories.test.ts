@@ -47,6 +47,7 @@ function orders(events: readonly Event[], maxLength: number) {
 const world = fc.record({
   policy: fc.record({
     workers: fc.integer({ min: 1, max: 3 }),
+    spares: fc.constantFrom(0, 0, 1),
     minReady: fc.constantFrom(0, 0, 200),
     gracefulTimeout: fc.constantFrom(4_000, 20_000),
     upgradeTimeout: fc.constantFrom(300, 2_000),

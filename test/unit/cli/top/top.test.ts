@@ -132,6 +132,19 @@ describe('the picture', () => {
     assert.match(line, / 7 +- +- +12ms +42% +- /);
   });
 
+  it('shows spares after the slots, and counts them', () => {
+    const spare = worker(9, { slot: null, phase: 'spare', restarts: 0 });
+    const state = stateOf([spare, ...of(2)]);
+    const lines = words(
+      { ...state, status: { ...state.status, ready: 2, wanted: 2, spares: { wanted: 1, ready: 1 } } },
+      120,
+      30,
+    );
+    assert.match(lines[0] ?? '', /2\/2 workers ready \+ 1\/1 spare/);
+    assert.match(lines[7] ?? '', /^ +- +40009 +3 spare /);
+    assert.deepEqual(pressed({ ...state, selected: spare }, 'c', { columns: 80, page: 5 })[1], { type: 'none' });
+  });
+
   it('drops the less important columns where it is narrow, and has all of them at 120', () => {
     assert.equal(columnsFor(120).length, columns.length);
     const names = (cells: number): string =>
@@ -181,7 +194,8 @@ describe('the order', () => {
       worker(0, { latencyP99: 10, requestsPerSecond: 5 }),
       worker(1, { latencyP99: 9, requestsPerSecond: 50 }),
     ];
-    const slots = (by: string, descending: boolean): number[] => sorted(some, by, descending).map(({ slot }) => slot);
+    const slots = (by: string, descending: boolean): (number | null)[] =>
+      sorted(some, by, descending).map(({ slot }) => slot);
     assert.deepEqual(slots('slot', false), [0, 1, 2]);
     assert.deepEqual(slots('slot', true), [2, 1, 0]);
     assert.deepEqual(slots('p99', false), [1, 0, 2]);

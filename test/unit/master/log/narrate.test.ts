@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Action } from '../../../../src/core/actions.ts';
 import type { Event } from '../../../../src/core/events.ts';
-import { type Fleet, initialFleet, type Phase, type Worker } from '../../../../src/core/model.ts';
+import { seated, withChanged } from '../../../../src/core/fleet.ts';
+import { type Fleet, initialFleet, newWorker, type SeatedWorker, type Worker } from '../../../../src/core/model.ts';
 import { narrateAction, narrateEvent } from '../../../../src/master/log/narrate.ts';
 import { Simulator } from '../../../support/core/simulator.ts';
 
@@ -14,9 +15,9 @@ sim.runUntil(1_000);
 const { fleet } = sim;
 const now = 1_000;
 
-const withPhase = (phase: Phase): Fleet => ({
+const withPhase = (phase: SeatedWorker['phase']): Fleet => ({
   ...fleet,
-  workers: fleet.workers.map((worker): Worker => ({ ...worker, phase })),
+  workers: seated(fleet).map((worker): Worker => ({ ...worker, phase })),
 });
 const booting = withPhase({ name: 'booting', since: 0 });
 const draining = withPhase({
@@ -204,6 +205,53 @@ for (const [action, expected] of decided) {
     assert.equal(line === null ? null : `${line.level} ${line.message}`, expected);
   });
 }
+
+/** The worker, and a spare that has waited since 400 ms. */
+const spare: Worker = {
+  ...newWorker({ id: 7, slot: null, generation: 1 }, 300),
+  slot: null,
+  pid: 70,
+  phase: { name: 'spare', since: 400 },
+};
+const withSpare: Fleet = { ...fleet, workers: [...fleet.workers, spare] };
+
+test('log: a spare that takes a place is a story of its own: who died, who comes, since when it serves', () => {
+  const lines = [
+    narrateEvent(
+      { type: 'workerBooted', id: 7 },
+      withChanged(withSpare, { ...spare, slot: null, phase: { name: 'booting', since: 300 } }),
+      now,
+    ),
+    narrateEvent(exit(null, 'SIGKILL'), withSpare, now),
+    narrateAction({ type: 'place', id: 7, slot: 0, reason: 'gone' }, withSpare),
+    narrateAction({ type: 'place', id: 7, slot: 0, reason: 'scale' }, withSpare),
+    narrateAction({ type: 'place', id: 7, slot: 0, reason: 'recycle' }, withSpare),
+    narrateEvent(
+      { type: 'workerReadied', id: 7 },
+      withChanged(withSpare, { ...spare, slot: 0, phase: { name: 'joining', since: now - 3 } }),
+      now,
+    ),
+    // What a spare says of itself does not make it serve.
+    narrateEvent({ type: 'workerReadied', id: 7 }, withSpare, now),
+    narrateEvent({ type: 'workerExited', id: 7, code: 1, signal: null, jitter: 0 }, withSpare, now),
+    narrateAction({ type: 'drain', id: 7, reason: 'scale', quick: false, within: 1 }, withSpare),
+  ];
+  assert.deepEqual(
+    lines.map((line) => line?.message ?? null),
+    [
+      'spare ready in 0.70 s',
+      'worker exited unasked (SIGKILL) while it served; if no one sent it, the system ran out of memory',
+      'a spare (pid 70) takes the place of the worker that is gone',
+      'a spare (pid 70) takes the new place',
+      'a spare (pid 70) takes over from the worker that is to be replaced',
+      'worker ready 3 ms after it was given its slot',
+      null,
+      'spare exited unasked (code 1) while it waited for a place',
+      'spare retires: no spares are wanted now',
+    ],
+  );
+  assert.deepEqual(lines[0]?.fields, { spare: true, worker: 7, generation: 1, pid: 70, bootMs: 700 });
+});
 
 test('log: an event about a worker that is gone is no error', () => {
   const none = initialFleet(fleet.policy);

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Action } from '../../../../src/core/actions.ts';
 import type { Event } from '../../../../src/core/events.ts';
-import { type Fleet, initialFleet, newWorker, type Phase, type Worker } from '../../../../src/core/model.ts';
+import { type Fleet, initialFleet, newWorker, type SeatedWorker, type Worker } from '../../../../src/core/model.ts';
 import { narrateAction, narrateEvent } from '../../../../src/master/log/narrate.ts';
 import { Timeline } from '../../../../src/master/log/timeline.ts';
 import { defaultPolicy } from '../../../support/core/simulator.ts';
 
-function worker(id: number, phase: Phase): Worker {
+function worker(id: number, phase: SeatedWorker['phase']): Worker {
   return { ...newWorker({ id, slot: id - 1, generation: 1 }, 0), pid: 100 + id, phase };
 }
 
