@@ -13,8 +13,8 @@ const together = 20;
 const slack = 20;
 /** Milliseconds of a round trip, if the client has not answered yet. */
 const unknownTrip = 100;
-/** Milliseconds for which a stream is held at most. */
-const most = 400;
+/** Milliseconds for which a stream is held at most: usually, and if a round trip takes long. */
+const most = { usual: 400, slow: 1_000 };
 /** Milliseconds between two looks at what is written. */
 const lookEvery = 5;
 
@@ -60,6 +60,10 @@ export class HeldStreams {
         : Reflect.apply(this.#emit, session, [name, ...args])) as Http2Session['emit'];
   }
 
+  get #most(): number {
+    return Math.min(most.slow, Math.max(most.usual, 1.5 * this.#roundTrip));
+  }
+
   /** @returns whether the stream is held */
   #take(args: unknown[]): boolean {
     const { session, isDue } = this.#parts;
@@ -93,7 +97,7 @@ export class HeldStreams {
     }
     const until = Math.max(this.#heldSince + together, this.#writtenAt + this.#roundTrip + slack);
     const isEarly = now < until || !isReady();
-    if (!session.destroyed && isEarly && now < this.#heldSince + most) {
+    if (!session.destroyed && isEarly && now < this.#heldSince + this.#most) {
       setTimeout(() => this.#look(), lookEvery);
       return;
     }

@@ -72,13 +72,18 @@ export class Http2Drain {
     }
     let before = 0;
     let hasAnswered = false;
+    let isOver = false;
     const begin = (): void => {
       hasAnswered = false;
+      isOver = false;
       before = this.#ask(connection, session, seen, () => {
         hasAnswered = true;
+        // Too late for these streams; it is tried again with the next.
+        if (isOver) seen.stage = 'untold';
       });
     };
     const tell = (): void => {
+      isOver = true;
       if (hasAnswered) this.#writeNotice(connection, session, seen, before);
     };
     new HeldStreams({ ...common, begin, isReady: () => hasAnswered, tell });
