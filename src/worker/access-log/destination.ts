@@ -8,16 +8,18 @@ import { within } from '../../system/within.ts';
 /** Bytes that wait for a slow disk or reader before lines are dropped. */
 const maxBuffered = 4 * 1024 * 1024;
 /** Lines are written when there are so many bytes of them, or when the oldest has waited this long, milliseconds. */
-const batch = 8 * 1024;
+const batch = 64 * 1024;
 const flushAfter = 50;
 /** Bytes that a pipe takes in one piece, even if other processes write to it: PIPE_BUF of Linux, pipe(7). */
 const pipeBuffer = 4_096;
+/** Bytes that a UTF-16 code unit may become in UTF-8. */
+const widest = 3;
 /** Milliseconds that the exit waits for a reader that does not read. */
 const lastMoment = 500;
 
 /** The part of pino's destination (sonic-boom) that is used here. */
 interface Stream {
-  write(line: string): boolean;
+  write(lines: Buffer): boolean;
   flush(done?: (error?: Error | null) => void): void;
   flushSync(): void;
   destroy(): void;
@@ -30,16 +32,18 @@ interface Pino {
 
 export class Destination {
   readonly #target: string | number;
-  /** It is a pipe or the like, which all workers share: only what is written in one piece stays together. */
-  #isPipe = false;
   readonly #pino: Pino;
   #stream: Stream | null;
   /** Streams of files that were reopened, and still have lines to write. */
   readonly #left = new Set<Stream>();
   /** Streams whose last write failed. */
   readonly #failing = new WeakSet<Stream>();
-  /** Lines that the stream has not been given yet. */
-  #pending = '';
+  /**
+   * The lines that the stream has not been given yet, and their bytes. What the stream and the kernel do for each piece
+   * costs more than a line, and lines that waited as strings would be the garbage collector's work.
+   */
+  #lines: Buffer = Buffer.alloc(0);
+  #length = 0;
   #isDue = false;
   #retryUntil = Number.POSITIVE_INFINITY;
   /** Lines that were lost, and why, since the last report. */
@@ -61,8 +65,11 @@ export class Destination {
       this.#lost += 1;
       return;
     }
-    this.#pending += line;
-    if (this.#pending.length >= batch) this.#writePending();
+    if (line.length * widest > this.#lines.length - this.#length && !this.#hasRoom(Buffer.byteLength(line))) {
+      this.#stream.write(Buffer.from(line));
+      return;
+    }
+    this.#length += this.#lines.write(line, this.#length);
     if (this.#isDue) return;
     this.#isDue = true;
     setTimeout(() => {
@@ -71,13 +78,17 @@ export class Destination {
     }, flushAfter).unref();
   }
 
-  /** Many lines at once: what the stream does for each costs more than the line. */
+  /** Makes room for so many bytes. @returns whether there is: a line may be too long in any case */
+  #hasRoom(bytes: number): boolean {
+    if (bytes > this.#lines.length - this.#length) this.#writePending();
+    return bytes <= this.#lines.length - this.#length;
+  }
+
   #writePending(): void {
-    if (this.#pending === '') return;
-    const pending = this.#pending;
-    this.#pending = '';
-    if (this.#isPipe) for (const piece of piecesOf(pending)) this.#stream?.write(piece);
-    else this.#stream?.write(pending);
+    if (this.#length === 0) return;
+    const lines = Buffer.from(this.#lines.subarray(0, this.#length));
+    this.#length = 0;
+    this.#stream?.write(lines);
   }
 
   /** @returns what went wrong since the last call, and how many lines it took */
@@ -124,14 +135,16 @@ export class Destination {
       this.#reason = messageOf(error);
       return null;
     }
-    this.#isPipe = !isFile(dest);
+    // Of a pipe or the like, which all workers share, only what is written in one piece stays together.
+    this.#lines = Buffer.allocUnsafeSlow(isFile(dest) ? batch : pipeBuffer);
     const stream = this.#pino.destination({
       dest,
       sync: false,
       minLength: 1,
       maxLength: maxBuffered,
-      // Less than any two lines: pino joins none.
-      ...(this.#isPipe ? { maxWrite: 2 } : {}),
+      contentMode: 'buffer',
+      // Less than any two lines: pino joins no pieces.
+      maxWrite: 2,
       retryEAGAIN: () => performance.now() < this.#retryUntil,
     });
     // What could not be written waits, and is tried again with the next line.
@@ -141,7 +154,7 @@ export class Destination {
     });
     stream.on('drain', () => this.#failing.delete(stream));
     stream.on('drop', (lines) => {
-      this.#lost += String(lines).split('\n').length - 1;
+      for (const byte of lines as Buffer) if (byte === 0x0a) this.#lost += 1;
     });
     return stream;
   }
@@ -160,26 +173,6 @@ export class Destination {
       stream.destroy();
     }
   }
-}
-
-/** @returns whole lines in pieces that a pipe takes at once; a line that is too long for that is one of its own */
-export function piecesOf(lines: string): string[] {
-  const pieces: string[] = [];
-  let size = Number.POSITIVE_INFINITY;
-  for (let at = 0; at < lines.length; ) {
-    const end = lines.indexOf('\n', at) + 1 || lines.length;
-    const line = lines.slice(at, end);
-    const bytes = Buffer.byteLength(line);
-    if (size + bytes > pipeBuffer) {
-      pieces.push(line);
-      size = bytes;
-    } else {
-      pieces[pieces.length - 1] += line;
-      size += bytes;
-    }
-    at = end;
-  }
-  return pieces;
 }
 
 function isFile(fd: number): boolean {
