@@ -52,8 +52,8 @@ const evenEvery = 50;
 /** Milliseconds between two looks of a worker that has its share at whether something has been left over. */
 const peekEvery = 250;
 const peekFor = 2;
-/** Milliseconds that the kernel may take to have room for a connection. */
-const patience = 2_000;
+/** Milliseconds without a connection that has gone, after which those that are left are ended as without a queue. */
+const patience = 10_000;
 /** Milliseconds between two reports. */
 const reportEvery = 500;
 /** Connections after which a worker looks whether it has descriptors left. */
@@ -68,6 +68,8 @@ export class Migration {
   #in: ConnectionsIn | null = null;
   #isReading = false;
   #isOutBusy = false;
+  /** When the last connection went, or could have for the first time; of `performance.now()`. */
+  #movedAt = Number.NEGATIVE_INFINITY;
   #hasFailed = false;
   #isWatching = false;
   #isLookDue = false;
@@ -93,11 +95,18 @@ export class Migration {
   }
 
   order(order: Order): void {
+    if (order.keep === 0 && this.#order.keep !== 0) this.#movedAt = performance.now();
     this.#order = order;
     if (this.#parts.descriptors === null) return;
     this.#read();
     if (order.keep === 0) this.#watchFinishes();
     if (order.keep !== null) this.#evenOut();
+  }
+
+  /** Whether the connection is about to go, and is to be left alone meanwhile. */
+  isLeaving(connection: Connection): boolean {
+    // What has not been looked at yet may be about to go as well: a look at each of thousands takes its time.
+    return this.givesAll && performance.now() - this.#movedAt < patience && !this.#bound.has(connection);
   }
 
   /** Whether the connection goes to another worker as soon as it is idle, so that its client need not be told to leave. */
@@ -179,7 +188,11 @@ export class Migration {
     const idleNow = new WeakSet<Connection>();
     let count = 0;
     for (const connection of connections) {
-      if (count >= most || this.#isOutBusy || !this.#canGive) return;
+      if (this.#isOutBusy || !this.#canGive) return;
+      if (count >= most) {
+        if (!isToEven) this.#goOn();
+        return;
+      }
       const reason = this.#reasonOf(connection);
       if (reason !== null) {
         if (!isToEven) this.#keep(connection, reason);
@@ -216,8 +229,9 @@ export class Migration {
     let waits = false;
     const isThere = this.#put({ listener, hops: 0 }, handle, (isGone) => {
       isOver = true;
-      if (waits) this.#isOutBusy = false;
+      if (waits) this.#goOn();
       if (isGone) {
+        this.#movedAt = performance.now();
         this.#count('given');
         letGo(socket);
       } else {
@@ -227,11 +241,9 @@ export class Migration {
         resumeConnection(socket);
       }
     });
-    // If the kernel has it, its callback comes soon.
-    if (isThere || isOver) return true;
-    waits = true;
-    this.#isOutBusy = true;
-    setTimeout(() => (isOver ? undefined : this.#giveUp()), patience).unref();
+    // If the kernel has it, its callback comes soon. If not, nothing more goes before it.
+    waits = !isThere && !isOver;
+    this.#isOutBusy = waits;
     return true;
   }
 
@@ -249,10 +261,10 @@ export class Migration {
     }
   }
 
-  /** Nobody takes anything: what waits to be written comes back, and goes on here. */
-  #giveUp(): void {
-    this.#hasFailed = true;
-    this.#out?.close();
+  /** The queue has room, and there may be more to give. */
+  #goOn(): void {
+    this.#isOutBusy = false;
+    setImmediate(() => this.giveIdle());
   }
 
   /** Begins or ends to read the queue, as the order wants it. */
