@@ -64,6 +64,7 @@ const matrix: ReadonlyMap<string, RegExp | null> = new Map([
   ['test/integration/master/metrics/metrics.test.ts', /one sum over all workers|are all there|config in TypeScript/],
   ['test/integration/master/reload.test.ts', /four kinds of client at once/],
   ['test/integration/master/upgrade/upgrade.test.ts', /upgrades in a row/],
+  ['test/integration/whole/slow-line.test.ts', /three reloads/],
 ]);
 
 /** Milliseconds after which a file is ended, whatever it does: no test is to wait so long. */

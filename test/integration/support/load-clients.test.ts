@@ -200,10 +200,18 @@ describe('clients on bare sockets, and fetch, name every failure', () => {
       t,
       net.createServer((socket) => socket.once('data', () => socket.end('hello\r\n\r\n'))),
     );
+    const timesOut = await serve(
+      t,
+      net.createServer((socket) => {
+        socket.once('data', () => socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n'));
+      }),
+    );
     for (const kind of [...bare, 'fetch'] as const) {
       await expectAll(wrong, 'wrong-body', { kind, count: 1 });
       await expectAll(ill, 'http-5xx', { kind, count: 1 });
       if (kind !== 'fetch') await expectAll(noise, 'other', { kind, count: 1 });
+      const late = total(await run(timesOut, { kind, clients: 1, requests: 1, count: 1 }));
+      assert.match(late.details[0] ?? '', /^other after .*: 408/);
     }
   });
 

@@ -12,7 +12,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { type Load, type LoadSpec, startLoad } from '../../support/load/child.ts';
 import { startForwarder } from '../../support/load/forwarder.ts';
-import { type Report, table, total } from '../../support/load/mix.ts';
+import { type Group, type Report, table, total } from '../../support/load/mix.ts';
 import { type Service, startService, stopService } from '../../support/masters.ts';
 import { freePort } from '../../support/request.ts';
 import { stretched } from '../../support/slowness.ts';
@@ -80,6 +80,35 @@ describe('over a line of 70 ms each way', { timeout: stretched(180_000) }, () =>
       await service.s.waitWorkers(workers, 30_000);
     }
     await expectUnnoticed(t, service);
+  });
+
+  it('LINE-06: what cannot move is told, and has the time to hear it: TLS and HTTP/2 over two reloads', async (t) => {
+    const further = { tls: await freePort(), http2Tls: await freePort() };
+    const service = await startService(t, { workers, env: { FURTHER_PORTS: JSON.stringify(further) } });
+    const lineTo = async (port: number) =>
+      (await startForwarder(t, { to: { port, secure: true }, there: oneWay })).target;
+    const [tls, http2] = [await lineTo(further.tls), await lineTo(further.http2Tls)];
+    const groups = (count: number): readonly Group[] => [
+      { kind: 'thinking', name: 'TLS', clients: count, target: tls, think },
+      { kind: 'http2', name: 'HTTP/2 over TLS', clients: count / 2, target: http2, think, timeout: 20_000 },
+    ];
+    const stall = { every: [700, 2_000], lasts: 500 } as const;
+    const loads = [
+      startLoad(t, { target: tls, groups: groups(40) }),
+      startLoad(t, { target: tls, groups: groups(10), stall }),
+    ];
+    await Promise.all(loads.map((load) => load.answered(60, 60_000)));
+    for (let reload = 0; reload < 2; reload++) {
+      assert.match((await service.s.reload()).msg, / done /);
+      await service.s.waitWorkers(workers, 60_000);
+    }
+    for (const load of loads) {
+      const report = await load.stop();
+      t.diagnostic(table(report));
+      total(report).assertComplete();
+      assert.equal(total(report).failed, 0, table(report));
+    }
+    await stopService(service);
   });
 
   it('LINE-02: workers are recycled', async (t) => {

@@ -196,14 +196,17 @@ function readHead(text: string): Head | null {
   const kept = /\btimeout=(\d+)/.exec(field('keep-alive') ?? '')?.[1];
   return {
     status: Number(status),
-    length: /\bchunked\b/i.test(field('transfer-encoding') ?? '')
-      ? 'chunked'
-      : length === undefined
-        ? null
-        : Number(length),
+    length: lengthOf(status, length, field('transfer-encoding')),
     isLast: /\bclose\b/i.test(field('connection') ?? ''),
     keptFor: kept === undefined ? null : Number(kept) * 1_000,
   };
+}
+
+function lengthOf(status: string, length: string | undefined, encoding: string | undefined): Head['length'] {
+  if (/\bchunked\b/i.test(encoding ?? '')) return 'chunked';
+  if (length !== undefined) return Number(length);
+  // Of a 408 and its like nothing counts but the status.
+  return Number(status) >= 400 ? 0 : null;
 }
 
 interface Found {
