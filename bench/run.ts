@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from '../test/support/paths.ts';
 import { withoutWrk } from './clients/wrk.ts';
-import type { Contender } from './contenders/contender.ts';
+import { type Contender, endAll } from './contenders/contender.ts';
 import { mergeFigures, readFigures, type Taken } from './report/figures.ts';
 import { writePage } from './report/page.ts';
 import { type Scenario, scenarios } from './scenarios/index.ts';
@@ -30,6 +30,13 @@ const figuresPath = join(root, 'bench/figures.json');
 const order = Object.keys(scenarios);
 const wanted = values.only?.split(',') ?? order;
 const unknown = wanted.filter((name) => !order.includes(name));
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    endAll();
+    process.exit(130);
+  });
+}
 
 if (unknown.length > 0 || !(rounds >= 1)) {
   process.stderr.write(`no such scenario: ${unknown.join(', ')}; there are ${order.join(', ')}, and 1 round or more\n`);

@@ -1,10 +1,25 @@
 /** Something that serves the bench app. */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { markedWith } from '../../test/support/proc.ts';
 import { request } from '../../test/support/request.ts';
 import { until } from '../../test/support/until.ts';
 
 /** Marks the processes of one start, by its port. */
 export const runVariable = 'BENCH_RUN';
+
+/** Marks everything that one run of the bench has started, by its pid. */
+const ownerVariable = 'BENCH_OWNER';
+
+/** Ends whatever this run has started, for a run that is cut short. */
+export function endAll(): void {
+  for (const pid of markedWith(`${ownerVariable}=${process.pid}`)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It has ended by itself.
+    }
+  }
+}
 
 export interface Running {
   /** The process that was started, where it is the master and stays. */
@@ -26,7 +41,13 @@ export interface Contender {
 
 /** The environment of everything that belongs to one start. */
 export function environment(port: number, more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
-  return { ...process.env, PORT: String(port), [runVariable]: String(port), ...more };
+  return {
+    ...process.env,
+    PORT: String(port),
+    [runVariable]: String(port),
+    [ownerVariable]: String(process.pid),
+    ...more,
+  };
 }
 
 /** Waits until the app answers. */

@@ -61,9 +61,14 @@ export async function idle(plan: Plan, sizes: IdleSizes): Promise<Outcome> {
 }
 
 async function watch(port: number, master: number | null, workers: number, sizes: IdleSizes): Promise<Idle> {
-  // Threads are no processes: what has only one process is waited for by time alone.
-  await until(`${workers} workers`, () => workersOf(port, master).length >= workers, { within: 30_000 }).catch(
-    () => undefined,
+  await until(
+    `${workers} workers`,
+    () => {
+      const found = workersOf(port, master);
+      // Threads are no processes, and a master without any has started them before it answers.
+      return found.length >= workers || (found.length === 1 && found[0] === master);
+    },
+    { within: 30_000 },
   );
   await pause(sizes.settle * 1000);
   const pids = [...new Set([...processesOf(port), ...(master === null ? [] : withDescendants(master))])];

@@ -85,7 +85,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     heading: 'What a worker and a master weigh',
     how: 'Idle for two seconds and a half; plain node runs the same app. Worker 1 is the first of a release and finds no cache, worker 4 finds what the others left. Everything on is metrics, admin address, access log and statsd.',
     contenders: [prefork],
-    run: (_present, size) => weigh(size.rounds),
+    run: (_present, size) => weigh(size.rounds, size.quick),
   },
   idle: {
     heading: 'What an idle fleet costs',

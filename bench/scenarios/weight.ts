@@ -36,11 +36,14 @@ interface Weight {
   readonly cpu: number;
 }
 
-interface Weights {
+interface Boots {
   readonly plain: Weight;
   /** The first worker of a release, and one that is started when others have been. */
   readonly first: Weight;
   readonly later: Weight;
+}
+
+interface Weights extends Boots {
   readonly quietMaster: Weight;
   readonly fullMaster: Weight;
 }
@@ -52,117 +55,161 @@ const bin = join(root, 'bin/prefork.js');
 /** Milliseconds after which a process is taken as idle. */
 const rest = 2_500;
 
-export async function weigh(rounds: number): Promise<Outcome> {
+/** @param quick only on the Node that runs this */
+export async function weigh(rounds: number, quick: boolean): Promise<Outcome> {
   const rows: string[][] = [];
   const values: Record<string, number> = {};
-  const names: { readonly node: Node; readonly weights: readonly Weights[]; readonly boots: readonly Weights[] }[] = [];
-  for (const node of nodes()) {
+  const all: { readonly node: Node; readonly weights: readonly Weights[]; readonly boots: readonly Boots[] }[] = [];
+  for (const node of nodes().filter(({ path }) => !quick || path === process.execPath)) {
     const weights: Weights[] = [];
-    const boots: Weights[] = [];
+    const boots: Boots[] = [];
     for (let round = 1; round <= rounds; round++) {
       process.stderr.write(`weight: round ${round} of ${rounds}: Node ${node.major}\n`);
-      weights.push(await weighAll(node, bench));
-      boots.push(await weighAll(node, express));
+      weights.push({ ...(await weighWorkers(node, bench)), ...(await weighMasters(node, bench)) });
+      boots.push(await weighWorkers(node, express));
     }
-    names.push({ node, weights, boots });
+    all.push({ node, weights, boots });
   }
-  const median = (all: readonly Weights[], who: keyof Weights, of: keyof Weight): number =>
-    medianOf(all.map((each) => each[who][of]));
-  const over = (all: readonly Weights[], who: keyof Weights, of: keyof Weight): number =>
-    medianOf(all.map((each) => each[who][of] - each.plain[of]));
-  for (const { node, weights, boots } of names) {
-    values[`worker.rss.${node.major}`] = over(weights, 'first', 'rss');
-    values[`worker.cpu.${node.major}`] = over(weights, 'first', 'cpu');
-    values[`master.quiet.${node.major}`] = over(weights, 'quietMaster', 'rss');
-    values[`master.full.${node.major}`] = over(weights, 'fullMaster', 'rss');
-    for (const [app, all] of [
-      ['bench app', weights],
-      ['Express', boots],
-    ] as const) {
-      const row = (what: string, who: keyof Weights): void => {
-        const difference = (of: keyof Weight): string => (who === 'plain' ? '' : ` (${signed(over(all, who, of))})`);
-        const cell = (of: keyof Weight): string => `${median(all, who, of).toFixed(1)}${difference(of)}`;
-        rows.push([node.major, app, what, cell('rss'), cell('pss'), cell('cpu')]);
-      };
-      row('plain node', 'plain');
-      row('worker 1', 'first');
-      row('worker 4', 'later');
-      if (app === 'Express') continue;
-      row('master, metrics off', 'quietMaster');
-      row('master, everything on', 'fullMaster');
-    }
+  for (const { node, weights, boots } of all) {
+    const ofBench = (pick: (each: Weights) => Weight): Compared => compare(weights, pick);
+    const ofExpress = (pick: (each: Boots) => Weight): Compared => compare(boots, pick);
+    const worker = ofBench(({ first }) => first);
+    const quiet = ofBench(({ quietMaster }) => quietMaster);
+    const full = ofBench(({ fullMaster }) => fullMaster);
+    values[`worker.rss.${node.major}`] = worker.over('rss');
+    values[`worker.cpu.${node.major}`] = worker.over('cpu');
+    values[`master.quiet.${node.major}`] = quiet.over('rss');
+    values[`master.full.${node.major}`] = full.over('rss');
+    rows.push(
+      [
+        node.major,
+        'bench app',
+        'plain node',
+        ...cells(
+          ofBench(({ plain }) => plain),
+          true,
+        ),
+      ],
+      [node.major, 'bench app', 'worker 1', ...cells(worker)],
+      [node.major, 'bench app', 'worker 4', ...cells(ofBench(({ later }) => later))],
+      [node.major, 'bench app', 'master, metrics off', ...cells(quiet)],
+      [node.major, 'bench app', 'master, everything on', ...cells(full)],
+      [
+        node.major,
+        'Express',
+        'plain node',
+        ...cells(
+          ofExpress(({ plain }) => plain),
+          true,
+        ),
+      ],
+      [node.major, 'Express', 'worker 1', ...cells(ofExpress(({ first }) => first))],
+      [node.major, 'Express', 'worker 4', ...cells(ofExpress(({ later }) => later))],
+    );
   }
   const panel = (
     title: string,
-    of: keyof Weight,
-    who: readonly (readonly [string, keyof Weights])[],
-    express = false,
+    pick: (each: (typeof all)[number]) => readonly (readonly [string, number])[],
   ): Panel => ({
     title,
     better: 'less',
     digits: 1,
-    bars: names.flatMap(({ node, weights, boots }) =>
-      who.map(([name, which]) => ({
-        name: `${name}, Node ${node.major}`,
-        value: median(express ? boots : weights, which, of),
-      })),
+    bars: all.flatMap((each) =>
+      pick(each).map(([name, value]) => ({ name: `${name}, Node ${each.node.major}`, value })),
     ),
   });
-  const ofWorkers = [
-    ['node', 'plain'],
-    ['prefork worker', 'first'],
-  ] as const;
-  const ofMasters = [
-    ['node', 'plain'],
-    ['prefork master, metrics off', 'quietMaster'],
-    ['prefork master, all on', 'fullMaster'],
-  ] as const;
-  const ofBoots = [
-    ['node', 'plain'],
-    ['prefork worker 1', 'first'],
-    ['prefork worker 4', 'later'],
-  ] as const;
+  const worker = (title: string, of: keyof Weight): Panel =>
+    panel(title, ({ weights }) => [
+      ['node', compare(weights, ({ plain }) => plain).median(of)],
+      ['prefork worker', compare(weights, ({ first }) => first).median(of)],
+    ]);
   return {
     table: {
       heads: ['Node', 'app', 'process', 'RSS, MB (over plain node)', 'PSS, MB', 'processor time since its start, ms'],
       rows,
     },
     panels: [
-      panel('Worker, RSS in MB', 'rss', ofWorkers),
-      panel('Boot of a worker, ms of processor time', 'cpu', ofWorkers),
-      panel('Master, RSS in MB', 'rss', ofMasters),
-      panel('Boot of a worker with Express, ms of processor time', 'cpu', ofBoots, true),
+      worker('Worker, RSS in MB', 'rss'),
+      worker('Boot of a worker, ms of processor time', 'cpu'),
+      panel('Master, RSS in MB', ({ weights }) => [
+        ['node', compare(weights, ({ plain }) => plain).median('rss')],
+        ['prefork, metrics off', compare(weights, ({ quietMaster }) => quietMaster).median('rss')],
+        ['prefork, everything on', compare(weights, ({ fullMaster }) => fullMaster).median('rss')],
+      ]),
+      panel('Boot with Express, ms of processor time', ({ boots }) => [
+        ['node', compare(boots, ({ plain }) => plain).median('cpu')],
+        ['prefork worker 1', compare(boots, ({ first }) => first).median('cpu')],
+        ['prefork worker 4', compare(boots, ({ later }) => later).median('cpu')],
+      ]),
     ],
     values,
   };
 }
 
+/** A process in all rounds, and beside plain node in the same round. */
+interface Compared {
+  readonly median: (of: keyof Weight) => number;
+  readonly over: (of: keyof Weight) => number;
+}
+
+function compare<B extends Boots>(rounds: readonly B[], pick: (each: B) => Weight): Compared {
+  return {
+    median: (of) => medianOf(rounds.map((each) => pick(each)[of])),
+    over: (of) => medianOf(rounds.map((each) => pick(each)[of] - each.plain[of])),
+  };
+}
+
+function cells({ median, over }: Compared, isPlain = false): string[] {
+  return (['rss', 'pss', 'cpu'] as const).map(
+    (of) => `${median(of).toFixed(1)}${isPlain ? '' : ` (${signed(over(of))})`}`,
+  );
+}
+
 const signed = (value: number): string => `${value < 0 ? '' : '+'}${value.toFixed(1)}`;
 
-async function weighAll(node: Node, app: string): Promise<Weights> {
-  const plain = await withProcess(node, [app], {}, async (running) => weighOne(running.master));
-  const quiet = await withProcess(node, [bin, app, '-w', '1', '--no-metrics'], {}, async ({ master }) =>
-    weighOne(master),
-  );
-  const port = await freePort();
-  const full = ['-w', '1', '--admin', `127.0.0.1:${port}`, '--access-log', '/dev/null', '--statsd', '127.0.0.1:9'];
-  const fullMaster = await withProcess(node, [bin, app, ...full], {}, async ({ master }) => weighOne(master));
+async function weighWorkers(node: Node, app: string): Promise<Boots> {
+  const plain = await withProcess(node, [app], {}, async ({ master }) => weighOne(master));
   const [first, later] = await withProcess(node, [bin, app, '-w', '1'], { scales: true }, async (running, port) => {
     const weighed = await weighOne(workersOf(port, running.master)[0] ?? null);
     for (let workers = 2; workers <= 4; workers++) {
       running.scale?.(1);
       await until(`${workers} workers`, () => workersOf(port, running.master).length === workers);
-      await pause(800);
+      await bootTime(workersOf(port, running.master).at(-1) ?? 0);
     }
     return [weighed, await weighOne(workersOf(port, running.master).at(-1) ?? null)] as const;
   });
-  return { plain, first, later, quietMaster: quiet, fullMaster };
+  return { plain, first, later };
+}
+
+async function weighMasters(node: Node, app: string): Promise<Pick<Weights, 'quietMaster' | 'fullMaster'>> {
+  const weigh = (...more: readonly string[]): Promise<Weight> =>
+    withProcess(node, [bin, app, '-w', '1', ...more], {}, async ({ master }) => weighOne(master));
+  const admin = ['--admin', `127.0.0.1:${await freePort()}`];
+  return {
+    quietMaster: await weigh('--no-metrics'),
+    fullMaster: await weigh(...admin, '--access-log', '/dev/null', '--statsd', '127.0.0.1:9'),
+  };
 }
 
 async function weighOne(pid: number | null): Promise<Weight> {
   if (pid === null) throw new Error('there is no such process');
+  const cpu = await bootTime(pid);
   await pause(rest);
-  return { ...memoryOf(pid), cpu: processorSeconds([pid]) * 1000 };
+  return { ...memoryOf(pid), cpu };
+}
+
+/** Milliseconds of processor time of a process until it has nothing more to do; a heartbeat is next to nothing. */
+async function bootTime(pid: number): Promise<number> {
+  let last = Number.NEGATIVE_INFINITY;
+  return await until(
+    `process ${pid} to have booted`,
+    () => {
+      const before = last;
+      last = processorSeconds([pid]) * 1000;
+      return last - before < 1.5 ? last : null;
+    },
+    { every: 300, within: 30_000 },
+  );
 }
 
 /** With folders of its own for whatever is cached, so that the first worker is one that finds nothing. */
