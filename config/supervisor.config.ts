@@ -44,6 +44,10 @@ export default defineConfig({
   gracefulTimeout: '30s',
   // How long a retiring worker leaves idle connections open, so that none is closed under a client's next request.
   // drainLinger: '2s',
+  // Whether idle HTTP/1 connections go to another worker when theirs leaves. Off for logins that belong to a connection (NTLM).
+  // migration: true,
+  // Whether they go from workers with many connections to workers with few.
+  // balance: true,
   // Extra workers while replacing: a number, or a share.
   // maxSurge: '25%',
   // How long a new worker stays up before it counts.

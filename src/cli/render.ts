@@ -1,6 +1,7 @@
 /** The human-readable status. */
 import { type FigureTable, figures, type Row } from '../protocol/figures.ts';
 import { figureText, span } from '../protocol/figures-text.ts';
+import { migrationText } from '../protocol/migration-text.ts';
 import type { Status } from '../protocol/status.ts';
 import { plain } from '../system/plain.ts';
 
@@ -15,6 +16,7 @@ export function renderStatus(status: Status): string {
       ...(problem === undefined ? [] : [`  unreachable: ${plain(problem)}`]),
     ]),
   ];
+  if (status.migration !== undefined) lines.push(`  ${migrationText(status.migration)}`);
   if (running !== null)
     lines.push(`  reload ${running.reload} under way: ${running.step}, for ${span(running.uptime)}`);
   if (last !== null) {

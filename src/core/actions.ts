@@ -1,5 +1,5 @@
 /** Commands that go out: imperatives. None is awaited: what comes of it returns as an event. */
-import type { KillReason, RetireReason } from './model.ts';
+import type { KillReason, Moves, RetireReason } from './model.ts';
 
 export type Action =
   | { readonly type: 'spawn'; readonly id: number; readonly slot: number; readonly generation: number }
@@ -21,6 +21,8 @@ export type Action =
   | { readonly type: 'capture'; readonly id: number; readonly fatal: boolean }
   /** Accept from exactly these queues. */
   | { readonly type: 'assign'; readonly id: number; readonly queues: readonly number[] }
+  /** Give connections away, or take them; see {@link Moves}. */
+  | ({ readonly type: 'migrate'; readonly id: number } & Moves)
   /**
    * Load the config, bind what is new, run the release command; answer `reloadPrepared` or
    * `reloadPrepareFailed`. If `rollback` says why, bring back the settings of the generation before the one in force.

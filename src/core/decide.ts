@@ -8,6 +8,7 @@ import type { Action } from './actions.ts';
 import type { Fleet } from './model.ts';
 import { assign } from './rules/assign.ts';
 import { fill } from './rules/fill.ts';
+import { migrate } from './rules/migrate.ts';
 import { overdue } from './rules/overdue.ts';
 import { reject } from './rules/reject.ts';
 import { reload } from './rules/reload.ts';
@@ -40,8 +41,13 @@ const rules: readonly Rule[] = [
   retire,
   fill,
   assign,
+  migrate,
   reopen,
 ];
+
+function isMigration({ type }: Action): boolean {
+  return type === 'migrate';
+}
 
 /** @param now milliseconds of the running clock; never less than in the call before */
 export function decide(fleet: Fleet, now: number): Decision {
@@ -52,5 +58,8 @@ export function decide(fleet: Fleet, now: number): Decision {
     turn.beginPass();
     for (const rule of rules) rule(turn);
   }
-  return { fleet: turn.fleet, actions: turn.actions, wakeAt: turn.wakeAt };
+  // A worker knows what becomes of its connections before it is told to leave.
+  const { actions } = turn;
+  const ordered = [...actions.filter(isMigration), ...actions.filter((action) => !isMigration(action))];
+  return { fleet: turn.fleet, actions: ordered, wakeAt: turn.wakeAt };
 }

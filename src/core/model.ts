@@ -43,7 +43,7 @@ export type Phase =
     };
 
 /**
- * What a worker says of itself in a heartbeat, by name. The core reads two of the figures and carries the others;
+ * What a worker says of itself in a heartbeat, by name. The core reads three of the figures and carries the others;
  * `protocol/figures.ts` says what they are.
  */
 export interface Figures {
@@ -51,8 +51,27 @@ export interface Figures {
   readonly requests: number;
   /** Resident set size, bytes. */
   readonly rss: number;
+  /** Open connections. */
+  readonly connections: number;
   readonly [name: string]: number | null;
 }
+
+/**
+ * What a worker does with connections that could as well be another worker's. It gives idle ones away while it has more than
+ * `keep`, and takes what others give at once while it has fewer than `take`; `null` is without a limit.
+ */
+export interface Moves {
+  readonly keep: number | null;
+  readonly take: number | null;
+}
+
+export const moves = {
+  /** It neither gives nor takes. */
+  none: { keep: null, take: 0 },
+  /** It takes what others give. */
+  free: { keep: null, take: null },
+  giveAll: { keep: 0, take: 0 },
+} as const satisfies Readonly<Record<string, Moves>>;
 
 /** When a worker is spent; drawn once per life, jitter included. `null` is never. */
 export interface Limits {
@@ -87,6 +106,8 @@ export interface Worker {
   readonly offence: string | null;
   /** Indexes of the queues it accepts from, sorted. */
   readonly queues: readonly number[];
+  /** What it was told last. */
+  readonly moves: Moves;
 }
 
 /** What is remembered of a place in the pool between its workers. */
@@ -127,6 +148,10 @@ export interface Policy {
   /** What a new master may take to be ready. */
   readonly upgradeTimeout: number;
   readonly upgradeByHand: boolean;
+  /** Connections outlive their worker: another one gets them. */
+  readonly migration: boolean;
+  /** Workers that serve are evened out. */
+  readonly balance: boolean;
 }
 
 /** Why a worker could not boot, as far as it could tell: `load` is an app that cannot even be loaded. */
@@ -277,6 +302,8 @@ export interface Fleet {
   readonly bootFailures: { readonly count: number; readonly load: number };
   /** Log files are to be reopened. */
   readonly reopen: boolean;
+  /** Connections lie unevenly, and workers were told their shares. */
+  readonly balancing: boolean;
   /** Queues per listener; 1 is a shared queue. */
   readonly queueCount: number;
   readonly slots: ReadonlyMap<number, Slot>;
@@ -308,6 +335,7 @@ export function initialFleet(policy: Policy, queueCount = 1): Fleet {
     start: 'starting',
     bootFailures: { count: 0, load: 0 },
     reopen: false,
+    balancing: false,
     queueCount,
     slots: new Map(),
     workers: [],
@@ -332,5 +360,6 @@ export function newWorker(which: Pick<Worker, 'id' | 'slot' | 'generation'>, now
     listening: false,
     offence: null,
     queues: [],
+    moves: moves.none,
   };
 }

@@ -17,6 +17,8 @@ import { logObserver } from './log/observer.ts';
 import { Timeline } from './log/timeline.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { Statsd } from './metrics/statsd.ts';
+import type { WorkerQueue } from './migration/queue.ts';
+import { MigrationTally } from './migration/tally.ts';
 import { adminRoutes } from './operator/admin-routes.ts';
 import { Events } from './operator/events.ts';
 import { controlRoutes } from './operator/routes.ts';
@@ -46,6 +48,8 @@ export interface MasterOptions {
   readonly log: Log;
   readonly listeners: Listeners;
   readonly queueCount: number;
+  /** The queue between workers; `null` if there is none. */
+  readonly queue: WorkerQueue | null;
   /** Sockets that were open when the master started, and their inodes. */
   readonly inherited: ReadonlyMap<number, string | null>;
   readonly command: Command;
@@ -71,6 +75,7 @@ export interface Parts {
   readonly restraint: Restraint;
   readonly health: ServiceHealth;
   readonly rates: Rates;
+  readonly migration: MigrationTally;
   readonly stuck: Stuck;
   readonly metrics: Metrics;
   readonly statsd: Statsd;
@@ -84,7 +89,18 @@ export interface Parts {
 
 /** Builds the parts; nothing is started yet. */
 export function makeParts(options: MasterOptions): Parts {
-  const { request, settings: first, log, listeners, queueCount, inherited, predecessor, command, onReady } = options;
+  const {
+    request,
+    settings: first,
+    log,
+    listeners,
+    queueCount,
+    queue,
+    inherited,
+    predecessor,
+    command,
+    onReady,
+  } = options;
   const bequest = predecessor?.bequest ?? null;
   const logger = () => log.logger;
   const timeline = new Timeline();
@@ -103,6 +119,7 @@ export function makeParts(options: MasterOptions): Parts {
       problemOf: (key) => listeners.problemOf(key),
       health: health.report(fleet()),
       rates,
+      migration: migration.status(queue !== null && settings().migration),
     });
   const metrics = new Metrics({
     status,
@@ -118,7 +135,8 @@ export function makeParts(options: MasterOptions): Parts {
   const { post } = arbiter;
   const fleet = () => arbiter.fleet;
 
-  const pool = new Pool();
+  const pool = new Pool(queue?.descriptors ?? null);
+  const migration = new MigrationTally();
   const health = new ServiceHealth({ pool, settings });
   const grants = new Grants({
     listeners,
@@ -202,6 +220,7 @@ export function makeParts(options: MasterOptions): Parts {
     inherited,
     predecessor,
     listeners,
+    queue,
     claims,
     counts: new Counts(metrics, statsd),
     settings,
@@ -224,6 +243,7 @@ export function makeParts(options: MasterOptions): Parts {
     restraint: new Restraint(),
     health,
     rates,
+    migration,
     stuck,
     metrics,
     statsd,

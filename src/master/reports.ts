@@ -77,6 +77,10 @@ const reports: Reports = {
     stuck.onMute(id);
     return null;
   },
+  migrated: ({ delta }, _, { migration }) => {
+    migration.add(delta);
+    return null;
+  },
   'session-missed': (_, worker, { arbiter, complaints }) => {
     // A single worker knows all sessions but those of the worker before it.
     if (arbiter.fleet.wanted > 1) complaints.reportMissedSession(worker);

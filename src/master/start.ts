@@ -3,15 +3,16 @@ import { loadSettings } from '../config/load.ts';
 import { type OnPrinted, toStderr } from '../config/probe/printed.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
 import type { Event } from '../core/events.ts';
-import { exitStatus, PreforkError, systemFailure } from '../errors.ts';
+import { exitStatus, messageOf, PreforkError, systemFailure } from '../errors.ts';
 import { supportsReusePort } from '../system/node-internals.ts';
 import { passedSockets } from '../system/passed.ts';
 import { socketInode } from '../system/socket-inode.ts';
 import { checkPidfile, masterTitle, staleNote } from './claims/pidfile.ts';
 import { openFirst } from './generations.ts';
-import { logLines, openLog } from './log/logger.ts';
+import { type Logger, logLines, openLog } from './log/logger.ts';
 import { logPrinted } from './log/printed.ts';
 import { Master } from './master.ts';
+import { inheritQueue, openQueue, type WorkerQueue } from './migration/queue.ts';
 import { noticesFor } from './notices.ts';
 import { prepareAccessLog } from './service/access-log-file.ts';
 import { type Caller, daemonise } from './service/daemon.ts';
@@ -103,12 +104,14 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
       { pid: process.pid, node: process.version, workers: settings.workers, app: settings.app.path },
       `prefork starts ${settings.workers} workers for ${settings.app.given}${bindText(listeners)}`,
     );
+    const queue = await queueFor(predecessor, logger);
     master = new Master({
       request,
       settings,
       log,
       listeners,
       queueCount,
+      queue,
       inherited,
       command,
       predecessor,
@@ -134,6 +137,16 @@ function tellErrors(observers: readonly (Pick<Caller, 'tell'> | null)[], line: s
   const { level, msg, err } = JSON.parse(line) as { level: number; msg?: string; err?: { stack?: string } };
   if (level < errorLevel) return;
   for (const each of observers) each?.tell([msg, err?.stack].filter((text) => text !== undefined).join('\n'));
+}
+
+/** Without it everything else works: connections end with their workers. */
+async function queueFor(predecessor: Predecessor | null, logger: Logger): Promise<WorkerQueue | null> {
+  const inherited = predecessor?.bequest.queue ?? null;
+  if (inherited !== null) return inheritQueue(inherited);
+  return await openQueue().catch((error: unknown) => {
+    logger.warn(`connections cannot move between workers: ${messageOf(error)}`);
+    return null;
+  });
 }
 
 function queueCountFor(settings: Settings): number {

@@ -26,6 +26,7 @@ import {
   maxText,
 } from './check-values.ts';
 import type { ErrorReport, WorkerMessage } from './messages.ts';
+import { type KeptReason, keptReasons } from './migration.ts';
 
 export type Checked =
   | { readonly kind: 'message'; readonly message: WorkerMessage }
@@ -86,6 +87,8 @@ function checkFields(m: Fields): WorkerMessage | null {
     }
     case 'health':
       return checkHealth(m);
+    case 'migrated':
+      return checkMigrated(m.delta);
     case 'short':
       return isCount(m.connections) ? { type: 'short', connections: m.connections } : null;
     case 'traffic':
@@ -179,6 +182,19 @@ function checkStack({ frames, requests, isOwn, resources }: Fields): WorkerMessa
     requests: checkRequests(requests),
     resources: texts(resources, 40, 40),
   };
+}
+
+function checkMigrated(raw: unknown): WorkerMessage | null {
+  if (!isFields(raw)) return null;
+  const { given, taken, returned, lost } = raw;
+  if (!isCount(given) || !isCount(taken) || !isCount(returned) || !isCount(lost) || !Array.isArray(raw.kept))
+    return null;
+  const kept = raw.kept.slice(0, keptReasons.length).flatMap((pair: unknown): [KeptReason, number][] => {
+    const [name, count] = Array.isArray(pair) ? (pair as unknown[]) : [];
+    const reason = keptReasons.find((known) => known === name);
+    return reason === undefined || !isCount(count) ? [] : [[reason, count]];
+  });
+  return { type: 'migrated', delta: { given, taken, returned, lost, kept } };
 }
 
 function checkHealth(m: Fields): WorkerMessage | null {

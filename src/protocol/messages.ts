@@ -9,6 +9,7 @@ import type { WorkerSettings } from '../config/resolved.ts';
 import type { FailureKind } from '../core/model.ts';
 import type { DatagramQuery, ListenQuery } from '../system/node-internals.ts';
 import type { WorkerFigures } from './figures.ts';
+import type { MigrationDelta, QueueDescriptors } from './migration.ts';
 import type { Health } from './status.ts';
 import type { AppMetric, TrafficDelta } from './traffic.ts';
 
@@ -48,6 +49,8 @@ export interface BootInfo {
   readonly accessLog: { readonly target: string | number; readonly format: string } | null;
   /** What is counted; `null` is nothing. `app` is whether the app's own metrics are wanted. */
   readonly metrics: { readonly app: boolean } | null;
+  /** The queue between workers; `null` if there is none. */
+  readonly queue: QueueDescriptors | null;
   /** The hooks that run in workers, each with the config file that has it. */
   readonly hooks: Readonly<Partial<Record<WorkerHookName, string>>>;
 }
@@ -136,6 +139,8 @@ export type WorkerMessage =
       readonly upgraded: number;
     }
   | StackMessage
+  /** Connections went to other workers, came from them, or could not go. */
+  | { readonly type: 'migrated'; readonly delta: MigrationDelta }
   /** The app listens to SIGUSR1 itself: the worker cannot be asked for its stack. */
   | { readonly type: 'mute' }
   /** The drain ended; `cut` counts the requests and connections that did not end by themselves. */
@@ -163,6 +168,16 @@ export type MasterMessage =
   | { readonly type: 'unassign'; readonly listener: string; readonly queue: number }
   /** Whether other workers accept connections too, or will; sent to those that accept, when it changes. At first: no. */
   | { readonly type: 'peers'; readonly othersAccept: boolean }
+  /**
+   * Give idle connections to other workers while there are more than `keep`, and take what others give while there are
+   * fewer than `take`; `null` is without a limit. Only those of these `listeners` can go; `null` is all.
+   */
+  | {
+      readonly type: 'migrate';
+      readonly keep: number | null;
+      readonly take: number | null;
+      readonly listeners: readonly string[] | null;
+    }
   /** The state of the service; sent when it changes, if the worker answers health checks. */
   | { readonly type: 'service'; readonly report: HealthReport }
   /**

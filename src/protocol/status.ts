@@ -1,6 +1,7 @@
 /** What the control socket, the page and `prefork top` show of the service: plain data, one version of it. */
 import type { ReloadOutcome, Upgrade, UpgradeOutcome } from '../core/model.ts';
 import type { WorkerStatus } from './figures.ts';
+import type { MigrationStatus } from './migration.ts';
 
 export type { WorkerStatus } from './figures.ts';
 
@@ -45,6 +46,8 @@ export interface Status {
     readonly running: { readonly upgrade: number; readonly step: UpgradeStep; readonly pid: number | null } | null;
     readonly last: LastUpgrade | null;
   };
+  /** Connections that went to another worker, and why others could not. A master of an older version does not say. */
+  readonly migration?: MigrationStatus;
   readonly listeners: readonly ListenerStatus[];
   readonly workers: readonly WorkerStatus[];
 }

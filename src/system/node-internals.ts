@@ -5,7 +5,7 @@
 import type { ChildProcess } from 'node:child_process';
 import cluster from 'node:cluster';
 import dgram from 'node:dgram';
-import type { ServerResponse } from 'node:http';
+import type { Server as HttpServer, ServerResponse } from 'node:http';
 import Module from 'node:module';
 import net, { type Server } from 'node:net';
 import { constants } from 'node:os';
@@ -598,6 +598,19 @@ export function descriptorOf(server: Server): number | null {
   return fd === undefined || fd < 0 ? null : fd;
 }
 
+/**
+ * The descriptor of a connected socket.
+ *
+ * Relies on `socket._handle.fd`.
+ *
+ * @throws UnsupportedNodeError
+ */
+export function descriptorOfSocket(socket: net.Socket): number {
+  const fd = (socket as unknown as MovableSocket)._handle?.fd;
+  if (fd === undefined || fd < 0) throw unsupported('a connected socket has no descriptor');
+  return fd;
+}
+
 /** Sets the backlog of a handle that listens, whoever else accepts from it, without what {@link prepareHandle} put before it. */
 export function setBacklog(handle: Handle, backlog: number): number {
   return Object.getPrototypeOf(handle).listen.call(handle, backlog);
@@ -930,6 +943,269 @@ function onDestroyed(prototype: unknown, callback: (stream: object) => void): vo
   };
   Object.defineProperty(destroy, 'name', { value: original.name });
   Object.defineProperty(prototype, '_destroy', { ...own, value: destroy });
+}
+
+/** The end of a queue between processes into which connections are put. */
+export interface ConnectionsOut {
+  /**
+   * @param message goes with the connection; one line
+   * @param done called with `false` if the connection is still this process's
+   * @returns whether the kernel had it at once
+   */
+  put(message: string, connection: StreamHandle, done: (isGone: boolean) => void): boolean;
+  close(): void;
+}
+
+/** The other end of it. */
+export interface ConnectionsIn {
+  start(): void;
+  stop(): void;
+}
+
+/** The handle of an accepted connection: a TCP socket or a pipe. */
+export interface StreamHandle {
+  readonly fd: number;
+  close(callback?: () => void): void;
+}
+
+interface PipeHandle extends StreamHandle {
+  onread: (buffer?: ArrayBuffer) => void;
+  pendingHandle?: StreamHandle | null;
+  open(fd: number): number;
+  readStart(): number;
+  readStop(): number;
+  unref(): void;
+  readonly writeQueueSize: number;
+  writeUtf8String(request: WriteRequest | null, text: string, handle?: StreamHandle): number | WriteRequest;
+}
+
+/** PipeConstants.IPC: a pipe that takes handles along. */
+const takesHandles = 2;
+
+function newPipe(): PipeHandle {
+  const channel = channelOf(process);
+  if (channel === undefined) throw unsupported("this process's channel is not where it was");
+  const Pipe = channel.constructor as new (type: number) => PipeHandle;
+  return new Pipe(takesHandles);
+}
+
+function openPipe(fd: number): PipeHandle {
+  const pipe = newPipe();
+  const error = pipe.open(fd);
+  if (error !== 0) throw unsupported(`a pipe cannot be opened (${error})`);
+  pipe.unref();
+  return pipe;
+}
+
+interface WriteRequest {
+  oncomplete: (status: number) => void;
+  /** Node 26: how it ended, if it has already. */
+  readonly writeStatus?: number | null;
+}
+
+/**
+ * The class of Node's requests to write, which only Node's own modules can name; `null` where Node makes the request
+ * itself, if there is to be one (26).
+ */
+function writeRequestClass(pipe: PipeHandle): (new () => WriteRequest) | null {
+  let found: unknown;
+  pipe.writeUtf8String = (request) => {
+    found = request === null ? null : request.constructor;
+    return -constants.errno.EPIPE;
+  };
+  const options = { handle: pipe, readable: false, manualStart: true };
+  const socket = new net.Socket(options as unknown as net.SocketConstructorOpts);
+  socket.on('error', () => {});
+  socket.write('x', 'utf8');
+  socket.destroy();
+  if (found !== null && typeof found !== 'function') throw unsupported('what is written to a pipe cannot be seen');
+  return found as (new () => WriteRequest) | null;
+}
+
+/**
+ * Opens the end of a socket pair into which connections are put.
+ *
+ * Relies on the handle of this process's channel being made by the class of pipes, on their `writeUtf8String` taking a
+ * handle that is to be sent, on the class of its requests being the one with which a `net.Socket` writes, and on
+ * `writeQueueSize`.
+ *
+ * @throws UnsupportedNodeError
+ */
+export function openConnectionsOut(fd: number): ConnectionsOut {
+  const Request = writeRequestClass(newPipe());
+  const pipe = openPipe(fd);
+  const write = (text: string, connection: StreamHandle, done: (isGone: boolean) => void): void => {
+    const own = Request === null ? null : new Request();
+    const answer = pipe.writeUtf8String(own, text, connection);
+    const request = typeof answer === 'number' ? own : answer;
+    if (typeof answer === 'number' && (answer !== 0 || request === null)) done(answer === 0);
+    else if (typeof request?.writeStatus === 'number') done(request.writeStatus >= 0);
+    else if (request !== null) request.oncomplete = (status) => done(status >= 0);
+  };
+  return {
+    put: (message, connection, done) => {
+      write(`${message}\n`, connection, done);
+      return pipe.writeQueueSize === 0;
+    },
+    close: () => pipe.close(),
+  };
+}
+
+/**
+ * Opens the end of a socket pair from which connections are taken.
+ *
+ * Relies on the class of pipes as {@link openConnectionsOut} does, and on `pendingHandle` being the handle that came along
+ * with what `onread` is given. A read ends with what a handle was sent with (unix(7)), so each brings one message.
+ *
+ * @param onConnection is given `null` if the kernel had no descriptor left for the connection
+ * @throws UnsupportedNodeError
+ */
+export function openConnectionsIn(
+  fd: number,
+  onConnection: (message: string, connection: StreamHandle | null) => void,
+): ConnectionsIn {
+  const pipe = openPipe(fd);
+  pipe.onread = (buffer) => {
+    const { pendingHandle = null } = pipe;
+    pipe.pendingHandle = null;
+    if (buffer !== undefined) onConnection(Buffer.from(buffer).toString(), pendingHandle);
+    else pendingHandle?.close();
+  };
+  return { start: () => void pipe.readStart(), stop: () => void pipe.readStop() };
+}
+
+interface MovableSocket extends SocketInternals {
+  _handle: (StreamHandle & { readStart?(): number; readStop?(): number; readonly writeQueueSize?: number }) | null;
+  readonly parser?: (HttpParser & { _consumed?: boolean; consume?(handle: object): void; unconsume?(): void }) | null;
+  readonly _paused?: boolean;
+  readonly server?: unknown;
+}
+
+/** What Node itself puts on a socket that an HTTP server was told of. */
+interface PlainSocket {
+  readonly listeners: ReadonlyMap<string | symbol, number>;
+  readonly keys: ReadonlySet<string | symbol>;
+}
+
+let plain: PlainSocket | null = null;
+
+/** What comes to a socket with its use: of all the rest a new one tells. */
+const keysOfUse = ['_httpMessage', 'timeout', '_peername', '_sockname'];
+
+function plainSocket(): PlainSocket | null {
+  if (plain !== null) return plain;
+  const http = process.getBuiltinModule?.('node:http');
+  if (http === undefined) return null;
+  const server = http.createServer();
+  const socket = new net.Socket();
+  // Not emit(), which is watched.
+  for (const told of server.listeners('connection')) Reflect.apply(told, server, [socket]);
+  const listeners = new Map(socket.eventNames().map((name) => [name, socket.listenerCount(name)]));
+  const keys = new Set<string | symbol>([...Reflect.ownKeys(socket), ...keysOfUse]);
+  socket.destroy();
+  plain = { listeners, keys };
+  return plain;
+}
+
+/**
+ * Whether anybody but Node's own HTTP server has put something on a socket: event listeners, properties, a time limit.
+ *
+ * Learns what is Node's own from a socket that only Node's server is told of.
+ */
+export function hasOwnState(server: HttpServer, socket: net.Socket): boolean {
+  const own = plainSocket();
+  if (own === null || (socket as unknown as MovableSocket).server !== server) return true;
+  // Kept by the server per connection, and lost with it.
+  if ((server.maxRequestsPerSocket ?? 0) > 0) return true;
+  if (Reflect.ownKeys(socket).some((key) => !own.keys.has(key))) return true;
+  // A response that is under way listens for the end of its connection.
+  const ofResponse = currentResponse(socket) === null ? 0 : 1;
+  const isOwn = (name: string | symbol): boolean =>
+    socket.listenerCount(name) > (own.listeners.get(name) ?? 0) + (name === 'close' ? ofResponse : 0);
+  if (socket.eventNames().some(isOwn)) return true;
+  // After a response Node sets its own limit.
+  const isSetByNode = socket.bytesWritten > 0 && server.keepAliveTimeout > 0;
+  return !isSetByNode && (socket.timeout ?? 0) !== server.timeout;
+}
+
+/** Whether everything is written, and nothing ends or is held back. Relies on `socket._handle.writeQueueSize` and `_paused`. */
+export function isQuiet(socket: net.Socket): boolean {
+  const { _handle, _paused } = socket as unknown as MovableSocket;
+  if (_handle === null || socket.destroyed || socket.readableEnded || socket.writableEnded || _paused === true)
+    return false;
+  return socket.writableLength === 0 && socket.readableLength === 0 && (_handle.writeQueueSize ?? 0) === 0;
+}
+
+/**
+ * Milliseconds until a socket times out, `null` if it never does.
+ *
+ * Relies on the timer under the 'timeout' symbol of the socket, and on its `_idleStart` and `_idleTimeout`.
+ */
+export function timeLeft(socket: net.Socket): number | null {
+  const key = symbolOf(socket, 'timeout');
+  const timer = key === undefined ? null : (socket as unknown as Record<symbol, TimerInternals | null>)[key];
+  if (timer?._idleStart === undefined || timer._idleTimeout === undefined) return null;
+  const now = setTimeout(() => {}, 1);
+  clearTimeout(now);
+  const { _idleStart } = now as unknown as TimerInternals;
+  return _idleStart === undefined ? null : timer._idleStart + timer._idleTimeout - _idleStart;
+}
+
+interface TimerInternals {
+  readonly _idleStart?: number;
+  readonly _idleTimeout?: number;
+}
+
+/**
+ * Stops reading a socket that an HTTP parser reads: what arrives from here on stays in the kernel. To be called right after
+ * the poll phase, when nothing that was read is on its way.
+ *
+ * Relies on `socket._handle.readStop()` and on `socket.parser.unconsume()`.
+ *
+ * @returns the handle of the connection, `null` if it has none
+ */
+export function holdConnection(socket: net.Socket): StreamHandle | null {
+  const { _handle, parser } = socket as unknown as MovableSocket;
+  if (_handle?.readStop === undefined || parser?.unconsume === undefined) return null;
+  if (_handle.readStop() !== 0) return null;
+  if (parser._consumed === true) {
+    parser.unconsume();
+    parser._consumed = false;
+  }
+  return _handle;
+}
+
+/** Goes on reading after {@link holdConnection}. Relies on the socket itself feeding the parser where that does not read. */
+export function resumeConnection(socket: net.Socket): void {
+  (socket as unknown as MovableSocket)._handle?.readStart?.();
+}
+
+/**
+ * Takes the connection from its socket, which is closed as if its client had left. The connection itself lives on where it
+ * was sent.
+ *
+ * Relies on a `net.Socket` without `_handle` being destroyed like any other.
+ */
+export function letGo(socket: net.Socket): void {
+  const internals = socket as unknown as MovableSocket;
+  const { _handle } = internals;
+  internals._handle = null;
+  _handle?.close();
+  socket.destroy();
+}
+
+/**
+ * Tells a listening server of a connection that another process has accepted, as if it were its own: options, limits and
+ * counts apply.
+ *
+ * Relies on `server._handle.onconnection`, which is what libuv calls.
+ *
+ * @throws UnsupportedNodeError
+ */
+export function giveConnection(server: Server, connection: StreamHandle): void {
+  const own = internalsOf(server)._handle;
+  if (typeof own?.onconnection !== 'function') throw unsupported('a listening handle has no onconnection');
+  Reflect.apply(own.onconnection, own, [0, connection]);
 }
 
 /** Whether a socket has lost its connection without being closed: it was sent to another process. */

@@ -23,6 +23,7 @@ import { Listens } from './listen.ts';
 import { App } from './loading/app.ts';
 import { FailureWatch } from './loading/failure.ts';
 import { Metrics } from './metrics/metrics.ts';
+import { Migration } from './migration/migration.ts';
 import { EventFilter } from './process-events.ts';
 import { holdSignals } from './signals.ts';
 import { announceToThreads, isThreadOfWorker, shareInThread } from './threads.ts';
@@ -38,6 +39,7 @@ class Agent {
   readonly #traffic: Traffic;
   readonly #metrics: Metrics | null;
   readonly #heartbeat: Heartbeat;
+  readonly #migration: Migration;
   readonly #drain: Drain;
   readonly #listens: Listens;
   readonly #datagrams: Datagrams;
@@ -61,8 +63,15 @@ class Agent {
       isLeaving: () => this.#drain.hasBegun,
     });
     this.#datagrams = new Datagrams(channel);
+    this.#migration = new Migration({
+      channel,
+      traffic: this.#traffic,
+      places: this.#listens,
+      descriptors: boot.queue,
+    });
     this.#drain = new Drain({
       channel,
+      migration: this.#migration,
       traffic: this.#traffic,
       queues: () => this.#listens.queues,
       onDrained: (deadline) => this.#leave(deadline),
@@ -140,6 +149,9 @@ class Agent {
       case 'service':
         this.#health?.onService(message.report);
         if (message.report.status === 'draining') this.#drain.announce();
+        break;
+      case 'migrate':
+        this.#migration.order(message);
         break;
       case 'reopen':
         this.#accessLog?.reopen();

@@ -106,6 +106,8 @@ export class Listens {
   readonly #abandoned = new Map<number, { readonly wanted: Wanted; granted: number }>();
   /** What `listen()` was told that does not come with Node's question. */
   readonly #asides = new WeakMap<Server, Aside>();
+  /** Also of servers that are closed: their connections are still there. */
+  readonly #listenerOf = new WeakMap<Server, string>();
   readonly #limits = new ConnectionLimits();
   #closeEvents: CloseEvents | null = null;
   #policy: BindPolicy | null = null;
@@ -152,6 +154,16 @@ export class Listens {
   /** The kernel queues that servers accept from now. */
   get queues(): readonly Queue[] {
     return [...this.#open.values()].flatMap(({ answer, queues }) => (answer === null ? queues : []));
+  }
+
+  /** The key of the listener that a server accepts from, or did last; of one that has several, the first. */
+  listenerOf(server: Server): string | null {
+    return this.#listenerOf.get(server) ?? null;
+  }
+
+  /** The server that accepts from a listener. */
+  serverOf(listener: string): Server | null {
+    return this.#servedOn(listener)?.server ?? null;
   }
 
   onGrant(message: Extract<MasterMessage, { type: 'grant' }>, handle: Handle | null): void {
@@ -307,6 +319,7 @@ export class Listens {
     if (first === undefined || answer === null) return;
     listening.answer = null;
     this.#channel.release();
+    this.#listenerOf.set(server, first.listener);
     this.#prepare(listening, first);
     // A unix socket does not know its own path.
     if (first.handle.getsockname === undefined) {

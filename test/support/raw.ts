@@ -88,6 +88,15 @@ export class RawSocket {
     return this.text.match(/HTTP\/1\.1 \d{3} /g)?.length ?? 0;
   }
 
+  /** Waits until so many responses have come, each with a body of JSON. */
+  async answered(count = 1, within = 10_000): Promise<void> {
+    const isThere = (): boolean => this.responses >= count && this.text.trimEnd().endsWith('}');
+    await until(`${count} responses`, isThere, {
+      within,
+      abort: () => (this.#ending === 'open' || isThere() ? null : `it ended (${this.#ending}): ${this.text}`),
+    });
+  }
+
   /** Ends the sending side. */
   finish(): void {
     this.#socket.end();

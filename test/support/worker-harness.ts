@@ -79,6 +79,7 @@ export class WorkerUnderTest {
       defaultBind: options.defaultBind ?? loopback,
       heartbeat: 100,
       metrics: null,
+      queue: null,
       accessLog: null,
       hooks: {},
     };

@@ -1,5 +1,5 @@
 /** How workers are replaced and stopped. */
-import { positiveTime, string, surge, time } from './kinds.ts';
+import { boolean, positiveTime, string, surge, time } from './kinds.ts';
 import { computed, inGroup } from './setting.ts';
 
 const setting = inGroup('Reload and stop');
@@ -17,6 +17,18 @@ export const reloadAndStop = {
     default: computed('2s, at most half of gracefulTimeout'),
     for: ['worker'],
     doc: 'How long a retiring worker keeps idle connections open for their next request',
+  }),
+  migration: setting({
+    kind: boolean,
+    default: true,
+    for: ['core'],
+    doc: 'Idle HTTP/1 connections go to another worker when theirs leaves, instead of being closed',
+  }),
+  balance: setting({
+    kind: boolean,
+    default: true,
+    for: ['core'],
+    doc: 'Idle HTTP/1 connections go from workers with many to workers with few (needs migration)',
   }),
   /** Extra workers while replacing: a number, or a share such as `'25%'`. */
   maxSurge: setting({

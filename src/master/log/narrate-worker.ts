@@ -58,7 +58,7 @@ export const workerEvents: EventLines<WorkerEvent['type']> = {
   workerMisbehaved: ({ id, reason }, before) => workerLine('error', `worker broke the protocol: ${reason}`, before, id),
 };
 
-export const workerActions: ActionLines<'spawn' | 'drain' | 'kill' | 'capture' | 'assign'> = {
+export const workerActions: ActionLines<'spawn' | 'drain' | 'kill' | 'capture' | 'assign' | 'migrate'> = {
   // The event says so, with the pid.
   spawn: null,
   drain: ({ id, reason }, fleet) =>
@@ -72,6 +72,7 @@ export const workerActions: ActionLines<'spawn' | 'drain' | 'kill' | 'capture' |
   // The stack that is captured says so.
   capture: null,
   assign: null,
+  migrate: null,
 };
 
 /** Node's exit code for an option that it does not know; see the documentation of node:process, "Exit codes". */

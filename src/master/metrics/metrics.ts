@@ -2,13 +2,14 @@
 import type { Action } from '../../core/actions.ts';
 import type { Event } from '../../core/events.ts';
 import type { Fleet, Phase } from '../../core/model.ts';
+import { keptReasons } from '../../protocol/migration.ts';
 import type { Status, WorkerStatus } from '../../protocol/status.ts';
 import type { AppMetric, TrafficDelta } from '../../protocol/traffic.ts';
 import type { Circumstances, Observer } from '../log/observer.ts';
 import { AppMetrics } from './app.ts';
 import type { Counted } from './counted.ts';
 import type { Exposition, Format } from './exposition.ts';
-import { type Family, family, type Labels } from './family.ts';
+import { type Family, family, type Labels, single } from './family.ts';
 import { serviceGauges, slotGauges } from './gauges.ts';
 import { SupervisorTotals } from './supervisor.ts';
 import { TrafficTotals } from './traffic.ts';
@@ -144,6 +145,7 @@ function state(status: Status): Family[] {
       'Whether enough workers are ready to serve',
       one(status.health === 'healthy' || status.health === 'degraded' ? 1 : 0),
     ),
+    ...migrationFamilies(status),
     ...slotGauges(incumbents(workers)),
     family(
       'gauge',
@@ -159,6 +161,17 @@ function state(status: Status): Family[] {
       'Connections that may wait',
       listeners.map(({ address, backlog }): [Labels, number] => [{ listener: address }, backlog]),
     ),
+  ];
+}
+
+function migrationFamilies({ migration }: Status): Family[] {
+  if (migration === undefined) return [];
+  const { moved, lost } = migration;
+  const kept = keptReasons.map((reason): [Labels, number] => [{ reason }, migration.kept[reason] ?? 0]);
+  return [
+    single('counter', 'prefork_connections_moved_total', 'Connections that went to another worker', moved),
+    single('counter', 'prefork_connections_lost_total', 'Connections that were lost on their way', lost),
+    family('counter', 'prefork_connections_kept_total', 'Connections that ended with their worker, by why', kept),
   ];
 }
 

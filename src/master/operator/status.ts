@@ -4,6 +4,7 @@ import { isReady, slotOf } from '../../core/fleet.ts';
 import type { Fleet, Worker } from '../../core/model.ts';
 import { statusRow } from '../../protocol/figures-row.ts';
 import type { HealthReport } from '../../protocol/messages.ts';
+import type { MigrationStatus } from '../../protocol/migration.ts';
 import { type ListenerStatus, type Status, statusVersion, type WorkerStatus } from '../../protocol/status.ts';
 import { version } from '../../system/package.ts';
 import type { Listener } from '../sockets/listeners.ts';
@@ -20,11 +21,12 @@ export interface StatusParts {
   readonly problemOf?: (key: string) => Error | null;
   readonly health: HealthReport;
   readonly rates: Rates;
+  readonly migration: MigrationStatus;
 }
 
 const seconds = (milliseconds: number): number => Math.round(milliseconds) / 1_000;
 
-export function statusOf({ fleet, now, settings, listeners, health, rates, ...parts }: StatusParts): Status {
+export function statusOf({ fleet, now, settings, listeners, health, rates, migration, ...parts }: StatusParts): Status {
   const problemOf = (key: string): { readonly problem?: string } => {
     const problem = parts.problemOf?.(key)?.message;
     return problem === undefined ? {} : { problem };
@@ -52,6 +54,7 @@ export function statusOf({ fleet, now, settings, listeners, health, rates, ...pa
       last: lastReload === null ? null : { ...lastReload, duration: seconds(lastReload.duration) },
     },
     upgrade: upgradeStatus(fleet),
+    migration,
     listeners: listeners.map((listener, index) => ({
       ...listenerStatus(listener, waiting[index] ?? null),
       ...problemOf(listener.key),

@@ -3,6 +3,7 @@
  * one's environment, then lines of JSON over a socket pair. The death of either is seen by its end of file, never by its pid.
  */
 import { Socket } from 'node:net';
+import type { QueueDescriptors } from '../../protocol/migration.ts';
 import type { PassedSocket } from '../../system/passed.ts';
 import type { ClaimsBequest } from '../claims/claim.ts';
 import type { Counted } from '../metrics/counted.ts';
@@ -21,6 +22,8 @@ export interface Bequest extends ClaimsBequest {
   /** The socket pair. */
   readonly channel: number;
   readonly listeners: readonly InheritedListener[];
+  /** The queue between workers. A master of an older version has none. */
+  readonly queue?: QueueDescriptors | null;
   /** Sockets that the first master of all was started with, under the same numbers; and which of them a service manager passed. */
   readonly inherited: readonly number[];
   readonly passed: readonly PassedSocket[];

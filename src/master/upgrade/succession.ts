@@ -11,6 +11,7 @@ import { messageOf } from '../../errors.ts';
 import { socketInode } from '../../system/socket-inode.ts';
 import type { Claims } from '../claims/claims.ts';
 import type { Logger } from '../log/logger.ts';
+import type { WorkerQueue } from '../migration/queue.ts';
 import type { Listeners } from '../sockets/listeners.ts';
 import { protocolVersion, type UpgradeMessage } from './channel.ts';
 import type { Counts } from './counts.ts';
@@ -31,6 +32,8 @@ export interface SuccessionOptions {
   readonly inherited: ReadonlyMap<number, string | null>;
   readonly predecessor: Predecessor | null;
   readonly listeners: Listeners;
+  /** The queue between workers, which the new master's share. */
+  readonly queue: WorkerQueue | null;
   readonly claims: Claims;
   readonly counts: Counts;
   readonly settings: () => Settings;
@@ -105,7 +108,7 @@ export class Succession {
 
   /** Starts a new master. */
   upgrade(): void {
-    const { claims, command, request, inherited, listeners, post } = this.#options;
+    const { claims, command, request, inherited, listeners, post, queue } = this.#options;
     const refusal = refusalOf(command);
     if (refusal !== null) {
       post({ type: 'successorGone', reason: refusal });
@@ -123,6 +126,7 @@ export class Succession {
         version: protocolVersion,
         pid: process.pid,
         listeners: listeners.bequest(),
+        queue: queue?.descriptors ?? null,
         inherited: [...inherited]
           .filter(([fd, inode]) => inode !== null && socketInode(fd) === inode)
           .map(([fd]) => fd),

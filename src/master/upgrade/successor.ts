@@ -154,9 +154,11 @@ export function layOut(given: Omit<Bequest, 'channel'>): { readonly stdio: Stdio
   const channel = free();
   stdio[channel] = 'pipe';
   const listeners = given.listeners.map((listener) => ({ ...listener, fds: listener.fds.map(place) }));
+  const { queue = null } = given;
+  const placed = queue === null ? null : { give: place(queue.give), take: place(queue.take) };
   const admin = given.admin === null ? null : { ...given.admin, fd: place(given.admin.fd) };
   return {
     stdio: Array.from(stdio, (each) => each ?? 'ignore'),
-    bequest: { ...given, channel, listeners, admin },
+    bequest: { ...given, channel, listeners, queue: placed, admin },
   };
 }

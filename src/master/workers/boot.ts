@@ -4,6 +4,7 @@ import type { Settings } from '../../config/resolved.ts';
 import type { Table } from '../../config/settings/setting.ts';
 import { settings as everySetting, settingsFor } from '../../config/settings.ts';
 import type { BootInfo } from '../../protocol/messages.ts';
+import type { QueueDescriptors } from '../../protocol/migration.ts';
 
 /** The worker's copy of the master's stdout, if its own goes elsewhere: the place it has in the pool's `stdio`. */
 const spareStdout = 5;
@@ -14,11 +15,13 @@ export interface Birth {
   readonly slot: number;
   readonly generation: number;
   readonly settings: Settings;
+  /** Where the worker finds the queue between workers. */
+  readonly queue: QueueDescriptors | null;
 }
 
 /** @param heartbeat milliseconds between two */
 export function bootInfo(
-  { id, slot, generation, settings }: Birth,
+  { id, slot, generation, settings, queue }: Birth,
   heartbeat: number,
   table: Table = everySetting,
 ): BootInfo {
@@ -32,6 +35,7 @@ export function bootInfo(
     heartbeat,
     accessLog: accessLogOf(settings),
     metrics: settings.metrics ? { app: settings.admin !== null || settings.statsd !== null } : null,
+    queue,
     hooks:
       configFile === null
         ? {}

@@ -6,6 +6,7 @@ import type { Event } from '../../core/events.ts';
 import type { Limits } from '../../core/model.ts';
 import { messageOf } from '../../errors.ts';
 import { bootVariable, type MasterMessage, type WorkerMessage } from '../../protocol/messages.ts';
+import type { QueueDescriptors } from '../../protocol/migration.ts';
 import { launchAs } from '../../system/identity.ts';
 import type { Handle } from '../../system/node-internals.ts';
 import { readLines } from '../../system/output.ts';
@@ -61,6 +62,13 @@ export class Pool {
   readonly #processes = new Map<number, Process>();
   readonly #inspectors = new Inspectors();
   readonly #leftovers = new Leftovers();
+  /** The queue between workers, as this process has it. */
+  readonly #queue: QueueDescriptors | null;
+
+  /** @param queue between workers; `null` if there is none */
+  constructor(queue: QueueDescriptors | null) {
+    this.#queue = queue;
+  }
 
   /** To be called once, before the first worker is spawned. */
   connect(observer: PoolObserver): void {
@@ -75,7 +83,9 @@ export class Pool {
     const { id, settings } = order;
     let worker: ClusterWorker;
     try {
-      worker = fork(settings, environment(order), this.#inspectors.optionsFor(id, settings));
+      const layout = layOut(settings, this.#queue);
+      const env = environment(order, layout.queue);
+      worker = fork(settings, layout.stdio, env, this.#inspectors.optionsFor(id, settings));
     } catch (error) {
       this.#observer?.onEvent({ type: 'workerSpawnFailed', id, reason: messageOf(error), jitter: Math.random() });
       return;
@@ -156,9 +166,14 @@ export class Pool {
  * cluster.fork() starts process.execPath, and there is no option for it: if another program has to come first, it is named
  * there for the moment. The worker's mask is set for the same moment, and inherited.
  */
-function fork(settings: Settings, env: NodeJS.ProcessEnv, inspector: InspectorOptions): ClusterWorker {
+function fork(
+  settings: Settings,
+  stdio: StdioPart[],
+  env: NodeJS.ProcessEnv,
+  inspector: InspectorOptions,
+): ClusterWorker {
   const { execPath } = process;
-  const { execArgv = [], ...rest } = clusterSettings(settings, inspector);
+  const { execArgv = [], ...rest } = clusterSettings(settings, stdio, inspector);
   const { command, args, ids } = launchAs(settings.identity, execPath, execArgv);
   cluster.setupPrimary({ ...rest, ...ids, execArgv: [...args] });
   const umask = process.umask(settings.umask);
@@ -171,7 +186,7 @@ function fork(settings: Settings, env: NodeJS.ProcessEnv, inspector: InspectorOp
   }
 }
 
-function clusterSettings(settings: Settings, inspector: InspectorOptions): ClusterSettings {
+function clusterSettings(settings: Settings, stdio: StdioPart[], inspector: InspectorOptions): ClusterSettings {
   const loader = wantsTsx(settings) ? ['--import', import.meta.resolve('tsx')] : [];
   return {
     // The app's own file is the main module, so that argv, require.main and import.meta.main are what they are without us.
@@ -180,7 +195,7 @@ function clusterSettings(settings: Settings, inspector: InspectorOptions): Clust
     // First: what the app preloads may listen.
     execArgv: ['--require', agent, ...settings.nodeArgs, ...inspector.options, ...loader],
     cwd: settings.chdir,
-    stdio: withoutStrays(stdioOf(settings)),
+    stdio: withoutStrays(stdio),
     // Without it node:cluster counts up from the well-known port.
     inspectPort: inspector.port,
     serialization: 'json',
@@ -193,8 +208,19 @@ function stdioOf({ captureOutput, accessLog }: Settings): StdioPart[] {
   return ['ignore', 'pipe', 'pipe', 'ipc', 'pipe', ...(accessLog === '-' ? [1] : [])];
 }
 
+/** Which descriptor a worker finds what under. */
+function layOut(
+  settings: Settings,
+  queue: QueueDescriptors | null,
+): { readonly stdio: StdioPart[]; readonly queue: QueueDescriptors | null } {
+  const stdio = stdioOf(settings);
+  if (queue === null) return { stdio, queue };
+  const { length } = stdio;
+  return { stdio: [...stdio, queue.give, queue.take], queue: { give: length, take: length + 1 } };
+}
+
 /** cluster.fork() adds the master's environment to what it is given: what a worker must not have is set to undefined. */
-function environment(order: SpawnOrder): NodeJS.ProcessEnv {
+function environment(order: SpawnOrder, queue: QueueDescriptors | null): NodeJS.ProcessEnv {
   const { settings } = order;
   const removed = Object.keys(process.env).filter((name) => !Object.hasOwn(settings.env, name));
   const { NODE_OPTIONS = '' } = settings.env;
@@ -203,6 +229,6 @@ function environment(order: SpawnOrder): NodeJS.ProcessEnv {
     ...settings.env,
     // Node takes these before the arguments, and does not take them at all where it has more rights than its user.
     ...(hasPreloads(NODE_OPTIONS) ? { NODE_OPTIONS: preloadFirst(agent, NODE_OPTIONS) } : {}),
-    [bootVariable]: JSON.stringify(bootInfo(order, heartbeat)),
+    [bootVariable]: JSON.stringify(bootInfo({ ...order, queue }, heartbeat)),
   };
 }

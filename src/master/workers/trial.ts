@@ -32,7 +32,7 @@ export async function tryApp(settings: Settings): Promise<Trial> {
         () => reject(new AppError('boot', `the app did not listen within ${seconds} s (bootTimeout)`)),
         settings.bootTimeout,
       );
-      pool = new Pool();
+      pool = new Pool(null);
       pool.connect({
         onMessage: (_, message) => settle(message, resolve, reject),
         onEvent: (event) => {

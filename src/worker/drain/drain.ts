@@ -7,6 +7,7 @@ import { registry } from '../../app/registry.ts';
 import { hasHttpParser, isReceiving } from '../../system/node-internals.ts';
 import type { Channel } from '../channel.ts';
 import type { Queue } from '../listen.ts';
+import type { Migration } from '../migration/migration.ts';
 import type { Connection } from '../traffic/connection.ts';
 import type { Traffic } from '../traffic/traffic.ts';
 import { Accepting } from './accepting.ts';
@@ -34,6 +35,7 @@ const maxUrl = 500;
 export interface DrainParts {
   readonly channel: Channel;
   readonly traffic: Traffic;
+  readonly migration: Migration;
   /** The kernel queues that this process accepts from. */
   readonly queues: () => readonly Queue[];
   readonly onDrained: (deadline: number) => void;
@@ -42,6 +44,7 @@ export interface DrainParts {
 export class Drain {
   readonly #channel: Channel;
   readonly #traffic: Traffic;
+  readonly #migration: Migration;
   readonly #onDrained: (deadline: number) => void;
   readonly #lastCall: LastCall;
   #isAnnounced = false;
@@ -58,8 +61,9 @@ export class Drain {
   #isOver = false;
   #progressAt = 0;
 
-  constructor({ channel, traffic, queues, onDrained }: DrainParts) {
+  constructor({ channel, traffic, migration, queues, onDrained }: DrainParts) {
     this.#channel = channel;
+    this.#migration = migration;
     this.#traffic = traffic;
     this.#accepting = new Accepting(traffic);
     this.#lastCall = new LastCall(traffic, queues);
@@ -85,8 +89,13 @@ export class Drain {
   announce(): void {
     if (this.#isAnnounced) return;
     this.#isAnnounced = true;
-    this.#traffic.subscribe({ onRequest: (connection, response) => this.#http1.makeLast(connection, response) });
+    this.#traffic.subscribe({
+      onRequest: (connection, response) => {
+        if (!this.#migration.goes(connection)) this.#http1.makeLast(connection, response);
+      },
+    });
     for (const connection of this.#traffic.connections.open) {
+      if (this.#migration.goes(connection)) continue;
       if (connection.session === null) this.#http1.makeCurrentLast(connection);
       // In a drain each has its own moment.
       else if (this.#plan === null) this.#http2.announce(connection);
@@ -134,6 +143,7 @@ export class Drain {
     const { open } = this.#traffic.connections;
     // In every sweep: an app may listen at any time.
     if (!this.#accepts) this.#accepting.stop();
+    this.#migration.giveIdle();
     this.#http1.look();
     for (const connection of open) {
       if (connection.session !== null) this.#http2.step(connection, plan, now);
@@ -187,6 +197,7 @@ export class Drain {
   #end(cutRequests: number, cutConnections: number): void {
     if (this.#isOver || this.#plan === null) return;
     this.#isOver = true;
+    this.#migration.finish();
     this.#channel.send({ type: 'drained', cutRequests, cutConnections });
     this.#onDrained(this.#plan.deadline);
   }

@@ -35,6 +35,8 @@ export class Connections {
   /** Bytes of the connections that are closed. */
   #received = 0;
   #sent = 0;
+  /** A connection arrives that another worker has counted. */
+  #receives = false;
   /** The connection that a server is told of at the moment: a session that begins meanwhile belongs to it. */
   #arriving: Connection | null = null;
 
@@ -94,10 +96,20 @@ export class Connections {
       newest: null,
       requestAt: 0,
     };
-    this.#accepted += 1;
+    if (!this.#receives) this.#accepted += 1;
     this.#open.add(connection);
     this.#speak(connection, wire);
     return connection;
+  }
+
+  /** @param tell tells a server of a connection that another worker has accepted, and counted */
+  receive(tell: () => void): void {
+    this.#receives = true;
+    try {
+      tell();
+    } finally {
+      this.#receives = false;
+    }
   }
 
   /** Whether the connection waits for its first byte, by which an app's server decides which other one is to have it. */

@@ -74,13 +74,19 @@ export function factAbout(id: number): fc.Arbitrary<Event> {
       { type: 'workerSpawnFailed', id, reason: 'EAGAIN', jitter: 0.5 },
       { type: 'workerSpawned', id, pid: 77, limits: { requests: null, lifetime: 900 } },
     ),
-    fc.record({ requests: fc.constantFrom(0, 500), rss: fc.constantFrom(1e6, 200e6) }).map(
-      (figures): Event => ({
-        type: 'workerBeat',
-        id,
-        figures: { ...noFigures, ...figures },
-      }),
-    ),
+    fc
+      .record({
+        requests: fc.constantFrom(0, 500),
+        rss: fc.constantFrom(1e6, 200e6),
+        connections: fc.constantFrom(0, 3, 40),
+      })
+      .map(
+        (figures): Event => ({
+          type: 'workerBeat',
+          id,
+          figures: { ...noFigures, ...figures },
+        }),
+      ),
   );
 }
 

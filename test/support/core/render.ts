@@ -84,3 +84,8 @@ export function renderAction(action: Action): string {
     });
   return [type, ...shown].join(' ');
 }
+
+/** Whether an action tells nothing: each worker that serves may take what others give, and one that leaves does not. */
+export function isUsual(action: Action): boolean {
+  return action.type === 'migrate' && action.keep === null;
+}

@@ -16,7 +16,7 @@
 import type { Event } from '../../../src/core/events.ts';
 import type { Policy } from '../../../src/core/model.ts';
 import { type Behaviour, wellBehaved } from './process.ts';
-import { renderAction, renderEvent } from './render.ts';
+import { isUsual, renderAction, renderEvent } from './render.ts';
 import { defaultPolicy, Simulator, type SuccessorFate } from './simulator.ts';
 
 export interface Story {
@@ -63,6 +63,7 @@ export function play(text: string): string {
         // With one queue there is nothing to assign.
         ...actions
           .filter(({ type }) => type !== 'assign' || queueCount !== null)
+          .filter((action) => !isUsual(action))
           .map((action) => `-> ${renderAction(action)}`),
       ];
       for (const line of told) if (line !== null) lines.push(`${(now / 1000).toFixed(3).padStart(8)}  ${line}\n`);

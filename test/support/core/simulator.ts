@@ -23,6 +23,8 @@ export const defaultPolicy: Policy = {
   maxBootFailures: 0,
   upgradeTimeout: 120_000,
   upgradeByHand: false,
+  migration: true,
+  balance: true,
 };
 
 /** One turn of the master: what it took in, and what it decided. */

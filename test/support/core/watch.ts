@@ -177,6 +177,38 @@ export const queues: Watcher = ({ after }) => {
   }
 };
 
+/**
+ * Connections are given away if and only if somebody takes them: by each worker that leaves, all of them. Who has not served
+ * yet, or is not to serve, takes none; and shares are shares of what there is.
+ */
+export const migrations: Watcher = ({ after }) => {
+  const { stopping, upgrade, predecessor, policy } = after;
+  const serving = inForce(after).filter(isReady);
+  const takers = serving.filter(({ moves }) => moves.take !== 0);
+  const others = upgrade.state === 'ready' || (predecessor === 'serves' && stopping !== null);
+  for (const { id, moves, phase, generation } of after.workers) {
+    const text = `worker ${id}, ${phase.name}: ${JSON.stringify(moves)}`;
+    if (!policy.migration || phase.name === 'booting' || phase.name === 'killed' || generation > after.generation) {
+      if (phase.name !== 'draining') assert.deepEqual(moves, { keep: null, take: 0 }, text);
+      continue;
+    }
+    if (phase.name === 'draining') {
+      const gives = !phase.quick && (others || (stopping === null && takers.length > 0));
+      assert.deepEqual(moves, gives ? { keep: 0, take: 0 } : { keep: null, take: null }, text);
+    } else assert.ok(moves.keep === null || moves.keep === moves.take, text);
+  }
+  if (stopping === null && policy.migration && serving.length > 0) assert.ok(takers.length > 0, 'nobody takes');
+  if (!after.balancing || takers.length === 0) return;
+  const shares = takers.map(({ moves }) => moves.take ?? 0);
+  const connections = takers.reduce((sum, { figures }) => sum + (figures?.connections ?? 0), 0);
+  if (shares.every((share) => share > 0))
+    assert.equal(
+      shares.reduce((sum, share) => sum + share, 0),
+      connections,
+    );
+  assert.ok(Math.max(...shares) - Math.min(...shares) <= 1, `shares ${shares.join()}`);
+};
+
 type Step = 'none' | 'prepared' | 'promoted';
 
 /** The transaction that a reload is: prepare, then reject, or promote and then complete or halt; one at a time. */

@@ -115,7 +115,7 @@ describe('a new setting', () => {
 
   it('arrives in the workers if it is marked for them, and in the core likewise', async (t) => {
     const resolved = await load(project(t), { flags: { app: 'app.cjs', stickyFor: '9', stickyMode: 'tight' } }, table);
-    const birth = { id: 1, slot: 1, generation: 1, settings: resolved };
+    const birth = { id: 1, slot: 1, generation: 1, settings: resolved, queue: null };
     const boot: unknown = JSON.parse(JSON.stringify(bootInfo(birth, 500, table).settings));
     assert.deepEqual(boot, { ...bootInfo(birth, 500).settings, stickyFor: 9_000 });
     assert.deepEqual(settingsFor('core', resolved, table), { ...settingsFor('core', resolved), stickyMode: 'tight' });

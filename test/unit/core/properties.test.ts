@@ -11,6 +11,7 @@ import {
   deadlines,
   fates,
   idempotence,
+  migrations,
   monotony,
   queues,
   refusals,
@@ -39,6 +40,7 @@ always('a worker that is told to leave, or is killed, is gone in bounded time', 
 always('RLD-07 workers on their way out are capped', () => crowds);
 always('ids are unique, generations grow by one, counters never shrink, no worker comes back', () => monotony());
 always('every queue has an acceptor as long as any worker is ready', () => queues);
+always('MIG-01 connections are given away if and only if somebody takes them', () => migrations);
 always('a reload is a transaction: prepare, then reject, or promote and one verdict', () => transactions());
 always('a reload that is refused is rejected at once, and once', () => refusals);
 always('invariant 3: a rejected reload changes nothing', () => atomicity());

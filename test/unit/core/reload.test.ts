@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decide } from '../../../src/core/decide.ts';
-import { type Fleet, initialFleet, newWorker, type Worker } from '../../../src/core/model.ts';
+import { type Fleet, initialFleet, moves, newWorker, type Worker } from '../../../src/core/model.ts';
 import { observe } from '../../../src/core/observe.ts';
 import { defaultPolicy } from '../../support/core/simulator.ts';
 
@@ -11,6 +11,7 @@ const old: Worker = {
   ...newWorker({ id: 1, slot: 0, generation: 1 }, 0),
   phase: { name: 'ready', since: 0 },
   queues: [0],
+  moves: moves.free,
 };
 const canary = newWorker({ id: 2, slot: 0, generation: 2 }, 0);
 const base = { reload: 1, since: 0, rollback: null };

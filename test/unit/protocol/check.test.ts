@@ -53,6 +53,8 @@ test('SEC-08 messages: what is malformed is told, not used', () => {
       ordinal: 0,
       query: { address: 'x'.repeat(20_000), port: 1, addressType: 4 },
     },
+    { type: 'migrated', delta: { given: -1, taken: 0, returned: 0, lost: 0, kept: [] } },
+    { type: 'migrated', delta: { given: 1, taken: 0, returned: 0, lost: 0 } },
     { type: 'listen', seq: 1, bound: true, ordinal: 0, query: { address: null, port: 70_000, addressType: 4 } },
     { type: 'listen', seq: 1, bound: true, ordinal: 0, query: { address: null, port: 1, addressType: 'udp4' } },
     { type: 'listen', seq: 'x', bound: true, ordinal: 0, query: { address: null, port: 1, addressType: 4 } },
@@ -145,4 +147,21 @@ test('messages: what is kept of a long text does not keep all of it', () => {
   assert.equal(clip(long, 30), long.slice(0, 30));
   assert.equal(clip(`${long}\ude00`, long.length), long);
   assert.equal(clip('short', 30), 'short');
+});
+
+test('SEC-08 messages: of connections that could not move, only reasons that there are count', () => {
+  const delta = { given: 1, taken: 2, returned: 0, lost: 0 };
+  const kept = [['tls', 3], ['x'.repeat(1_000), 1], ['app', -1], 'app', ['http2', 2]];
+  const checked = checkWorkerMessage({ type: 'migrated', delta: { ...delta, kept } });
+  const message = {
+    type: 'migrated',
+    delta: {
+      ...delta,
+      kept: [
+        ['tls', 3],
+        ['http2', 2],
+      ],
+    },
+  };
+  assert.deepEqual(checked, { kind: 'message', message });
 });

@@ -1,0 +1,84 @@
+/**
+ * Which workers give connections away, and which take them. A worker on its way out gives all that others can take; workers
+ * that serve are evened out, so that each has its share.
+ */
+import { isCandidate, isReady, replaceReason, withWorker } from '../fleet.ts';
+import { type Fleet, type Moves, moves, type Worker } from '../model.ts';
+import type { Turn } from '../turn.ts';
+
+/** A difference of this share of the average is not worth a move. */
+const tolerance = 1 / 8;
+
+export function migrate(turn: Turn): void {
+  const { fleet } = turn;
+  const { migration, balance } = fleet.policy;
+  const takers = takersOf(turn);
+  const isServing = fleet.stopping === null;
+  const shares = migration && balance && isServing ? sharesOf(turn, takers) : null;
+  const hasTakers = (isServing && takers.length > 0) || isOthers(fleet);
+  for (const worker of fleet.workers) {
+    const isTaker = takers.includes(worker);
+    const wanted = migration ? movesOf(worker, { isTaker, hasTakers, share: shares?.get(worker.id) }) : moves.none;
+    if (wanted.keep === worker.moves.keep && wanted.take === worker.moves.take) continue;
+    turn.fleet = withWorker(turn.fleet, worker.id, { moves: wanted });
+    turn.do({ type: 'migrate', id: worker.id, ...wanted });
+  }
+}
+
+/** Workers that serve and stay: what one took that is about to leave it would soon give again. */
+function takersOf({ fleet, now }: Turn): readonly Worker[] {
+  const serving = fleet.workers.filter((worker) => isReady(worker) && !isCandidate(fleet, worker));
+  const staying = serving.filter((worker) => replaceReason(fleet, worker, now) === null);
+  return staying.length > 0 ? staying : serving;
+}
+
+interface Circumstances {
+  readonly isTaker: boolean;
+  readonly hasTakers: boolean;
+  readonly share: number | undefined;
+}
+
+function movesOf({ phase }: Worker, { isTaker, hasTakers, share }: Circumstances): Moves {
+  if (phase.name === 'draining') {
+    // Nobody else is there: what waits to be taken is this worker's, to be ended in an orderly way.
+    return hasTakers && !phase.quick ? moves.giveAll : moves.free;
+  }
+  if (!isTaker) return moves.none;
+  return share === undefined ? moves.free : { keep: share, take: share };
+}
+
+/** Whether another master's workers take what ours give. */
+function isOthers({ predecessor, stopping, upgrade }: Fleet): boolean {
+  return upgrade.state === 'ready' || (predecessor === 'serves' && stopping !== null);
+}
+
+/**
+ * The connections that each worker is to have, `null` while they lie evenly enough. Once it has begun, it goes on until no
+ * worker has more than one more than another.
+ */
+function sharesOf(turn: Turn, workers: readonly Worker[]): Map<number, number> | null {
+  const { balancing } = turn.fleet;
+  let sum = 0;
+  let most = 0;
+  let least = Number.POSITIVE_INFINITY;
+  for (const { figures } of workers) {
+    const connections = figures?.connections ?? 0;
+    sum += connections;
+    most = Math.max(most, connections);
+    least = Math.min(least, connections);
+  }
+  const average = workers.length === 0 ? 0 : sum / workers.length;
+  const allowed = balancing ? 1 : 1 + Math.floor(average * tolerance);
+  const isUneven = workers.length > 1 && most - least > allowed;
+  if (isUneven !== balancing) turn.change({ balancing: isUneven });
+  if (!isUneven) return null;
+  const whole = Math.floor(average);
+  // Who has the most keeps one of those that cannot be shared out.
+  const sorted = [...workers].sort((a, b) => connectionsOf(b) - connectionsOf(a) || a.id - b.id);
+  const more = sum - whole * workers.length;
+  return new Map(sorted.map(({ id }, index) => [id, index < more ? whole + 1 : whole]));
+}
+
+function connectionsOf({ figures }: Worker): number {
+  return figures?.connections ?? 0;
+}
