@@ -75,7 +75,9 @@ async function take(name: string, scenario: Scenario): Promise<Taken> {
     if (reason !== null) reasons.set(contender, reason);
   }
   const present = scenario.contenders.filter((each) => !reasons.has(each));
-  const load = loadavg()[0]?.toFixed(1);
+  const load = loadavg()[0] ?? 0;
+  // What else runs takes its part of everything that is measured by the clock.
+  const busy = load > availableParallelism() ? ' (a busy machine: only ratios say something)' : '';
   const outcome = await scenario.run(present, { quick, rounds });
   const gib = (totalmem() / 2 ** 30).toFixed(0);
   const versions = present.map((each) => `${each.name} ${each.version()}`).join('; ');
@@ -84,7 +86,7 @@ async function take(name: string, scenario: Scenario): Promise<Taken> {
     ...outcome,
     heading: scenario.heading,
     how: scenario.how,
-    circumstances: `Taken on ${new Date().toISOString().slice(0, 10)} with Node ${process.version}, ${availableParallelism()} cores, ${gib} GiB, load average ${load} at the start; ${rounds === 1 ? 'one round' : `median (least to most) of ${rounds} rounds, interleaved`}${quick ? ', quick' : ''}; the clients run on the same cores.`,
+    circumstances: `Taken on ${new Date().toISOString().slice(0, 10)} with Node ${process.version}, ${availableParallelism()} cores, ${gib} GiB, load average ${load.toFixed(1)} at the start${busy}; ${rounds === 1 ? 'one round' : `median (least to most) of ${rounds} rounds, interleaved`}${quick ? ', quick' : ''}; the clients run on the same cores.`,
     versions: [versions, ...missing],
   };
 }

@@ -10,8 +10,8 @@ import { bars, medianOf, show, spread } from '../stats.ts';
 
 const clients = 40;
 const groups: readonly Group[] = [
-  { kind: 'busy', path: '/', clients: 10, think: 5 },
-  { kind: 'idle', path: '/', clients: 30, think: 500 },
+  { kind: 'busy', path: '/', clients: 10, think: 5, timeout: 5_000 },
+  { kind: 'idle', path: '/', clients: 30, think: 500, timeout: 5_000 },
 ];
 
 export interface KeptTimes {

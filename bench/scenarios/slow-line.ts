@@ -12,7 +12,7 @@ import { bars, show, spread } from '../stats.ts';
 /** Milliseconds, each way. */
 const delay = 70;
 const clients = 200;
-const groups: readonly Group[] = [{ kind: 'thinking', path: '/', clients, think: [400, 3_500] }];
+const groups: readonly Group[] = [{ kind: 'thinking', path: '/', clients, think: [400, 3_500], timeout: 8_000 }];
 
 export interface LineTimes {
   readonly reloads: number;
