@@ -1,5 +1,6 @@
 /** How evenly keep-alive connections lie over the workers, and what requests that need 5 ms of processor time wait for it. */
-import { connectionsOf } from '../../test/support/proc.ts';
+import { connectionsOf, isAlive } from '../../test/support/proc.ts';
+import { until } from '../../test/support/until.ts';
 import { Kept } from '../clients/kept.ts';
 import type { Contender, Running } from '../contenders/contender.ts';
 import { contenders } from '../contenders/index.ts';
@@ -92,13 +93,17 @@ async function measure(port: number, running: Running, step: Step): Promise<Spre
     const later = look();
     const changed = { reloaded: Number.NaN, scaled: Number.NaN, failed: 0 };
     if (step.changes) {
+      const old = workersOf(port, running.master);
       running.reload?.();
-      const during = await client.talk(12, think);
+      const during = await client.talk(8, think);
+      // Workers that are about to end would count as ones with few connections.
+      await until('the old workers to be gone', () => !old.some(isAlive), { within: 30_000 }).catch(() => undefined);
+      const settled = await client.talk(4, think);
       changed.reloaded = look();
       running.scale?.(2);
       const after = running.scale === null ? null : await client.talk(12, think);
       changed.scaled = running.scale === null ? Number.NaN : look();
-      changed.failed = during.failed + (after?.failed ?? 0);
+      changed.failed = during.failed + settled.failed + (after?.failed ?? 0);
     }
     const failed = talked.failed + changed.failed;
     return { opened, later, ...changed, failed, p50: talked.p50, p99: talked.p99 };
