@@ -1,5 +1,4 @@
 /** Runs an app's health checks: each by itself, each with its deadline, none of them able to harm anything. */
-import { performance } from 'node:perf_hooks';
 import { type Check, registry } from './registry.ts';
 
 export interface CheckResult {

@@ -61,6 +61,9 @@ export function resolveSettings(
   const drainLinger = given('drainLinger') ?? Math.min(2_000, Math.floor(gracefulTimeout / 2));
   if (drainLinger > gracefulTimeout && !isRefused('gracefulTimeout'))
     complain('drainLinger', 'expected at most gracefulTimeout');
+  const replaceLinger = given('replaceLinger') ?? given('drainLinger') ?? Math.floor(gracefulTimeout * 0.8);
+  if (given('replaceLinger') !== undefined && replaceLinger > gracefulTimeout && !isRefused('gracefulTimeout'))
+    complain('replaceLinger', 'expected at most gracefulTimeout');
   const surge = plain.maxSurge;
   const maxSurge = typeof surge === 'number' ? surge : Math.max(1, Math.ceil(surge.share * workers));
   if (maxRequests > 0 && maxRequestsJitter > maxRequests * 10)
@@ -107,6 +110,7 @@ export function resolveSettings(
     chdir: chdir ?? cwd,
     env: workerEnv,
     drainLinger,
+    replaceLinger,
     maxSurge,
     maxMemory: given('maxMemory') ?? shareOf(draft.memory, workers + maxSurge),
     controlSocket: controlSocketOf(given('controlSocket') ?? null, pidfile, cwd),

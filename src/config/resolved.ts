@@ -41,6 +41,7 @@ interface Derived {
   /** The complete environment of workers, `PORT` included. */
   readonly env: Readonly<Record<string, string>>;
   readonly drainLinger: number;
+  readonly replaceLinger: number;
   /** Resolved to a whole number of workers, at least 1. */
   readonly maxSurge: number;
   readonly maxMemory: number;

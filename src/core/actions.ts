@@ -11,6 +11,13 @@ export type Action =
       /** Milliseconds from now. */
       readonly within: number;
     }
+  /** It drains already; from now on somebody waits for its end. */
+  | {
+      readonly type: 'hasten';
+      readonly id: number;
+      /** Milliseconds from now. */
+      readonly within: number;
+    }
   | {
       readonly type: 'kill';
       readonly id: number;

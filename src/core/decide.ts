@@ -8,6 +8,7 @@ import type { Action } from './actions.ts';
 import type { Fleet } from './model.ts';
 import { assign } from './rules/assign.ts';
 import { fill } from './rules/fill.ts';
+import { hasten } from './rules/hasten.ts';
 import { migrate } from './rules/migrate.ts';
 import { overdue } from './rules/overdue.ts';
 import { reject } from './rules/reject.ts';
@@ -39,6 +40,7 @@ const rules: readonly Rule[] = [
   start,
   shrink,
   retire,
+  hasten,
   fill,
   assign,
   migrate,

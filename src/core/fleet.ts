@@ -72,10 +72,15 @@ export function surge(fleet: Fleet): number {
   return live.length - new Set(live.map((worker) => worker.slot)).size;
 }
 
-/** Older generations whose workers are still on their way out. */
+/** How many older generations have workers that are still on their way out. */
 export function drainingGenerations(fleet: Fleet): number {
+  return generationsLeaving(fleet).size;
+}
+
+/** The numbers of those generations. */
+export function generationsLeaving(fleet: Fleet): ReadonlySet<number> {
   const leaving = fleet.workers.filter((worker) => !isLive(worker) && worker.generation < fleet.generation);
-  return new Set(leaving.map((worker) => worker.generation)).size;
+  return new Set(leaving.map((worker) => worker.generation));
 }
 
 /** Workers of a slot that are still on their way out, for whatever reason. */

@@ -32,6 +32,8 @@ export type Phase =
       readonly deadline: number;
       readonly reason: RetireReason;
       readonly quick: boolean;
+      /** Somebody waits for its end. If nobody does, it keeps idle connections open for as long as is useful to them. */
+      readonly awaited: boolean;
       /** It has not said yet that it accepts no more connections. */
       readonly accepts: boolean;
     }

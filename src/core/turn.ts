@@ -53,9 +53,25 @@ export class Turn {
 
   drain(worker: Worker, reason: RetireReason, deadline: number, quick = false): void {
     this.fleet = withWorker(this.fleet, worker.id, {
-      phase: { name: 'draining', since: this.now, deadline, reason, quick, accepts: true },
+      phase: {
+        name: 'draining',
+        since: this.now,
+        deadline,
+        reason,
+        quick,
+        awaited: this.fleet.stopping !== null,
+        accepts: true,
+      },
     });
     this.do({ type: 'drain', id: worker.id, reason, quick, within: deadline - this.now });
+  }
+
+  /** A worker that drains is told that somebody waits for its end. */
+  hasten(worker: Worker): void {
+    const { phase } = worker;
+    if (phase.name !== 'draining' || phase.awaited) return;
+    this.fleet = withWorker(this.fleet, worker.id, { phase: { ...phase, awaited: true } });
+    this.do({ type: 'hasten', id: worker.id, within: Math.max(0, phase.deadline - this.now) });
   }
 
   /** Ends a worker that is not ready and no longer wanted: it is drained if it may already have clients, else killed. */

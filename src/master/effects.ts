@@ -2,7 +2,7 @@
 import type { Settings } from '../config/resolved.ts';
 import type { Action } from '../core/actions.ts';
 import { findWorker } from '../core/fleet.ts';
-import type { Fleet } from '../core/model.ts';
+import type { Fleet, Worker } from '../core/model.ts';
 import { messageOf, PreforkError } from '../errors.ts';
 import { masterTitle } from './claims/pidfile.ts';
 import { end } from './end.ts';
@@ -20,11 +20,28 @@ const effects: Effects = {
     const settings = generations.of(action.generation);
     pool.spawn({ ...action, settings, limits: drawLimits(settings) });
   },
-  drain: ({ id, reason, quick, within }, fleet, { generations, lastCall, pool }) => {
+  drain: ({ id, reason, quick, within }, fleet, { dropped: drops, generations, lastCall, pool }) => {
     const settings = generations.of(findWorker(fleet, id)?.generation ?? fleet.generation);
-    const { drainLinger: linger, rejectWhileDraining } = settings;
+    const { rejectWhileDraining } = settings;
+    const how = lingerOf(findWorker(fleet, id), settings);
     const reject = rejectWhileDraining && reason === 'shutdown';
-    pool.send(id, { type: 'drain', within, linger, quick, reject, last: lastCall.isLast(id) });
+    const staying = fleet.workers.filter(({ phase }) => phase.name === 'ready').map((worker) => worker.id);
+    const dropped = reason === 'reload' ? drops.begin(id, staying, generations.named) : [];
+    pool.send(id, { type: 'drain', within, ...how, quick, reject, last: lastCall.isLast(id), dropped });
+    drops.step();
+  },
+  hasten: ({ id, within }, fleet, { generations, lastCall, pool }) => {
+    const worker = findWorker(fleet, id);
+    const how = lingerOf(worker, generations.of(worker?.generation ?? fleet.generation));
+    pool.send(id, {
+      type: 'drain',
+      within,
+      ...how,
+      quick: false,
+      reject: false,
+      last: lastCall.isLast(id),
+      dropped: [],
+    });
   },
   kill: ({ id, reason, signal }, fleet, { pool, stuck }) => {
     pool.signal(id, signal);
@@ -82,6 +99,15 @@ const effects: Effects = {
   unlisten: (_, fleet, { lastCall }) => lastCall.begin(fleet.workers),
   exit: ({ status }, _, parts) => void end(status, parts),
 };
+
+/** Whether somebody waits for a worker that drains, and how long it keeps idle connections open accordingly. */
+function lingerOf(
+  worker: Worker | undefined,
+  { drainLinger, replaceLinger }: Settings,
+): { linger: number; awaited: boolean } {
+  const awaited = worker?.phase.name !== 'draining' || worker.phase.awaited;
+  return { linger: awaited ? drainLinger : replaceLinger, awaited };
+}
 
 /** Connects the arbiter: what it decides is done from now on. */
 export function connectEffects(parts: Parts): void {

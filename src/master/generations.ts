@@ -25,7 +25,9 @@ const nothing: Restore = { claims: async () => {}, sockets: async () => {} };
 interface Prepared {
   readonly generation: number;
   readonly settings: Settings;
-  /** Keys of the listeners that were bound for it. */
+  /** Keys of the listeners that it names. */
+  readonly named: readonly string[];
+  /** Keys of those that were bound for it. */
   readonly added: readonly string[];
 }
 
@@ -40,6 +42,7 @@ export class Generations {
   readonly #options: GenerationsOptions;
   readonly #settings = new Map<number, Settings>();
   #current: Settings;
+  #named: ReadonlySet<string> = new Set();
   /** In force before {@link current}: what a rollback brings back. */
   #previous: Settings | null = null;
   #prepared: Prepared | null = null;
@@ -54,6 +57,11 @@ export class Generations {
   /** The settings in force. */
   get current(): Settings {
     return this.#current;
+  }
+
+  /** Keys of the listeners that the settings in force name; known once a reload has brought them into force. */
+  get named(): ReadonlySet<string> {
+    return this.#named;
   }
 
   of(generation: number): Settings {
@@ -77,7 +85,7 @@ export class Generations {
     const { pidfile } = settings;
     if (pidfile !== null && pidfile !== this.#current.pidfile) checkPidfile(pidfile);
     if (!isRollback) await this.#restore(settings, restore);
-    const { added } = await listeners.openAll(settings.bind, settings.backlog, settings);
+    const { added, listeners: opened } = await listeners.openAll(settings.bind, settings.backlog, settings);
     try {
       signal.throwIfAborted();
       if (!isRollback) await runRelease(settings, logger(), signal);
@@ -86,7 +94,7 @@ export class Generations {
       for (const key of added) listeners.close(key);
       throw error;
     }
-    this.#prepared = { generation, settings, added };
+    this.#prepared = { generation, settings, named: opened.map(({ key }) => key), added };
     this.#settings.set(generation, settings);
     return settings;
   }
@@ -116,6 +124,7 @@ export class Generations {
     if (this.#prepared === null) return;
     this.#previous = this.#current;
     this.#current = this.#prepared.settings;
+    this.#named = new Set(this.#prepared.named);
     this.#prepared = null;
   }
 

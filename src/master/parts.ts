@@ -26,6 +26,7 @@ import { statusOf } from './operator/status.ts';
 import { Outcomes, UpgradeOutcomes } from './outcomes.ts';
 import { policyFrom } from './policy.ts';
 import { Datagrams } from './sockets/datagrams.ts';
+import { Dropped } from './sockets/dropped.ts';
 import { Grants } from './sockets/grants.ts';
 import { SocketKeeper } from './sockets/keeper.ts';
 import { LastCall } from './sockets/last-call.ts';
@@ -70,6 +71,7 @@ export interface Parts {
   readonly grants: Grants;
   readonly datagrams: Datagrams;
   readonly lastCall: LastCall;
+  readonly dropped: Dropped;
   readonly sockets: SocketKeeper;
   readonly complaints: Complaints;
   readonly restraint: Restraint;
@@ -238,6 +240,7 @@ export function makeParts(options: MasterOptions): Parts {
     grants,
     datagrams: new Datagrams(pool),
     lastCall: new LastCall({ grants, listeners, pool }),
+    dropped: new Dropped({ grants, listeners, pool }),
     sockets,
     complaints,
     restraint: new Restraint(),

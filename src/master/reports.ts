@@ -18,9 +18,10 @@ const reports: Reports = {
     void answered.finally(() => sentinel.setSockets(listeners.fds()));
     return null;
   },
-  unlisten: ({ listener }, { id, phase }, { grants, lastCall }) => {
+  unlisten: ({ listener }, { id, phase }, { dropped, grants, lastCall }) => {
     grants.unlisten(id, listener, phase.name === 'booting' || phase.name === 'ready');
     lastCall.step();
+    dropped.step();
     return grants.accepts(id) ? null : { type: 'workerClosed', id };
   },
   bind: (message, { id, generation }, { datagrams, generations }) => {
@@ -133,11 +134,12 @@ export function connectReports(parts: Parts): void {
 
 /** The process is gone, or never was. */
 function forget(id: number, parts: Parts): void {
-  const { restraint, arbiter, sentinel, grants, datagrams, health, lastCall, rates, metrics, stuck } = parts;
+  const { restraint, arbiter, sentinel, grants, datagrams, dropped, health, lastCall, rates, metrics, stuck } = parts;
   const pid = findWorker(arbiter.fleet, id)?.pid;
   if (pid !== undefined && pid !== null) sentinel.delete(pid);
   for (const part of [grants, datagrams, health, rates, metrics, restraint, stuck]) part.forget(id);
   lastCall.step();
+  dropped.step();
 }
 
 function firstLine({ name, message }: ErrorReport): string {

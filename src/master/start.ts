@@ -24,6 +24,7 @@ import { keepYoungGenerationSmall } from './service/young-generation.ts';
 import { Listeners } from './sockets/listeners.ts';
 import { ownCommand } from './upgrade/own-command.ts';
 import type { Predecessor } from './upgrade/predecessor.ts';
+import { cacheNotice } from './workers/compile-cache.ts';
 
 /** pino's number for `error`. */
 const errorLevel = 50;
@@ -87,6 +88,8 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
     }
     prepareAccessLog(settings);
     for (const notice of noticesFor(settings, request.passed)) logger.warn(notice);
+    const uncached = cacheNotice(settings);
+    if (uncached !== null) logger.warn(uncached);
     if (nodemon !== null)
       logger.info('nodemon has started this master: SIGUSR2 stops it, and so does the end of nodemon');
     const preloads = preloadNotice();

@@ -46,11 +46,7 @@ export class TotalsView {
     ];
     this.#set('workers', `${ready} of ${wanted}`, others.filter((text) => text !== '').join(', '));
     this.#set('requests', rate(totals.requests), `${number(sum(status))} by the workers that live`);
-    this.#set(
-      'inFlight',
-      number(totals.inFlight),
-      `${plural(totals.connections, 'connection')}${waiting > 0 ? `, ${waiting} waiting` : ''}`,
-    );
+    this.#set('inFlight', number(totals.inFlight), connectionsText(totals.connections, waiting, status.migration));
     this.#set('latency', latency(totals.p99), `slowest worker; p50 ${latency(totals.p50)}`);
     this.#set('delay', latency(totals.delay), 'p99 of the worst worker');
     this.#set('cpu', number(totals.cpu, 2), 'cores in use by the workers');
@@ -80,6 +76,11 @@ function newCard(parent: HTMLElement, title: string, measure: TotalMeasure | nul
   if (spark !== null) card.append(spark.node);
   parent.append(card);
   return { value, note, spark, measure };
+}
+
+function connectionsText(open: number, waiting: number, migration: Status['migration']): string {
+  const moved = migration === undefined || migration.moved === 0 ? '' : `, ${number(migration.moved)} moved`;
+  return `${plural(open, 'connection')}${waiting > 0 ? `, ${waiting} waiting` : ''}${moved}`;
 }
 
 function latency(value: number | null): string {

@@ -51,8 +51,17 @@ export interface BootInfo {
   readonly metrics: { readonly app: boolean } | null;
   /** The queue between workers; `null` if there is none. */
   readonly queue: QueueDescriptors | null;
+  /** Where this worker finds and keeps compiled code; `null` if prefork has seen to no such place. */
+  readonly compileCache: CompileCacheInfo | null;
   /** The hooks that run in workers, each with the config file that has it. */
   readonly hooks: Readonly<Partial<Record<WorkerHookName, string>>>;
+}
+
+/** See docs/decisions/0022-light-worker.md. */
+export interface CompileCacheInfo {
+  readonly folder: string;
+  /** Whether this worker keeps what it has compiled for the others as soon as it is ready. */
+  readonly keeps: boolean;
 }
 
 /** The state of the whole service, from the master. */
@@ -181,16 +190,19 @@ export type MasterMessage =
   /** The state of the service; sent when it changes, if the worker answers health checks. */
   | { readonly type: 'service'; readonly report: HealthReport }
   /**
-   * Leave within this many milliseconds; a second one may shorten the first. `reject` answers new requests with 503.
-   * `last` goes on accepting until it is `alone`: nobody is left to serve what waits in the queues.
+   * Leave within this many milliseconds; a second one may shorten the first. `awaited`: somebody waits for it. `reject` answers new requests with 503.
+   * `last` goes on accepting until it is `alone`: nobody is left to serve what waits in the queues. The same
+   * of the `dropped` listeners only, by their keys: others go on serving the rest.
    */
   | {
       readonly type: 'drain';
       readonly within: number;
       readonly linger: number;
       readonly quick: boolean;
+      readonly awaited: boolean;
       readonly reject: boolean;
       readonly last: boolean;
+      readonly dropped: readonly string[];
     }
   /** No other process holds the listening sockets any more: with this worker's they are closed. */
   | { readonly type: 'alone' }

@@ -8,9 +8,9 @@ import dgram from 'node:dgram';
 import type { Server as HttpServer, ServerResponse } from 'node:http';
 import Module from 'node:module';
 import net, { type Server } from 'node:net';
-import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { UnsupportedNodeError } from '../errors.ts';
+import { libuvError } from './errno.ts';
 
 /** A libuv server handle: a TCP socket or a pipe. */
 export interface Handle {
@@ -80,6 +80,8 @@ type Listen2 = (
   fd: number | undefined,
   flags: number,
 ) => void;
+
+type OnConnection = (this: Handle, error: unknown, client: unknown) => void;
 
 interface ServerInternals {
   _handle: (Handle & Record<symbol, unknown>) | null;
@@ -249,9 +251,12 @@ export function pairHandles(): (raw: unknown) => Sent | null {
   let isWithin = false;
   channel.onread = function pair(buffer): void {
     const { bytesRead } = channel;
-    for (const byte of buffer ? new Uint8Array(buffer, 0, bytesRead - bytesBefore) : []) {
+    const read = new Uint8Array(buffer ?? new ArrayBuffer(0), 0, buffer ? bytesRead - bytesBefore : 0);
+    for (let at = 0; at < read.length; ) {
       if (!isWithin) begun += 1;
-      isWithin = byte !== 0x0a;
+      const end = read.indexOf(0x0a, at);
+      isWithin = end < 0;
+      at = isWithin ? read.length : end + 1;
     }
     bytesBefore = bytesRead;
     const { pendingHandle = null } = channel;
@@ -428,7 +433,7 @@ function placeOf(
     return { address: bound?.address ?? null, addressType: bound?.family === 'IPv4' ? 4 : 6 };
   }
   // In use is what only listen(2) says, and IPv6 comes first; other errors come of the last bind, which is IPv4's.
-  const isLate = answer === -constants.errno.EADDRINUSE && hasIPv6();
+  const isLate = answer === libuvError('EADDRINUSE') && hasIPv6();
   return isLate ? { address: '::', addressType: 6 } : { address: '0.0.0.0', addressType: 4 };
 }
 
@@ -485,9 +490,11 @@ export function takeOverClose(): CloseEvents {
   const original = prototype._emitCloseIfDrained;
   if (typeof original !== 'function') throw unsupported('server._emitCloseIfDrained is missing');
   const held = new WeakMap<object, { count: number; isDue: boolean }>();
+  let holds = 0;
   function emitUnlessHeld(this: ServerInternals): void {
-    const state = held.get(this);
-    if (state === undefined) Reflect.apply(original as () => void, this, []);
+    // Called at the end of each connection: most often nothing is held.
+    const state = holds === 0 ? undefined : held.get(this);
+    if (state === undefined) (original as () => void).call(this);
     else if (this._handle === null && this._connections === 0) state.isDue = true;
   }
   Object.defineProperty(prototype, '_emitCloseIfDrained', {
@@ -498,6 +505,7 @@ export function takeOverClose(): CloseEvents {
   });
   return {
     hold: (server) => {
+      holds += 1;
       const state = held.get(server);
       if (state === undefined) held.set(server, { count: 1, isDue: false });
       else state.count += 1;
@@ -505,6 +513,7 @@ export function takeOverClose(): CloseEvents {
     release: (server) => {
       const state = held.get(server);
       if (state === undefined) return;
+      holds -= 1;
       state.count -= 1;
       if (state.count > 0) return;
       held.delete(server);
@@ -722,12 +731,12 @@ export function aroundConnections(
   { before, after }: { readonly before: () => (() => void) | null; readonly after: () => void },
 ): void {
   const own = internalsOf(server)._handle;
-  const onconnection = own?.onconnection;
+  const onconnection = own?.onconnection as OnConnection | undefined;
   if (own === null || typeof onconnection !== 'function') throw unsupported('a listening handle has no onconnection');
   own.onconnection = function connected(this: Handle, error: unknown, client: unknown): void {
     const undo = before();
     try {
-      Reflect.apply(onconnection, this, [error, client]);
+      onconnection.call(this, error, client);
     } finally {
       undo?.();
       after();
@@ -790,8 +799,15 @@ export const interruptible: readonly string[] = [`--inspect-port=${nowhere}:0`, 
 
 /** Options for a process that no SIGUSR1 may open an inspector in: it ignores the signal, where Node can. */
 export function uninterruptible(): readonly string[] {
-  const option = '--disable-sigusr1';
-  return process.allowedNodeEnvironmentFlags.has(option) ? [option, ...interruptible] : interruptible;
+  return process.allowedNodeEnvironmentFlags.has(deaf) ? [deaf, ...interruptible] : interruptible;
+}
+
+/** Node's option by which SIGUSR1 opens no inspector. Older versions have none. */
+const deaf = '--disable-sigusr1';
+
+/** Whether a worker was given an option as a precaution, see {@link interruptible} and {@link uninterruptible}. */
+export function isPrecaution(option: string): boolean {
+  return option === deaf || interruptible.includes(option);
 }
 
 /** The event of `process` of which {@link isInspectorNotice} speaks. */
@@ -937,7 +953,7 @@ function onDestroyed(prototype: unknown, callback: (stream: object) => void): vo
   const original = own?.value as Destroy | undefined;
   if (typeof original !== 'function') throw unsupported('a stream cannot be seen to end: _destroy is missing');
   const destroy: Destroy = function (error, done) {
-    const result = Reflect.apply(original, this, [error, done]);
+    const result = original.call(this, error, done);
     callback(this);
     return result;
   };
@@ -1011,7 +1027,7 @@ function writeRequestClass(pipe: PipeHandle): (new () => WriteRequest) | null {
   let found: unknown;
   pipe.writeUtf8String = (request) => {
     found = request === null ? null : request.constructor;
-    return -constants.errno.EPIPE;
+    return libuvError('EPIPE');
   };
   const options = { handle: pipe, readable: false, manualStart: true };
   const socket = new net.Socket(options as unknown as net.SocketConstructorOpts);
@@ -1044,7 +1060,8 @@ export function openConnectionsOut(fd: number): ConnectionsOut {
   };
   return {
     put: (message, connection, done) => {
-      write(`${message}\n`, connection, done);
+      // What somebody has left there without an end is no part of it.
+      write(`\n${message}\n`, connection, done);
       return pipe.writeQueueSize === 0;
     },
     close: () => pipe.close(),

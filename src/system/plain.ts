@@ -10,7 +10,10 @@
  *
  * @see https://www.unicode.org/reports/tr44/#General_Category_Values
  */
-const unsafe = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]/gu;
+function unsafe(): RegExp {
+  // Not made before it is needed: it is two megabytes of Node's tables of characters.
+  return /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]/gu;
+}
 /** Of these nothing has to be looked at twice: printable ASCII is most of all text. */
 const printable = /^[\x20-\x7e]*$/;
 
@@ -29,7 +32,7 @@ export function plain(text: string): string {
 /** For a log, where it counts what it was: what is unsafe is written out, `\n` or `\u202e`. Tabs stay. */
 export function escapeText(text: string): string {
   if (printable.test(text)) return text;
-  return text.replace(unsafe, (character) => {
+  return text.replace(unsafe(), (character) => {
     if (character === '\t') return character;
     if (character === '\n') return '\\n';
     if (character === '\r') return '\\r';
@@ -41,7 +44,7 @@ export function escapeText(text: string): string {
 export function escapeJson(json: string): string {
   if (printable.test(json)) return json;
   // Outside of strings JSON has no other character than these.
-  return json.replace(unsafe, (character) => (character === '\n' ? character : escaped(character)));
+  return json.replace(unsafe(), (character) => (character === '\n' ? character : escaped(character)));
 }
 
 /** As JavaScript and JSON write it. */

@@ -11,6 +11,7 @@ import type { Handle } from '../system/node-internals.ts';
 import { AccessLog } from './access-log/access-log.ts';
 import { takeBootInfo } from './birth.ts';
 import { Channel } from './channel.ts';
+import { keepCompiled } from './compile-cache.ts';
 import { Datagrams } from './datagrams.ts';
 import { Drain } from './drain/drain.ts';
 import { leave, sayFarewell } from './drain/farewell.ts';
@@ -24,9 +25,10 @@ import { App } from './loading/app.ts';
 import { FailureWatch } from './loading/failure.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { Migration } from './migration/migration.ts';
+import { outlivePrinting } from './printing.ts';
 import { EventFilter } from './process-events.ts';
 import { holdSignals } from './signals.ts';
-import { announceToThreads, isThreadOfWorker, shareInThread } from './threads.ts';
+import { isThreadOfWorker, shareInThread } from './threads.ts';
 import { watchPolling } from './traffic/polling.ts';
 import { Traffic } from './traffic/traffic.ts';
 
@@ -113,6 +115,9 @@ class Agent {
       if (this.#failures.hasFailed) return;
       this.#failures.ready();
       this.#metrics?.onListening();
+      // Before the next worker of a rollout is started, and before this one counts.
+      const { compileCache } = this.#boot;
+      if (compileCache?.keeps === true) keepCompiled(compileCache.folder);
       this.#channel.send({ type: 'ready' });
       this.#heartbeat.beat();
       this.#readiness.watch();
@@ -199,8 +204,6 @@ function afterTicks(count: number, call: () => void): void {
 
 const boot = takeBootInfo(import.meta.filename);
 if (boot !== null) {
-  // Nothing may read what this process prints any more: the service goes on.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
-  announceToThreads();
+  outlivePrinting();
   new Agent(boot).start();
 } else if (isThreadOfWorker()) shareInThread();

@@ -71,6 +71,8 @@ export class ConnectionLimits {
 
   #isFull(server: Server): boolean {
     if (!this.#othersAccept && !this.#takesAll) return false;
+    // Looked at twice for each connection, and most servers have no limit.
+    if (typeof server.maxConnections !== 'number') return false;
     const { connections, most, drops } = connectionLimit(server);
     // Node takes nobody then, whoever else there is.
     if (most === null || most <= 0 || drops) return false;
@@ -79,10 +81,10 @@ export class ConnectionLimits {
 
   /** Stops accepting if the server is full; goes on if it is not. */
   #look(server: Server): void {
-    const queues = this.#servers.get(server)?.() ?? [];
-    const timer = this.#full.get(server);
+    const timer = this.#full.size === 0 ? undefined : this.#full.get(server);
     const isFull = !this.#takesAll && this.#isFull(server);
     if (isFull === (timer !== undefined)) return;
+    const queues = this.#servers.get(server)?.() ?? [];
     if (!isFull) {
       clearInterval(timer);
       this.#full.delete(server);

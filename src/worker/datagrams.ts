@@ -1,6 +1,6 @@
 /** Every `bind()` of a UDP socket that workers share, served with a socket that the master owns. */
-import { constants } from 'node:os';
 import type { MasterMessage } from '../protocol/messages.ts';
+import { libuvError } from '../system/errno.ts';
 import {
   type DatagramQuery,
   type Handle,
@@ -32,8 +32,7 @@ export class Datagrams {
     // The master grants the same socket to each worker; within one process a second `bind()` must fail.
     const isShared = query.port === 0 || (query.flags & UV_UDP_REUSEADDR) !== 0;
     if (!this.#channel.isConnected || (ordinal > 0 && !isShared)) {
-      const errno = this.#channel.isConnected ? constants.errno.EADDRINUSE : constants.errno.EPIPE;
-      process.nextTick(answer, -errno);
+      process.nextTick(answer, libuvError(this.#channel.isConnected ? 'EADDRINUSE' : 'EPIPE'));
       return;
     }
     this.#seq += 1;
@@ -44,7 +43,7 @@ export class Datagrams {
 
   onBound({ seq }: Extract<MasterMessage, { type: 'bound' }>, handle: Handle | null): void {
     // The kernel had no descriptor left for it.
-    if (handle === null) this.#refuse(seq, -constants.errno.EMFILE);
+    if (handle === null) this.#refuse(seq, libuvError('EMFILE'));
     else {
       onHandleClosed(handle, () => this.#closed(seq));
       const answer = this.#settle(seq);

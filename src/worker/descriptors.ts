@@ -13,6 +13,7 @@ const share = 0.9;
 
 /** @param connections how many there are; only if they come near the limit is there a closer look */
 export function shortage(connections: number): Shortage | null {
+  if (connections === 0) return null;
   try {
     const limit = Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1]);
     if (!(connections > limit / 3)) return null;

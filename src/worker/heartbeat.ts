@@ -1,20 +1,19 @@
 /** The periodic proof that this worker's event loop turns. */
-import { type EventLoopUtilization, type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import type { EventLoopUtilization } from 'node:perf_hooks';
 import type { WorkerFigures } from '../protocol/figures.ts';
 import type { Channel } from './channel.ts';
 import { shortage } from './descriptors.ts';
 import { marked } from './evidence.ts';
+import { LoopDelay } from './loop-delay.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import type { Traffic } from './traffic/traffic.ts';
 
-/** Milliseconds between two looks at the clock; what the histogram records begins there. */
-const resolution = 20;
 const shortageEvery = 1_000;
 
 export class Heartbeat {
   readonly #channel: Channel;
   readonly #traffic: Traffic;
-  readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution });
+  readonly #delay = new LoopDelay();
   #utilisation: EventLoopUtilization = performance.eventLoopUtilization();
   #memory = { rss: 0, heapUsed: 0 };
   #cpu = { used: process.cpuUsage(), at: performance.now() };
@@ -28,7 +27,7 @@ export class Heartbeat {
   }
 
   start(interval: number): void {
-    this.#delay.enable();
+    this.#delay.start();
     setInterval(() => this.#lookForShortage(), shortageEvery).unref();
     const beat = marked(() => this.beat());
     setInterval(beat, interval).unref();
@@ -66,9 +65,8 @@ export class Heartbeat {
     const utilisation = performance.eventLoopUtilization();
     const since = performance.eventLoopUtilization(utilisation, this.#utilisation);
     this.#utilisation = utilisation;
-    const loopDelayP99 = delayOf(this.#delay.percentile(99));
-    const loopDelayMax = delayOf(this.#delay.max);
-    this.#delay.reset();
+    const loopUtilisation = Number.isFinite(since.utilization) ? since.utilization : 0;
+    const delay = this.#delay.take(loopUtilisation);
     const [latencyP50 = null, latencyP99 = null] = this.#metrics?.latency.percentiles([0.5, 0.99]) ?? [];
     this.#metrics?.latency.turn();
     return {
@@ -77,10 +75,10 @@ export class Heartbeat {
       connections: this.#traffic.connections.open.size,
       rss,
       heapUsed,
-      loopDelayP99,
-      loopDelayMax,
+      loopDelayP99: delay.p99,
+      loopDelayMax: delay.max,
       clock: performance.now(),
-      loopUtilisation: Number.isFinite(since.utilization) ? since.utilization : 0,
+      loopUtilisation,
       cpu: this.#measureCpu(),
       latencyP50,
       latencyP99,
@@ -94,10 +92,4 @@ export class Heartbeat {
     const elapsed = this.#cpu.at - at;
     return elapsed > 0 ? Math.max(0, microseconds / 1_000 / elapsed) : 0;
   }
-}
-
-/** Nanoseconds of the histogram to milliseconds of lateness; an empty histogram has a minimum of -1 and no maximum. */
-function delayOf(nanoseconds: number): number {
-  const late = nanoseconds / 1e6 - resolution;
-  return Number.isFinite(late) && late > 0 ? late : 0;
 }

@@ -3,14 +3,15 @@
  * connection passes through the master.
  */
 import net, { isIP, type Server } from 'node:net';
-import { constants } from 'node:os';
 import { resolve } from 'node:path';
 import type { Address } from '../config/address.ts';
 import type { MasterMessage } from '../protocol/messages.ts';
+import { libuvError } from '../system/errno.ts';
 import {
   bindHandle,
   type CloseEvents,
   closeHandle,
+  connectionLimit,
   type Expectation,
   type Handle,
   type HandleAddress,
@@ -166,6 +167,12 @@ export class Listens {
     return this.#servedOn(listener)?.server ?? null;
   }
 
+  /** Whether a server takes a further connection, as far as its `maxConnections` says. */
+  hasRoom(server: Server): boolean {
+    const { connections, most } = connectionLimit(server);
+    return most === null || connections < most;
+  }
+
   onGrant(message: Extract<MasterMessage, { type: 'grant' }>, handle: Handle | null): void {
     const { listener, queue, backlog, seq, count } = message;
     const listening = this.#open.get(seq);
@@ -180,7 +187,7 @@ export class Listens {
     }
     // The kernel had no descriptor left for it.
     if (handle === null) {
-      this.#refuse(listening, -constants.errno.EMFILE);
+      this.#refuse(listening, libuvError('EMFILE'));
       return;
     }
     listening.queues.push({ listener, queue, backlog, handle });
@@ -253,7 +260,7 @@ export class Listens {
     const { isApps, isPrivate, rights } = this.#asides.get(server) ?? noAside;
     const query = { ...asked, flags: asked.flags | (asked.addressType === -1 ? rights : 0) };
     if (this.#isTaken(query)) {
-      answer(-constants.errno.EADDRINUSE);
+      answer(libuvError('EADDRINUSE'));
       return null;
     }
     this.#seq += 1;

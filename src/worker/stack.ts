@@ -1,5 +1,6 @@
 /** The JavaScript stack of this process as it is now. */
-import { fileURLToPath } from 'node:url';
+import { dirname } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { ownWork } from '../protocol/messages.ts';
 import { SourceMaps } from './source-maps.ts';
 
@@ -19,18 +20,22 @@ export function takeStack(above: (...args: never[]) => unknown): Stack {
   const sites = callSites(above);
   const told = sites.slice(0, maxFrames);
   // Node's frames and prefork's below the app's say nothing about the app.
-  while (told.length > 1 && isForeign(told.at(-1))) told.pop();
+  const own = ourselves();
+  while (told.length > 1 && isForeign(told.at(-1), own)) told.pop();
   const maps = new SourceMaps();
   const frames = told.map((site) => describe(site, maps));
   return { frames, isOwn: isOwnWork(sites) };
 }
 
-/** Where prefork's own code is. */
-const ourselves = [new URL('..', import.meta.url).href, fileURLToPath(new URL('..', import.meta.url))];
+/** Where prefork's own code is: the folder above this one, whether this is a file of its own or a part of the bundle. */
+function ourselves(): readonly string[] {
+  const folder = `${dirname(import.meta.dirname)}/`;
+  return [pathToFileURL(folder).href, folder];
+}
 
-function isForeign(site: NodeJS.CallSite | undefined): boolean {
+function isForeign(site: NodeJS.CallSite | undefined, own: readonly string[]): boolean {
   const file = site?.getFileName() ?? '';
-  return file.startsWith('node:') || ourselves.some((place) => file.startsWith(place));
+  return file.startsWith('node:') || own.some((place) => file.startsWith(place));
 }
 
 /** Error's own settings are the app's: they are as before when this returns. */

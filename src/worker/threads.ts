@@ -6,19 +6,14 @@
 import { type EventEmitter, errorMonitor } from 'node:events';
 import { writeSync } from 'node:fs';
 import net, { type Server } from 'node:net';
-import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads';
 import { supportsReusePort } from '../system/node-internals.ts';
 
-const key = 'prefork.worker';
-
-/** In the main thread of a worker: its threads will know where they are. */
-export function announceToThreads(): void {
-  setEnvironmentData(key, true);
-}
-
-/** Whether this is a thread of a worker. */
+/**
+ * Whether this is a thread of a worker, if it is no worker itself: only in threads of workers is the agent preloaded, for a
+ * worker leaves no trace of that to what it forks.
+ */
 export function isThreadOfWorker(): boolean {
-  return !isMainThread && getEnvironmentData(key) === true;
+  return !process.getBuiltinModule('node:worker_threads').isMainThread;
 }
 
 /** Has servers of this thread share their ports with those of other workers' threads. */

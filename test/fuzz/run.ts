@@ -31,9 +31,9 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { call } from '../../src/cli/client.ts';
 import { timedOut, within } from '../../src/system/within.ts';
-import { newSeed } from '../support/random.ts';
 import { bin, fromRoot } from '../support/paths.ts';
 import { childrenOf, fdCount, isAlive, markedWith, residentSize } from '../support/proc.ts';
+import { newSeed } from '../support/random.ts';
 import { freePort } from '../support/request.ts';
 import { stretched } from '../support/slowness.ts';
 import { pause, until } from '../support/until.ts';
@@ -317,6 +317,8 @@ async function start(places: Places, honestPort: number): Promise<Master> {
     pidfile,
   };
   const args = [
+    // Which worker has a connection is known only if it stays there: one that moves may come to one that is hostile.
+    '--no-migration',
     ...[
       fromRoot('test/fuzz/app.cjs'),
       '-w',

@@ -72,6 +72,7 @@ export class WorkerUnderTest {
         app: { given: app, path, exportName },
         bind: options.bind ?? [],
         drainLinger: options.linger ?? 400,
+        replaceLinger: options.linger ?? 400,
         keepAlive: 0,
         health: null,
         gracefulTimeout: options.gracefulTimeout ?? 3_000,
@@ -81,6 +82,7 @@ export class WorkerUnderTest {
       metrics: null,
       queue: null,
       accessLog: null,
+      compileCache: null,
       hooks: {},
     };
     cluster.setupPrimary({
@@ -89,7 +91,7 @@ export class WorkerUnderTest {
       execArgv: [
         ...(nodeArgs[0] === '--import' ? [] : nodeArgs),
         '--require',
-        fromRoot('dist/worker/agent.js'),
+        fromRoot('dist/worker/agent.cjs'),
         ...(nodeArgs[0] === '--import' ? nodeArgs : []),
       ],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc', 'pipe'],
@@ -167,9 +169,28 @@ export class WorkerUnderTest {
     this.#channel.send(message, handle);
   }
 
-  drain(order: Partial<{ within: number; linger: number; quick: boolean; last: boolean }> = {}): void {
+  drain(
+    order: Partial<{
+      within: number;
+      linger: number;
+      quick: boolean;
+      awaited: boolean;
+      last: boolean;
+      dropped: readonly string[];
+    }> = {},
+  ): void {
     const { linger = 400, gracefulTimeout = 3_000 } = this.#options;
-    this.send({ type: 'drain', within: gracefulTimeout, linger, quick: false, last: false, ...order, reject: false });
+    this.send({
+      type: 'drain',
+      within: gracefulTimeout,
+      linger,
+      quick: false,
+      awaited: true,
+      last: false,
+      dropped: [],
+      ...order,
+      reject: false,
+    });
   }
 
   /** A message for the app, as if its parent was another. */

@@ -62,6 +62,7 @@ function header(status: Status, cells: number): Line[] {
     `${sum((worker) => worker.inFlight)} in flight`,
     `cpu ${percent(sum((worker) => worker.cpu))}`,
     `rss ${bytes(sum((worker) => worker.rss))}`,
+    ...(status.migration === undefined ? [] : [`${status.migration.moved} connections moved`]),
   ];
   const style: Style = status.health === 'healthy' ? 'good' : status.health === 'not_ready' ? 'bad' : 'warn';
   const [reload, reloadStyle] = lastChange(status);

@@ -85,6 +85,11 @@ export const pidfilePath: Kind<string, string> = stringAs('path', (text, { cwd }
     : ok(resolve(cwd, text)),
 );
 
+/** The folder of a cache, which becomes absolute; or a word for where prefork puts it, and for none. */
+export const cachePlace: Kind<string, string> = stringAs('path, `auto` or `none`', (text, { cwd }) =>
+  ok(text === 'auto' || text === 'none' ? text : resolve(cwd, text)),
+);
+
 /**
  * The file of a log, or `-` for a stream.
  *

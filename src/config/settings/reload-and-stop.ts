@@ -16,7 +16,13 @@ export const reloadAndStop = {
     kind: time,
     default: computed('2s, at most half of gracefulTimeout'),
     for: ['worker'],
-    doc: 'How long a retiring worker keeps idle connections open for their next request',
+    doc: 'How long a worker of a service that stops keeps idle connections open for their next request',
+  }),
+  /** For what nobody waits for: others serve already. */
+  replaceLinger: setting({
+    kind: time,
+    default: computed('drainLinger if that is set, else four fifths of gracefulTimeout'),
+    doc: 'The same of a worker that others have replaced (reload, recycle, scale, upgrade): nobody waits for its end',
   }),
   migration: setting({
     kind: boolean,

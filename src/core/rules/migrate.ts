@@ -6,6 +6,9 @@ import { isCandidate, isReady, replaceReason, withWorker } from '../fleet.ts';
 import { type Fleet, type Moves, moves, type Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
+/** Milliseconds for what a worker that leaves gives to arrive: until then nobody knows what a share is. */
+const settling = 3_000;
+
 /** A difference of this share of the average is not worth a move. */
 const tolerance = 1 / 8;
 
@@ -14,7 +17,8 @@ export function migrate(turn: Turn): void {
   const { migration, balance } = fleet.policy;
   const takers = takersOf(turn);
   const isServing = fleet.stopping === null;
-  const shares = migration && balance && isServing ? sharesOf(turn, takers) : null;
+  const isSettled = fleet.workers.every(({ phase }) => phase.name !== 'draining' || turn.due(phase.since + settling));
+  const shares = migration && balance && isServing && isSettled ? sharesOf(turn, takers) : null;
   const hasTakers = (isServing && takers.length > 0) || isOthers(fleet);
   for (const worker of fleet.workers) {
     const isTaker = takers.includes(worker);

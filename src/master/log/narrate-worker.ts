@@ -58,13 +58,15 @@ export const workerEvents: EventLines<WorkerEvent['type']> = {
   workerMisbehaved: ({ id, reason }, before) => workerLine('error', `worker broke the protocol: ${reason}`, before, id),
 };
 
-export const workerActions: ActionLines<'spawn' | 'drain' | 'kill' | 'capture' | 'assign' | 'migrate'> = {
+export const workerActions: ActionLines<'spawn' | 'drain' | 'hasten' | 'kill' | 'capture' | 'assign' | 'migrate'> = {
   // The event says so, with the pid.
   spawn: null,
   drain: ({ id, reason }, fleet) =>
     workerLine(reason === 'boot-timeout' ? 'error' : 'info', `worker retires: ${retireReasons[reason]}`, fleet, id, {
       reason,
     }),
+  // Its end says so.
+  hasten: null,
   kill: ({ id, reason, signal }, fleet) => {
     const level = reason === 'shutdown' || reason === 'reload-rejected' ? 'info' : 'error';
     return workerLine(level, `worker gets ${signal}: ${killReasons[reason]}`, fleet, id, { reason, signal });

@@ -165,6 +165,24 @@ export class Grants {
     return this.keysOf([...this.#holdings.keys()].filter((other) => other !== id)).size > 0;
   }
 
+  /** Whether a worker other than this one accepts from a listener. */
+  othersHold(id: number, key: string): boolean {
+    return [...this.#holdings].some(([other, { held }]) => other !== id && held.has(key));
+  }
+
+  /** A worker is to accept from every queue of a listener. */
+  gather(id: number, key: string): void {
+    const { listeners, pool } = this.#options;
+    const held = this.#holdings.get(id)?.held.get(key);
+    const listener = listeners.get(key);
+    if (held === undefined || listener === undefined) return;
+    for (const [queue, handle] of listener.queues.entries()) {
+      if (held.has(queue)) continue;
+      held.add(queue);
+      pool.send(id, { type: 'assign', listener: key, queue, backlog: listener.backlog }, handle);
+    }
+  }
+
   forget(id: number): void {
     const holding = this.#holdings.get(id);
     this.#holdings.delete(id);

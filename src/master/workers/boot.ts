@@ -17,11 +17,13 @@ export interface Birth {
   readonly settings: Settings;
   /** Where the worker finds the queue between workers. */
   readonly queue: QueueDescriptors | null;
+  /** None if it is left out. */
+  readonly cache?: BootInfo['compileCache'];
 }
 
 /** @param heartbeat milliseconds between two */
 export function bootInfo(
-  { id, slot, generation, settings, queue }: Birth,
+  { id, slot, generation, settings, queue, cache = null }: Birth,
   heartbeat: number,
   table: Table = everySetting,
 ): BootInfo {
@@ -36,6 +38,7 @@ export function bootInfo(
     accessLog: accessLogOf(settings),
     metrics: settings.metrics ? { app: settings.admin !== null || settings.statsd !== null } : null,
     queue,
+    compileCache: cache,
     hooks:
       configFile === null
         ? {}

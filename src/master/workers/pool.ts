@@ -14,6 +14,7 @@ import { hasPreloads, preloadFirst } from '../../system/preloads.ts';
 import { type StdioPart, withoutStrays } from '../../system/strays.ts';
 import { bootInfo } from './boot.ts';
 import { WorkerChannel } from './channel.ts';
+import { cacheFor, cacheVariable } from './compile-cache.ts';
 import { type InspectorOptions, Inspectors } from './inspectors.ts';
 import { Leftovers } from './leftovers.ts';
 import { wantsTsx } from './typescript.ts';
@@ -54,7 +55,7 @@ interface Process {
   gone: boolean;
 }
 
-const agent = fileURLToPath(new URL('../../worker/agent.js', import.meta.url));
+const agent = fileURLToPath(new URL('../../worker/agent.cjs', import.meta.url));
 const host = fileURLToPath(new URL('../../worker/loading/host.js', import.meta.url));
 
 export class Pool {
@@ -224,11 +225,13 @@ function environment(order: SpawnOrder, queue: QueueDescriptors | null): NodeJS.
   const { settings } = order;
   const removed = Object.keys(process.env).filter((name) => !Object.hasOwn(settings.env, name));
   const { NODE_OPTIONS = '' } = settings.env;
+  const cache = cacheFor(order);
   return {
     ...Object.fromEntries(removed.map((name) => [name, undefined])),
     ...settings.env,
     // Node takes these before the arguments, and does not take them at all where it has more rights than its user.
     ...(hasPreloads(NODE_OPTIONS) ? { NODE_OPTIONS: preloadFirst(agent, NODE_OPTIONS) } : {}),
-    [bootVariable]: JSON.stringify(bootInfo({ ...order, queue }, heartbeat)),
+    ...(cache === null ? {} : { [cacheVariable]: cache.folder }),
+    [bootVariable]: JSON.stringify(bootInfo({ ...order, queue, cache }, heartbeat)),
   };
 }

@@ -1,7 +1,6 @@
 /** Writes a line for each request that has ended. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
-import { performance } from 'node:perf_hooks';
 import { parseAccessFormat } from '../../config/access-format.ts';
 import type { BootInfo } from '../../protocol/messages.ts';
 import type { Channel } from '../channel.ts';
@@ -9,8 +8,8 @@ import type { Connection, StreamInFlight } from '../traffic/connection.ts';
 import type { Observer } from '../traffic/observer.ts';
 import type { Traffic } from '../traffic/traffic.ts';
 import { Destination } from './destination.ts';
-import { type Formatter, jsonFormatter, textFormatter } from './format.ts';
-import { type AccessRecord, countBodies, recordOf, streamRecordOf, upgradeRecordOf } from './record.ts';
+import { type Formatter, jsonFormatter, textFormatter, type Wants, wantsOf } from './format.ts';
+import { type AccessRecord, countBodies, RequestRecord, streamRecordOf, upgradeRecordOf } from './record.ts';
 import { requestIds } from './request-id.ts';
 
 /** Milliseconds between two reports of lines that were lost. */
@@ -19,6 +18,7 @@ const lossEvery = 1_000;
 export class AccessLog implements Observer {
   readonly #destination: Destination;
   readonly #format: Formatter;
+  readonly #wants: Wants;
   /** Connections that were upgraded: their lines are written when they are closed. */
   readonly #upgrades = new Map<Connection, { readonly request: IncomingMessage; readonly since: number }>();
 
@@ -28,7 +28,8 @@ export class AccessLog implements Observer {
     const { name } = boot.settings;
     const parts = wanted.format === 'json' ? null : parseAccessFormat(wanted.format);
     this.#format = Array.isArray(parts) ? textFormatter(parts) : jsonFormatter({ name, slot, worker, generation });
-    countBodies();
+    this.#wants = wantsOf(Array.isArray(parts) ? parts : null);
+    if (this.#wants.bytes) countBodies();
     setInterval(() => {
       const trouble = this.#destination.takeTrouble();
       if (trouble !== null) channel.send({ type: 'log-trouble', ...trouble });
@@ -55,11 +56,11 @@ export class AccessLog implements Observer {
 
   /** Asks for the client's address while it is connected: Node asks the kernel, and keeps the answer. */
   onConnection({ raw }: Connection): void {
-    void raw.remoteAddress;
+    if (this.#wants.remote) void raw.remoteAddress;
   }
 
   onFinished(request: IncomingMessage, response: ServerResponse, connection: Connection, milliseconds: number): void {
-    this.#write(recordOf(request, response, connection, milliseconds, false));
+    this.#write(new RequestRecord(request, response, connection, milliseconds, false));
   }
 
   onStreamFinished(
@@ -72,7 +73,7 @@ export class AccessLog implements Observer {
   }
 
   onAborted(response: ServerResponse | null, connection: Connection, milliseconds: number): void {
-    if (response !== null) this.#write(recordOf(response.req, response, connection, milliseconds, true));
+    if (response !== null) this.#write(new RequestRecord(response.req, response, connection, milliseconds, true));
   }
 
   onUpgrade(request: IncomingMessage, connection: Connection): void {

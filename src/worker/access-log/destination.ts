@@ -50,7 +50,7 @@ export class Destination {
   constructor(target: string | number) {
     this.#target = target;
     // Loaded here: workers without an access log need no memory for it.
-    this.#pino = createRequire(import.meta.url)('pino') as Pino;
+    this.#pino = createRequire(import.meta.filename)('pino') as Pino;
     // Before the exit handler that pino adds.
     process.on('exit', () => this.#end());
     this.#stream = this.#open();

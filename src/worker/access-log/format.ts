@@ -8,11 +8,18 @@ export type Formatter = (record: AccessRecord, now: number) => string;
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 /** What could end the quotes around it, what is unsafe anywhere (see `system/plain.ts`), and what takes two code units. */
-const unsafe = /["\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}\u{10000}-\u{10ffff}]/gu;
+function unsafe(): RegExp {
+  // Not made before it is needed, as there.
+  return /["\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}\u{10000}-\u{10ffff}]/gu;
+}
+
+/** Of this nothing has to be looked at twice: printable ASCII but for quotes and backslashes, as most of all text. */
+const harmless = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
 /** Escapes what a client sent: it can end neither the line nor the quotes around it, and controls no terminal. */
 export function escapeText(text: string): string {
-  return text.replace(unsafe, (character) => {
+  if (harmless.test(text)) return text;
+  return text.replace(unsafe(), (character) => {
     if (character === '"' || character === '\\') return `\\${character}`;
     const code = character.charCodeAt(0);
     if (code < 0x100) return `\\x${code.toString(16).padStart(2, '0')}`;
@@ -24,21 +31,54 @@ function hex(code: number): string {
   return code.toString(16).padStart(4, '0');
 }
 
-export function textFormatter(parts: readonly FormatPart[]): Formatter {
-  const pieces = parts.map(pieceOf);
-  return (record, now) => `${pieces.map((piece) => piece(record, now)).join('')}\n`;
+/** What the formatter asks of a record that costs something even if it is not asked. */
+export interface Wants {
+  /** The client's address. */
+  readonly remote: boolean;
+  /** How long a body was. */
+  readonly bytes: boolean;
 }
 
-function pieceOf(part: FormatPart): Formatter {
-  switch (part.kind) {
-    case 'text': {
-      const text = plain(part.text);
-      return () => text;
+/** @param parts `null` is JSON */
+export function wantsOf(parts: readonly FormatPart[] | null): Wants {
+  const has = (...atoms: string[]): boolean =>
+    parts?.some((part) => part.kind === 'atom' && atoms.includes(part.atom)) ?? true;
+  return { remote: has('h'), bytes: has('b', 'B') };
+}
+
+/** A part of a line that is another for each record, behind one that never is. */
+interface Piece {
+  readonly before: string;
+  readonly of: Formatter;
+}
+
+export function textFormatter(parts: readonly FormatPart[]): Formatter {
+  const pieces: Piece[] = [];
+  let before = '';
+  for (const part of parts) {
+    const piece = pieceOf(part);
+    if (typeof piece === 'string') before += piece;
+    else {
+      pieces.push({ before, of: piece });
+      before = '';
     }
+  }
+  const end = `${before}\n`;
+  return (record, now) => {
+    let line = '';
+    for (const piece of pieces) line += piece.before + piece.of(record, now);
+    return line + end;
+  };
+}
+
+function pieceOf(part: FormatPart): Formatter | string {
+  switch (part.kind) {
+    case 'text':
+      return plain(part.text);
     case 'i':
-      return ({ requestHeader }) => escaped(requestHeader(part.name));
+      return (record) => escaped(record.requestHeader(part.name));
     case 'o':
-      return ({ responseHeader }) => escaped(responseHeader(part.name));
+      return (record) => escaped(record.responseHeader(part.name));
     case 'e':
       return () => escaped(process.env[part.name] ?? null);
     case 'atom':
@@ -50,14 +90,14 @@ function escaped(text: string | null): string {
   return text === null || text === '' ? '-' : escapeText(text);
 }
 
-function atomOf(atom: Extract<FormatPart, { kind: 'atom' }>['atom']): Formatter {
+function atomOf(atom: Extract<FormatPart, { kind: 'atom' }>['atom']): Formatter | string {
   switch (atom) {
     case 'h':
       return ({ remote }) => remote;
     case 'l':
-      return () => '-';
+      return '-';
     case 'u':
-      return ({ requestHeader }) => escaped(userOf(requestHeader('authorization')));
+      return (record) => escaped(userOf(record.requestHeader('authorization')));
     case 't':
       return (_, now) => `[${clfDate(now)}]`;
     case 'r':
@@ -77,9 +117,9 @@ function atomOf(atom: Extract<FormatPart, { kind: 'atom' }>['atom']): Formatter 
     case 'b':
       return ({ bytes }) => (bytes === null || bytes === 0 ? '-' : String(bytes));
     case 'f':
-      return ({ requestHeader }) => escaped(requestHeader('referer'));
+      return (record) => escaped(record.requestHeader('referer'));
     case 'a':
-      return ({ requestHeader }) => escaped(requestHeader('user-agent'));
+      return (record) => escaped(record.requestHeader('user-agent'));
     case 'T':
       return ({ milliseconds }) => String(Math.floor(milliseconds / 1_000));
     case 'M':
@@ -89,13 +129,14 @@ function atomOf(atom: Extract<FormatPart, { kind: 'atom' }>['atom']): Formatter 
     case 'L':
       return ({ milliseconds }) => (milliseconds / 1_000).toFixed(6);
     case 'p':
-      return () => `<${process.pid}>`;
+      return `<${process.pid}>`;
   }
 }
 
 /** The name in Basic credentials (RFC 7617); never the password. */
 function userOf(authorization: string | null): string | null {
-  const [, encoded] = /^basic +([\w+/=-]+)$/i.exec(authorization ?? '') ?? [];
+  if (authorization === null) return null;
+  const [, encoded] = /^basic +([\w+/=-]+)$/i.exec(authorization) ?? [];
   return encoded === undefined ? null : (Buffer.from(encoded, 'base64').toString().split(':', 1)[0] ?? null);
 }
 
@@ -123,25 +164,41 @@ export interface Writer {
   readonly generation: number;
 }
 
+/** The same bytes as `JSON.stringify` gives for an object of it, made of what a line has of its own and what all have. */
 export function jsonFormatter(writer: Writer): Formatter {
-  const tail = { pid: process.pid, ...writer };
+  const tail = `,${escapeJson(JSON.stringify({ pid: process.pid, ...writer })).slice(1)}\n`;
   return (record, now) => {
-    const { remote, method, url, protocol, status, bytes, milliseconds, isAborted, requestHeader } = record;
-    const text = JSON.stringify({
-      time: new Date(now).toISOString(),
-      remoteAddress: remote,
-      method,
-      url,
-      protocol,
-      status,
-      bytes,
-      durationMs: Math.round(milliseconds * 1_000) / 1_000,
-      ...(isAborted ? { aborted: true } : {}),
-      referer: requestHeader('referer'),
-      userAgent: requestHeader('user-agent'),
-      requestId: requestHeader('x-request-id'),
-      ...tail,
-    });
-    return `${escapeJson(text)}\n`;
+    const { method, url, protocol, status, bytes } = record;
+    return (
+      `{"time":"${isoDate(now)}","remoteAddress":${jsonText(record.remote)},"method":${jsonText(method)},` +
+      `"url":${jsonText(url)},"protocol":${jsonText(protocol)},"status":${jsonNumber(status)},` +
+      `"bytes":${jsonNumber(bytes)},"durationMs":${jsonNumber(Math.round(record.milliseconds * 1_000) / 1_000)},` +
+      `${record.isAborted ? '"aborted":true,' : ''}"referer":${jsonText(record.requestHeader('referer'))},` +
+      `"userAgent":${jsonText(record.requestHeader('user-agent'))},` +
+      `"requestId":${jsonText(record.requestHeader('x-request-id'))}${tail}`
+    );
   };
+}
+
+function jsonText(text: string | null): string {
+  if (text === null) return 'null';
+  return harmless.test(text) ? `"${text}"` : escapeJson(JSON.stringify(text));
+}
+
+function jsonNumber(value: number | null): string {
+  return Number.isFinite(value) ? String(value) : 'null';
+}
+
+let isoSecond = 0;
+let isoStart = '';
+
+/** `2026-11-21T08:15:00.000Z`; all but the milliseconds is made once a second. */
+function isoDate(now: number): string {
+  const second = Math.floor(now / 1_000);
+  if (second !== isoSecond || isoStart === '') {
+    isoSecond = second;
+    isoStart = new Date(second * 1_000).toISOString().slice(0, -4);
+  }
+  const rest = Math.floor(now - second * 1_000);
+  return `${isoStart}${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}Z`;
 }

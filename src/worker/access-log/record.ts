@@ -1,12 +1,12 @@
 /** One request as the access log sees it, and how much of a response's body was sent. */
-import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import { sentHead } from '../../system/node-internals.ts';
 import { bytesWritten, type Connection, type StreamInFlight } from '../traffic/connection.ts';
 import { hidden } from '../traffic/hidden.ts';
 import { urlOf } from '../traffic/in-flight.ts';
 
-/** What both kinds of line are made of. */
+/** What both kinds of line are made of. What is not asked for is not found out. */
 export interface AccessRecord {
   readonly remote: string;
   readonly method: string;
@@ -18,8 +18,9 @@ export interface AccessRecord {
   readonly bytes: number | null;
   readonly milliseconds: number;
   readonly isAborted: boolean;
-  readonly requestHeader: (name: string) => string | null;
-  readonly responseHeader: (name: string) => string | null;
+  /** @param name in lower case, as below */
+  requestHeader(name: string): string | null;
+  responseHeader(name: string): string | null;
 }
 
 /** The status of nginx for a client that leaves before there is a response. */
@@ -29,7 +30,7 @@ const sizes = hidden<number>();
 
 /** Makes every response count the bytes of its body. */
 export function countBodies(): void {
-  const { prototype } = ServerResponse;
+  const { prototype } = process.getBuiltinModule('node:http').ServerResponse;
   for (const name of ['write', 'end'] as const) {
     const original = prototype[name] as (this: ServerResponse, ...args: unknown[]) => unknown;
     const counting = function (this: ServerResponse, chunk?: unknown, encoding?: unknown): unknown {
@@ -49,31 +50,77 @@ function sizeOf(chunk: unknown, encoding: unknown): number {
   return chunk instanceof Uint8Array ? chunk.byteLength : 0;
 }
 
-export function recordOf(
-  request: IncomingMessage,
-  response: ServerResponse,
-  connection: Connection,
-  milliseconds: number,
-  isAborted: boolean,
-): AccessRecord {
-  const hasBody = request.method !== 'HEAD' && response.statusCode !== 204 && response.statusCode !== 304;
-  const status = isAborted && !response.headersSent ? clientClosed : response.statusCode;
-  const bytes = hasBody ? (sizes.of(response) ?? 0) : 0;
-  const responseHeader = (name: string): string | null =>
-    headerText(response.getHeader(name)) ?? headOf(response, name);
-  return http1Record(request, connection, { status, bytes, milliseconds, isAborted, responseHeader });
+/** Of a request of HTTP/1. */
+export class RequestRecord implements AccessRecord {
+  readonly milliseconds: number;
+  readonly isAborted: boolean;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #connection: Connection;
+
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    connection: Connection,
+    milliseconds: number,
+    isAborted: boolean,
+  ) {
+    this.#request = request;
+    this.#response = response;
+    this.#connection = connection;
+    this.milliseconds = milliseconds;
+    this.isAborted = isAborted;
+  }
+
+  get remote(): string {
+    return remoteOf(this.#connection);
+  }
+
+  get method(): string {
+    return this.#request.method ?? '';
+  }
+
+  get url(): string {
+    return urlOf(this.#request);
+  }
+
+  get protocol(): string {
+    return protocolOf(this.#request);
+  }
+
+  get status(): number {
+    return this.isAborted && !this.#response.headersSent ? clientClosed : this.#response.statusCode;
+  }
+
+  get bytes(): number {
+    const { statusCode } = this.#response;
+    const hasBody = this.#request.method !== 'HEAD' && statusCode !== 204 && statusCode !== 304;
+    return hasBody ? (sizes.of(this.#response) ?? 0) : 0;
+  }
+
+  requestHeader(name: string): string | null {
+    return headerText(this.#request.headers[name]);
+  }
+
+  responseHeader(name: string): string | null {
+    return headerText(this.#response.getHeader(name)) ?? headOf(this.#response, name);
+  }
 }
 
 /** Of a connection that was upgraded to another protocol. */
 export function upgradeRecordOf(request: IncomingMessage, connection: Connection, milliseconds: number): AccessRecord {
-  const bytes = Math.max(0, bytesWritten(connection.socket) - (connection.upgraded?.written ?? 0));
-  return http1Record(request, connection, {
+  return {
+    remote: remoteOf(connection),
+    method: request.method ?? '',
+    url: urlOf(request),
+    protocol: protocolOf(request),
     status: 101,
-    bytes,
+    bytes: Math.max(0, bytesWritten(connection.socket) - (connection.upgraded?.written ?? 0)),
     milliseconds,
     isAborted: false,
+    requestHeader: (name) => headerText(request.headers[name]),
     responseHeader: () => null,
-  });
+  };
 }
 
 export function streamRecordOf(
@@ -99,24 +146,8 @@ export function streamRecordOf(
   };
 }
 
-function http1Record(
-  request: IncomingMessage,
-  connection: Connection,
-  outcome: Pick<AccessRecord, 'status' | 'bytes' | 'milliseconds' | 'isAborted' | 'responseHeader'>,
-): AccessRecord {
-  // Field by field: spreading would make an object of another shape, more slowly, for each request.
-  return {
-    remote: remoteOf(connection),
-    method: request.method ?? '',
-    url: urlOf(request),
-    protocol: `HTTP/${request.httpVersion}`,
-    status: outcome.status,
-    bytes: outcome.bytes,
-    milliseconds: outcome.milliseconds,
-    isAborted: outcome.isAborted,
-    requestHeader: (name) => headerText(request.headers[name]),
-    responseHeader: outcome.responseHeader,
-  };
+function protocolOf({ httpVersion }: IncomingMessage): string {
+  return httpVersion === '1.1' ? 'HTTP/1.1' : `HTTP/${httpVersion}`;
 }
 
 function remoteOf({ raw }: Connection): string {

@@ -1,5 +1,4 @@
 /** Gives every request an id from its beginning: the app, the log and the client see the same. */
-import { randomUUID } from 'node:crypto';
 import type { Observer } from '../traffic/observer.ts';
 
 const requestId = 'x-request-id';
@@ -15,10 +14,15 @@ export const requestIds: Observer = {
   onHeaders: idIn,
 };
 
+/** node:crypto is loaded at the first request that needs it: it costs a worker more than the rest of the agent. */
+function newId(): string {
+  return process.getBuiltinModule('node:crypto').randomUUID();
+}
+
 /** @returns the id that the headers have from now on: the one they came with, or a new one */
 function idIn(headers: Record<string, unknown>): string {
   const given = headers[requestId];
-  const id = typeof given === 'string' && goodId.test(given) ? given : randomUUID();
+  const id = typeof given === 'string' && goodId.test(given) ? given : newId();
   headers[requestId] = id;
   return id;
 }

@@ -1,6 +1,5 @@
 /** The end of accepting, without a connection lost: neither one that waits in a queue nor one that is idle. */
 import net, { type Server } from 'node:net';
-import { performance } from 'node:perf_hooks';
 import type { Traffic } from '../traffic/traffic.ts';
 
 export class Accepting {

@@ -2,9 +2,8 @@
  * Lets every connection go without an error: stops to accept, finishes what is in flight, and closes nothing that a
  * client may be about to use. Ends at its deadline at the latest.
  */
-import { performance } from 'node:perf_hooks';
 import { registry } from '../../app/registry.ts';
-import { hasHttpParser, isReceiving } from '../../system/node-internals.ts';
+import { currentResponse, hasHttpParser, isReceiving } from '../../system/node-internals.ts';
 import type { Channel } from '../channel.ts';
 import type { Queue } from '../listen.ts';
 import type { Migration } from '../migration/migration.ts';
@@ -12,11 +11,12 @@ import type { Connection } from '../traffic/connection.ts';
 import type { Traffic } from '../traffic/traffic.ts';
 import { Accepting } from './accepting.ts';
 import { callHook } from './app-hook.ts';
+import { EventStreams, endEventStreams } from './event-streams.ts';
 import { Http1Drain } from './http1.ts';
 import { Http2Drain } from './http2.ts';
 import { LastCall } from './last-call.ts';
-import { type DrainOrder, goodbyeAt, type Plan, planFor, shortened } from './plan.ts';
-import { cut, endEventStream, Goodbyes, isHandshaking } from './upgraded.ts';
+import { type DrainOrder, goodbyeAt, keptUntil, type Plan, planFor, shortened } from './plan.ts';
+import { cut, Goodbyes, isHandshaking } from './upgraded.ts';
 
 /** Milliseconds between two looks at all connections. */
 const step = 25;
@@ -47,6 +47,8 @@ export class Drain {
   readonly #migration: Migration;
   readonly #onDrained: (deadline: number) => void;
   readonly #lastCall: LastCall;
+  /** The only listeners that this worker is the last to accept from; `null` if it is so of all. */
+  #dropped: ReadonlySet<string> | null = null;
   #isAnnounced = false;
   /** Whether this worker goes on accepting for the time being: it is the last one. */
   #accepts = false;
@@ -55,6 +57,7 @@ export class Drain {
   readonly #http1 = new Http1Drain();
   readonly #http2 = new Http2Drain();
   readonly #goodbyes = new Goodbyes();
+  readonly #eventStreams = new EventStreams();
   readonly #accepting: Accepting;
   #plan: Plan | null = null;
   #saidGoodbye = false;
@@ -66,7 +69,8 @@ export class Drain {
     this.#migration = migration;
     this.#traffic = traffic;
     this.#accepting = new Accepting(traffic);
-    this.#lastCall = new LastCall(traffic, queues);
+    const isLastOf = ({ listener }: Queue): boolean => this.#dropped === null || this.#dropped.has(listener);
+    this.#lastCall = new LastCall(traffic, () => queues().filter(isLastOf));
     this.#onDrained = onDrained;
   }
 
@@ -95,8 +99,10 @@ export class Drain {
       },
     });
     for (const connection of this.#traffic.connections.open) {
-      if (this.#migration.goes(connection)) continue;
-      if (connection.session === null) this.#http1.makeCurrentLast(connection);
+      if (connection.session === null) {
+        if (currentResponse(connection.socket) !== null && !this.#migration.goes(connection))
+          this.#http1.makeCurrentLast(connection);
+      }
       // In a drain each has its own moment.
       else if (this.#plan === null) this.#http2.announce(connection);
     }
@@ -108,13 +114,14 @@ export class Drain {
     this.#onAlone();
   }
 
-  #begin({ within, last }: DrainOrder): void {
+  #begin({ within, last, dropped }: DrainOrder): void {
     this.#progressAt = performance.now() + progressEvery;
     this.#traffic.subscribe({ onClosed: () => setImmediate(() => this.#endIfEmpty()) });
     this.announce();
     for (const run of registry().drains) void callHook(run);
     this.#accepting.mendClose(() => this.#isOver);
-    if (last) void this.#acceptLast(within * acceptShare).then(() => this.#endIfEmpty());
+    if (!last && dropped.length > 0) this.#dropped = new Set(dropped);
+    if (last || dropped.length > 0) void this.#acceptLast(within * acceptShare).then(() => this.#endIfEmpty());
     const acceptUntil = performance.now() + Math.min(acceptTime, within * acceptShare);
     void this.#accepting.emptyQueue(acceptUntil).then(() => this.#sweep());
   }
@@ -147,12 +154,12 @@ export class Drain {
     this.#http1.look();
     for (const connection of open) {
       if (connection.session !== null) this.#http2.step(connection, plan, now);
-      else if (this.#isHttp1(connection)) this.#http1.step(connection, plan, now);
-      else this.#goodbyes.step(connection, plan, now);
+      else if (now >= keptUntil(plan) || !this.#migration.isLeaving(connection)) this.#step(connection, plan, now);
+      this.#eventStreams.step(connection, plan, now);
     }
     if (!this.#saidGoodbye && now >= goodbyeAt(plan)) {
       this.#saidGoodbye = true;
-      for (const connection of open) endEventStream(connection);
+      for (const connection of open) endEventStreams(connection);
     }
     if (now >= plan.deadline) this.#cut();
     else {
@@ -160,6 +167,12 @@ export class Drain {
       if (now >= this.#progressAt) this.#report(now);
       setTimeout(() => setImmediate(() => this.#sweep()), Math.min(step, plan.deadline - now));
     }
+  }
+
+  /** Of a connection that is neither HTTP/2 nor about to go to another worker. */
+  #step(connection: Connection, plan: Plan, now: number): void {
+    if (this.#isHttp1(connection)) this.#http1.step(connection, plan, now);
+    else this.#goodbyes.step(connection, plan, now);
   }
 
   /** Whether it speaks HTTP/1, or may be about to. */

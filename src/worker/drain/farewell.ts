@@ -1,8 +1,6 @@
 /** The last thing a worker does: the app's own SIGTERM handlers, then the exit. */
-import { constants } from 'node:os';
-import { performance } from 'node:perf_hooks';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { registry } from '../../app/registry.ts';
+import { pause } from '../../system/pause.ts';
 import { within } from '../../system/within.ts';
 import { appHandlers } from '../signals.ts';
 import { callHook, complain } from './app-hook.ts';
@@ -56,6 +54,7 @@ async function settled(promises: readonly Promise<unknown>[], deadline: number):
 /** @returns what to wait for, or `null` */
 function call(handler: (...args: unknown[]) => unknown, signal: 'SIGTERM' | 'SIGINT'): Promise<unknown> | null {
   try {
+    const { constants } = process.getBuiltinModule('node:os');
     const result = Reflect.apply(handler, process, [signal, constants.signals[signal]]);
     return isThenable(result) ? Promise.resolve(result).catch(complain) : null;
   } catch (error) {
@@ -74,7 +73,7 @@ async function untilQuiet(before: ReadonlyMap<string, number>, deadline: number)
   let changedAt = performance.now();
   while (performance.now() < deadline) {
     if (last.size === 0) return;
-    await sleep(Math.min(lookEvery, Math.max(1, deadline - performance.now())));
+    await pause(Math.min(lookEvery, Math.max(1, deadline - performance.now())));
     const now = countResources();
     if (!isSame(now, last)) changedAt = performance.now();
     last = now;

@@ -8,6 +8,7 @@ import type { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { currentResponse, hasHttpParser, idleSockets, isReceiving } from '../../system/node-internals.ts';
 import { bytesRead, type Connection, endSoon } from '../traffic/connection.ts';
+import { lingerAtClose } from './lingering-close.ts';
 import type { Plan } from './plan.ts';
 
 /** What is remembered of a connection from one look to the next. */
@@ -50,6 +51,7 @@ export class Http1Drain {
       const args = typeof reason === 'string' ? [statusCode, reason, closing] : [statusCode, closing];
       return Reflect.apply(writeHead, response, closing === undefined ? args.slice(0, -1) : args);
     };
+    lingerAtClose(connection.socket);
     response.writeHead = ((statusCode: number, reason?: unknown, headers?: Headers): ServerResponse =>
       typeof reason === 'string'
         ? write(statusCode, reason, headers)

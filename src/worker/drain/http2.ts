@@ -4,24 +4,28 @@
  * there can be, and a round trip later, when all that crossed it has arrived, another one that names the last stream.
  *
  * Node has no call for the first step, and after a GOAWAY of its own it ignores what arrives. In clear text the frame can
- * be written beside Node's; over TLS it cannot, and there is one step. Some clients, Node's own among them, refuse by
+ * be written beside Node's; over TLS it cannot, and there is one step, with the client's next answer (`http2-held.ts`) or,
+ * if the client does not come back, at the end of the linger. Some clients, Node's own among them, refuse by
  * themselves what they have begun and not yet written when they are told. So they are told at the moment at which that is
  * least likely: when the client has been silent for a while, or when all that it could send has been sent.
  */
 import type { Http2Session } from 'node:http2';
-import { performance } from 'node:perf_hooks';
 import { setReading, writeAtOnce } from '../../system/node-internals.ts';
 import { bytesWritten, type Connection } from '../traffic/connection.ts';
+import { HeldStreams } from './http2-held.ts';
 import type { Plan } from './plan.ts';
 
 /** Milliseconds without a stream after which the client is unlikely to open one at this moment. */
 const silence = 100;
+/** Milliseconds over which clients of TLS are told that are busy all the time. */
+const rush = 2_000;
 /** Milliseconds a client is given to close its side after the session has ended. */
 const parting = 500;
 /** Milliseconds in which a client that waits for nothing but answers has sent what it would send next. */
 const gathering = 20;
-/** Milliseconds after which a client that has not answered is not expected to. */
+/** Milliseconds, and share of the linger, after which a client that has not answered is not expected to. */
 const patience = 500;
+const patienceShare = 0.25;
 /** Bytes written since a round trip that fit into the buffer of any socket, with a frame more. */
 const surelyFits = 4_096;
 /** GOAWAY, no error, of stream 2^31 - 1. */
@@ -38,6 +42,8 @@ interface Observed {
   askedAt: number;
   /** When it last had an open stream. */
   activeAt: number;
+  /** Its next streams are held until it is told. */
+  isHeld: boolean;
   endedAt: number | null;
 }
 
@@ -50,7 +56,32 @@ export class Http2Drain {
     const seen = this.#observe(connection);
     if (session === null || session.closed || seen.stage !== 'untold') return;
     if (connection.socket === connection.raw) this.#giveNotice(connection, session, seen);
-    else gather(connection, session, { read: () => session.close() });
+    else this.#hold(connection, session, seen, 0);
+  }
+
+  /** The client is told ahead of the answers to its next streams. Over TLS they are its last ones here. */
+  #hold(connection: Connection, session: Http2Session, seen: Observed, dueAt: number): void {
+    if (seen.isHeld) return;
+    seen.isHeld = true;
+    const { raw, socket } = connection;
+    const isDue = (): boolean => seen.stage === 'untold' && performance.now() >= dueAt;
+    const common = { session, isDue, open: () => connection.streams?.size ?? 0, written: () => bytesWritten(raw) };
+    if (socket !== raw) {
+      new HeldStreams({ ...common, begin: () => {}, isReady: () => true, tell: () => session.close() });
+      return;
+    }
+    let before = 0;
+    let hasAnswered = false;
+    const begin = (): void => {
+      hasAnswered = false;
+      before = this.#ask(connection, session, seen, () => {
+        hasAnswered = true;
+      });
+    };
+    const tell = (): void => {
+      if (hasAnswered) this.#writeNotice(connection, session, seen, before);
+    };
+    new HeldStreams({ ...common, begin, isReady: () => hasAnswered, tell });
   }
 
   /** Takes the session one step further, if the time has come. Must be called right after a poll phase. */
@@ -66,48 +97,71 @@ export class Http2Drain {
     if (session.closed) return;
     seen.activeAt = streams !== null && streams.size > 0 ? now : Math.max(seen.activeAt, requestAt);
     const linger = plan.lingerUntil - plan.startedAt;
-    const isDue = now >= plan.startedAt + (linger * seen.luck) / 2;
+    const isAwaited = plan.awaitedSince !== null;
     const isSilent = now >= seen.activeAt + Math.min(silence, linger);
     const canNotice = connection.socket === raw;
-    if (now >= plan.lingerUntil || (isDue && seen.stage === 'known')) session.close();
-    else if (isDue && canNotice && seen.stage === 'untold') this.#giveNotice(connection, session, seen);
-    else if (isDue && isSilent && this.#isUntellable(seen, canNotice, now)) session.close();
-    else if (!canNotice && seen.stage === 'untold' && now >= plan.lingerUntil - (linger * seen.luck) / 2) {
+    // If nobody waits, a client that comes back is told then, and any other one late.
+    const share = canNotice && isAwaited ? seen.luck / 2 : 1 - seen.luck / 2;
+    const isDue = now >= plan.startedAt + linger * share;
+    if (!canNotice || !isAwaited) {
+      const dueAt = plan.startedAt + (Math.min(linger, rush) * seen.luck) / 2;
+      this.#hold(connection, session, seen, dueAt);
+    }
+    if (now >= plan.lingerUntil || (seen.stage === 'known' && (isDue || !isAwaited))) session.close();
+    else if (isDue && !canNotice && seen.stage === 'untold') {
       seen.stage = 'ending';
       gather(connection, session, { read: () => session.close() });
-    }
+    } else if (isDue && canNotice && seen.stage === 'untold') this.#giveNotice(connection, session, seen);
+    else if (isDue && canNotice && isSilent && isUnanswered(seen, linger, now)) session.close();
   }
 
-  /** Whether there will be no first step: it cannot be written, or the client does not answer. */
-  #isUntellable({ stage, askedAt }: Observed, canNotice: boolean, now: number): boolean {
-    return canNotice ? stage === 'asking' && now >= askedAt + patience : stage === 'untold';
-  }
-
-  /** A frame that did not leave at once would end the process: so there must be room, which a round trip shows. */
   #giveNotice(connection: Connection, session: Http2Session, seen: Observed): void {
-    const { raw } = connection;
+    const before = this.#ask(connection, session, seen, () =>
+      gather(connection, session, { unread: () => this.#writeNotice(connection, session, seen, before) }),
+    );
+  }
+
+  /**
+   * A frame that did not leave at once would end the process: so there must be room, which a round trip shows.
+   *
+   * @returns the bytes written by now
+   */
+  #ask({ raw }: Connection, session: Http2Session, seen: Observed, onAnswer: () => void): number {
     seen.stage = 'asking';
     seen.askedAt = performance.now();
-    const before = bytesWritten(raw);
-    const write = (): void => {
-      seen.stage = 'untold';
-      if (bytesWritten(raw) - before > surelyFits || !writeAtOnce(raw, notice)) return;
-      seen.stage = 'noticed';
-      roundTrip(session, () => {
-        seen.stage = 'known';
-      });
-    };
-    const isAsked = roundTrip(session, () => gather(connection, session, { unread: write }));
-    if (!isAsked) seen.stage = 'untold';
+    if (!roundTrip(session, onAnswer)) seen.stage = 'untold';
+    return bytesWritten(raw);
+  }
+
+  /** @param before bytes written when the client was asked */
+  #writeNotice({ raw }: Connection, session: Http2Session, seen: Observed, before: number): void {
+    seen.stage = 'untold';
+    if (bytesWritten(raw) - before > surelyFits || !writeAtOnce(raw, notice)) return;
+    seen.stage = 'noticed';
+    roundTrip(session, () => {
+      seen.stage = 'known';
+    });
   }
 
   #observe(connection: Connection): Observed {
     const known = this.#observed.get(connection);
     if (known !== undefined) return known;
-    const seen: Observed = { luck: Math.random(), stage: 'untold', askedAt: 0, activeAt: 0, endedAt: null };
+    const seen: Observed = {
+      luck: Math.random(),
+      stage: 'untold',
+      askedAt: 0,
+      activeAt: 0,
+      isHeld: false,
+      endedAt: null,
+    };
     this.#observed.set(connection, seen);
     return seen;
   }
+}
+
+/** Whether the client has not answered in time, so that there will be no first step. */
+function isUnanswered({ stage, askedAt }: Observed, linger: number, now: number): boolean {
+  return stage === 'asking' && now >= askedAt + Math.max(patience, linger * patienceShare);
 }
 
 /** @returns whether the client is asked for an answer, after which all that it had sent before has arrived */

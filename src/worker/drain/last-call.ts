@@ -8,7 +8,6 @@
  * closed with nobody else in them. If the place was not free, the one who has it is served, and it is tried again.
  */
 import { connect, type Socket } from 'node:net';
-import { performance } from 'node:perf_hooks';
 import { handleAddress, isEstablished, setBacklog } from '../../system/node-internals.ts';
 import { hasHandshake } from '../../system/proc-net.ts';
 import type { Queue } from '../listen.ts';

@@ -8,14 +8,20 @@ export interface DrainOrder {
   readonly linger: number;
   /** Close idle connections at once. */
   readonly quick: boolean;
+  /** Whether somebody waits for the end of this worker, maybe for less time than it has by its configuration. */
+  readonly awaited: boolean;
   /** Whether nobody else is going to accept, so that what waits in the queues is this worker's. */
   readonly last: boolean;
+  /** Listeners, by their keys, of which the same is true, while others serve the rest. */
+  readonly dropped: readonly string[];
 }
 
 /** The drain's times, of `performance.now()`, and its durations, in milliseconds. */
 export interface Plan {
   readonly startedAt: number;
   readonly deadline: number;
+  /** Since when somebody waits for its end; `null` if nobody does. */
+  readonly awaitedSince: number | null;
   /** When the last idle connection is closed. */
   readonly lingerUntil: number;
   /** Duration that a connection stays open after it has become idle. */
@@ -35,11 +41,15 @@ const goodbyeTime = 1_000;
 const goodbyeShare = 0.2;
 
 /** @param startedAt of `performance.now()` */
-export function planFor({ within, linger, quick }: Omit<DrainOrder, 'last'>, startedAt: number): Plan {
+export function planFor(
+  { within, linger, quick, awaited }: Omit<DrainOrder, 'last' | 'dropped'>,
+  startedAt: number,
+): Plan {
   const time = quick ? 0 : Math.min(linger, within);
   return {
     startedAt,
     deadline: startedAt + within,
+    awaitedSince: awaited ? startedAt : null,
     lingerUntil: startedAt + time,
     minIdle: Math.min(minIdle, time),
     freshTime: quick ? freshTime.quick : freshTime.normal,
@@ -54,7 +64,7 @@ export const lastWords = 250;
 export function orphanOrder(times: { readonly gracefulTimeout: number; readonly drainLinger: number }): DrainOrder {
   const { gracefulTimeout, drainLinger } = times;
   const within = Math.max(gracefulTimeout / 2, gracefulTimeout - 2 * lastWords);
-  return { within, linger: drainLinger, quick: false, last: true };
+  return { within, linger: drainLinger, quick: false, awaited: true, last: true, dropped: [] };
 }
 
 /** A further order during a drain makes it shorter, never longer. */
@@ -62,6 +72,7 @@ export function shortened(plan: Plan, next: Plan): Plan {
   return {
     ...(next.lingerUntil < plan.lingerUntil ? next : plan),
     startedAt: plan.startedAt,
+    awaitedSince: plan.awaitedSince ?? next.awaitedSince,
     deadline: Math.min(plan.deadline, next.deadline),
   };
 }
@@ -85,6 +96,29 @@ export function webSocketTimes({ startedAt, deadline }: Plan): { from: number; u
     until: from + Math.min(webSockets.takes, total * webSockets.takesShare),
     patience: Math.min(webSockets.patience, total * webSockets.patienceShare),
   };
+}
+
+/** The end of a drain that belongs to connections which nobody has taken: they are told, and closed. */
+const untaken = { time: 3_000, share: 0.3 };
+
+/** When connections are no longer kept for another worker to take them. */
+export function keptUntil({ startedAt, deadline }: Plan): number {
+  return deadline - Math.min(untaken.time, (deadline - startedAt) * untaken.share);
+}
+
+/**
+ * When event streams are ended that seem to have no end: nothing has been written to them for a while, or they are old.
+ * What stops a service often kills it after 10 s, whatever it is configured to.
+ */
+const endless = { from: 4_000, until: 7_000 };
+
+/**
+ * When an event stream without an end is ended; `null` if nobody waits for that.
+ *
+ * @param luck 0 to 1
+ */
+export function endlessUntil({ awaitedSince }: Plan, luck: number): number | null {
+  return awaitedSince === null ? null : awaitedSince + endless.from + (endless.until - endless.from) * luck;
 }
 
 /** When event streams are ended. */

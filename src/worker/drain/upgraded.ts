@@ -1,16 +1,15 @@
 /**
- * Connections that would stay for ever: WebSockets and others that were upgraded, plain TCP, event streams. WebSockets are
- * told early to connect anew, one after the other, for whatever started this service may wait much less than it was
- * configured to. Event streams may be answers that have an end: they and the rest have until shortly before the deadline.
+ * Connections that would stay for ever: WebSockets and others that were upgraded, plain TCP. WebSockets are told early to
+ * connect anew, one after the other, for whatever started this service may wait much less than it was configured to. The
+ * rest has until the deadline.
  */
-import type { Server, ServerResponse } from 'node:http';
-import { currentResponse, hasHttpParser, sentHead } from '../../system/node-internals.ts';
-import { bytesWritten, type Connection, endSoon, type Wire } from '../traffic/connection.ts';
+import type { Server } from 'node:http';
+import { currentResponse, hasHttpParser } from '../../system/node-internals.ts';
+import { bytesWritten, type Connection, endSoon } from '../traffic/connection.ts';
 import { type Plan, webSocketTimes } from './plan.ts';
 
 /** A WebSocket close frame: 1001, going away. */
 const goingAway = Buffer.from([0x88, 0x02, 0x03, 0xe9]);
-const lastChunk = '0\r\n\r\n';
 const unavailable = 'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n';
 
 /** Whether a connection to a TLS server has not finished its handshake. */
@@ -68,13 +67,6 @@ function tell({ socket, upgraded }: Connection): boolean {
   return true;
 }
 
-/** Shortly before the deadline: ends a response that would go on for ever. */
-export function endEventStream({ session, socket }: Connection): void {
-  if (session !== null || socket.destroyed || !socket.writable || !hasHttpParser(socket)) return;
-  const response = currentResponse(socket);
-  if (response !== null && isEventStream(response)) endStream(response, socket);
-}
-
 /**
  * Ends a connection at the deadline.
  *
@@ -96,14 +88,4 @@ export function cut({ session, socket, raw, streams }: Connection): number {
     raw.destroy();
   }
   return response === null ? 0 : 1;
-}
-
-function isEventStream(response: ServerResponse): boolean {
-  return response.headersSent && /^content-type: *text\/event-stream/im.test(sentHead(response));
-}
-
-/** An orderly end, as far as the client can see. The app sees its client leave, as it must expect any time. */
-function endStream(response: ServerResponse, socket: Wire): void {
-  if (response.chunkedEncoding) socket.write(lastChunk);
-  endSoon(socket);
 }

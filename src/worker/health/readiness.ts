@@ -1,8 +1,8 @@
 /** When a worker is ready: its startup work is done, and its critical checks pass. Afterwards they are run now and then. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type CheckResult, runChecks } from '../../app/checks.ts';
 import { registry } from '../../app/registry.ts';
 import { maxCheckError, maxCheckName } from '../../protocol/check-values.ts';
+import { pause } from '../../system/pause.ts';
 import type { Channel } from '../channel.ts';
 
 /** Milliseconds between two rounds of checks: while they fail at the start, and later. */
@@ -57,7 +57,7 @@ export class Readiness {
     }
     await this.#check();
     while (!this.isWell) {
-      await sleep(retryEvery);
+      await pause(retryEvery);
       await this.#check();
     }
     // What was added meanwhile counts as well.

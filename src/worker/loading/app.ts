@@ -1,7 +1,7 @@
 /** From the app's first line to the moment it can serve: what listens, and when it is ready. */
 import net, { type Server } from 'node:net';
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import type { BootInfo } from '../../protocol/messages.ts';
+import { pause, turn } from '../../system/pause.ts';
 import { hasPreloads } from '../../system/preloads.ts';
 import type { BindPolicy, Listens } from '../listen.ts';
 import {
@@ -195,7 +195,7 @@ export class App implements BindPolicy {
     const step = 20;
     for (let waited = 0; waited < limit; waited += step) {
       if (this.#hasListened() || !isBusy()) return;
-      await sleep(step);
+      await pause(step);
     }
   }
 

@@ -1,20 +1,40 @@
 /** Renders an error as Node prints it when it ends the process. */
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { PassThrough } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
+import { SourceMaps } from '../source-maps.ts';
 
 /** The stack with causes and own properties, under the line of source it was thrown from. */
 export function describeError(error: unknown): string {
   try {
     if (!(error instanceof Error)) return `Uncaught:\n${inspect(error)}`;
     if (error instanceof SyntaxError) locateSyntaxError(error);
-    return `${sourceFrame(error)}${inspect(error, { depth: 5 })}`;
+    return placeOwn(`${sourceFrame(error)}${inspect(error, { depth: 5 })}`);
   } catch {
     // A getter that throws, a Proxy: an error must never hide behind another.
     return `Uncaught: ${Object.prototype.toString.call(error)}`;
   }
+}
+
+/**
+ * Has frames of prefork's own code name its source: the agent is one minified file, whose map is read when there is such a
+ * frame, and not before.
+ *
+ * @param text a stack, or anything with one in it
+ * @param file the file that this code is in
+ */
+export function placeOwn(text: string, file = import.meta.filename): string {
+  if (!text.includes(`${file}:`)) return text;
+  const maps = new SourceMaps();
+  return text
+    .split(file)
+    .map((part, index) => {
+      const [, line, column] = (index > 0 ? /^:(\d+):(\d+)/.exec(part) : null) ?? [];
+      if (line === undefined || column === undefined) return `${index > 0 ? file : ''}${part}`;
+      return maps.place(file, Number(line), Number(column)) + part.slice(line.length + column.length + 2);
+    })
+    .join('');
 }
 
 /** Whether a loader could not compile TypeScript: esbuild's error, by way of tsx. */
@@ -38,7 +58,7 @@ function locateSyntaxError(error: SyntaxError): void {
   if (hasFrame(error) || !isFromLoader(error)) return;
   const { stack = '' } = error;
   try {
-    const { start } = createRequire(import.meta.url)('node:repl') as typeof import('node:repl');
+    const { start } = process.getBuiltinModule('node:repl');
     const [input, output] = [new PassThrough(), new PassThrough()];
     const repl = start({
       prompt: '',

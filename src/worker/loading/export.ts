@@ -175,7 +175,7 @@ export async function serve(
 }
 
 async function createServer(servable: Extract<Servable, { kind: 'handler' | 'koa' | 'fetch' }>): Promise<HttpServer> {
-  const http = await import('node:http');
+  const http = process.getBuiltinModule('node:http');
   switch (servable.kind) {
     case 'handler':
       return http.createServer(servable.handler);

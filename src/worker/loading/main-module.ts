@@ -1,9 +1,9 @@
 /** Finds out when the main module has been evaluated, and what it exports. */
 import { createRequire } from 'node:module';
 import { extname } from 'node:path';
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { manifestsOf } from '../../system/manifest.ts';
+import { pause, turn } from '../../system/pause.ts';
 
 /** Milliseconds in which a main module that may be CommonJS is looked for before it is taken for an ES module. */
 const beginsWithin = 250;
@@ -70,8 +70,7 @@ async function beginning(path: string): Promise<void> {
   const format = formatOf(path);
   if (format === 'module') return;
   const deadline = format === 'commonjs' ? Number.POSITIVE_INFINITY : performance.now() + beginsWithin;
-  while (process.mainModule === undefined && performance.now() < deadline)
-    await sleep(every, undefined, { ref: false });
+  while (process.mainModule === undefined && performance.now() < deadline) await pause(every, { ref: false });
 }
 
 /** See https://nodejs.org/api/packages.html#determining-module-system; `null` if only the module's syntax tells. */

@@ -1,7 +1,6 @@
 /** Says so if an app serves without Node's own sockets: prefork can then neither share its port nor drain it. */
 
 import { readdirSync } from 'node:fs';
-import inspector from 'node:inspector';
 import { listeningRows } from '../../system/proc-net.ts';
 import { socketInode } from '../../system/socket-inode.ts';
 
@@ -30,7 +29,7 @@ export function watchForNativeServer(listens: () => boolean): void {
 
 /** The port of a socket of this process that listens; `null` if there is none, or if the system does not say. */
 function ownListeningPort(): number | null {
-  const debuggers = new URL(inspector.url() ?? 'ws://localhost:0').port;
+  const debuggers = new URL(process.getBuiltinModule('node:inspector').url() ?? 'ws://localhost:0').port;
   const inodes = new Set(ownDescriptors().flatMap((fd) => socketInode(fd) ?? []));
   for (const table of ['/proc/self/net/tcp', '/proc/self/net/tcp6']) {
     for (const [, local = '', , , , , , , , inode = ''] of listeningRows(table)) {

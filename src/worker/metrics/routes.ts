@@ -38,7 +38,8 @@ export class Routes {
 
   /** Goes by what the app has loaded: to be called when it listens. */
   findFrameworks(): void {
-    for (const [path, module] of Object.entries(createRequire(import.meta.url).cache)) {
+    // The cache is one for all; the path from which it is looked at is of no interest.
+    for (const [path, module] of Object.entries(createRequire('/').cache)) {
       if (/[/\\]node_modules[/\\]koa[/\\]lib[/\\]application\.js$/.test(path)) watchKoa(module?.exports);
     }
   }

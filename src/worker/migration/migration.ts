@@ -13,6 +13,7 @@ import {
   giveConnection,
   holdConnection,
   letGo,
+  liftConnectionLimit,
   openConnectionsIn,
   openConnectionsOut,
   resumeConnection,
@@ -31,6 +32,8 @@ export interface Places {
   /** The listener that a server accepts from or did, by its key; `null` if it never did. */
   listenerOf(server: Server): string | null;
   serverOf(listener: string): Server | null;
+  /** Whether a server takes a further connection. */
+  hasRoom(server: Server): boolean;
 }
 
 export interface MigrationParts {
@@ -49,8 +52,8 @@ const evenEvery = 50;
 /** Milliseconds between two looks of a worker that has its share at whether something has been left over. */
 const peekEvery = 250;
 const peekFor = 2;
-/** Milliseconds that the kernel may take to have room for a connection. */
-const patience = 2_000;
+/** Milliseconds without a connection that has gone, after which those that are left are ended as without a queue. */
+const patience = 10_000;
 /** Milliseconds between two reports. */
 const reportEvery = 500;
 /** Connections after which a worker looks whether it has descriptors left. */
@@ -65,6 +68,8 @@ export class Migration {
   #in: ConnectionsIn | null = null;
   #isReading = false;
   #isOutBusy = false;
+  /** When the last connection went, or could have for the first time; of `performance.now()`. */
+  #movedAt = Number.NEGATIVE_INFINITY;
   #hasFailed = false;
   #isWatching = false;
   #isLookDue = false;
@@ -90,11 +95,18 @@ export class Migration {
   }
 
   order(order: Order): void {
+    if (order.keep === 0 && this.#order.keep !== 0) this.#movedAt = performance.now();
     this.#order = order;
     if (this.#parts.descriptors === null) return;
     this.#read();
     if (order.keep === 0) this.#watchFinishes();
     if (order.keep !== null) this.#evenOut();
+  }
+
+  /** Whether the connection is about to go, and is to be left alone meanwhile. */
+  isLeaving(connection: Connection): boolean {
+    // What has not been looked at yet may be about to go as well: a look at each of thousands takes its time.
+    return this.givesAll && performance.now() - this.#movedAt < patience && !this.#bound.has(connection);
   }
 
   /** Whether the connection goes to another worker as soon as it is idle, so that its client need not be told to leave. */
@@ -176,7 +188,11 @@ export class Migration {
     const idleNow = new WeakSet<Connection>();
     let count = 0;
     for (const connection of connections) {
-      if (count >= most || this.#isOutBusy || !this.#canGive) return;
+      if (this.#isOutBusy || !this.#canGive) return;
+      if (count >= most) {
+        if (!isToEven) this.#goOn();
+        return;
+      }
       const reason = this.#reasonOf(connection);
       if (reason !== null) {
         if (!isToEven) this.#keep(connection, reason);
@@ -213,8 +229,9 @@ export class Migration {
     let waits = false;
     const isThere = this.#put({ listener, hops: 0 }, handle, (isGone) => {
       isOver = true;
-      if (waits) this.#isOutBusy = false;
+      if (waits) this.#goOn();
       if (isGone) {
+        this.#movedAt = performance.now();
         this.#count('given');
         letGo(socket);
       } else {
@@ -224,11 +241,9 @@ export class Migration {
         resumeConnection(socket);
       }
     });
-    // If the kernel has it, its callback comes soon.
-    if (isThere || isOver) return true;
-    waits = true;
-    this.#isOutBusy = true;
-    setTimeout(() => (isOver ? undefined : this.#giveUp()), patience).unref();
+    // If the kernel has it, its callback comes soon. If not, nothing more goes before it.
+    waits = !isThere && !isOver;
+    this.#isOutBusy = waits;
     return true;
   }
 
@@ -246,10 +261,10 @@ export class Migration {
     }
   }
 
-  /** Nobody takes anything: what waits to be written comes back, and goes on here. */
-  #giveUp(): void {
-    this.#hasFailed = true;
-    this.#out?.close();
+  /** The queue has room, and there may be more to give. */
+  #goOn(): void {
+    this.#isOutBusy = false;
+    setImmediate(() => this.giveIdle());
   }
 
   /** Begins or ends to read the queue, as the order wants it. */
@@ -294,11 +309,9 @@ export class Migration {
     }
     const { places, traffic } = this.#parts;
     const server = places.serverOf(sent.listener);
-    if (server === null) this.#putBack(sent, handle);
-    else {
-      this.#count('taken');
-      traffic.connections.receive(() => giveConnection(server, handle));
-    }
+    const isFull = server !== null && !places.hasRoom(server);
+    if (server !== null && (!isFull || sent.hops >= maxHops)) this.#receive(server, handle, isFull);
+    else this.#putBack(sent, handle);
     this.#takenSinceLook += 1;
     const { take } = this.#order;
     const { size } = traffic.connections.open;
@@ -309,7 +322,22 @@ export class Migration {
     }
   }
 
-  /** Another worker may have a server for it: one of another release, at an upgrade. */
+  /** @param isFull if nobody has room, it is served all the same: it was accepted once */
+  #receive(server: Server, handle: StreamHandle, isFull: boolean): void {
+    const undo = isFull ? liftConnectionLimit(server) : null;
+    try {
+      this.#parts.traffic.connections.receive(() => giveConnection(server, handle));
+      this.#count('taken');
+    } catch {
+      // The server was closed in this very moment.
+      handle.close();
+      this.#count('lost');
+    } finally {
+      undo?.();
+    }
+  }
+
+  /** Another worker may have room, or a server for it: one of another release, at an upgrade. */
   #putBack({ listener, hops }: Sent, handle: StreamHandle): void {
     if (hops >= maxHops || !this.#canGive) {
       this.#count('lost');
@@ -347,9 +375,10 @@ interface Sent {
   readonly hops: number;
 }
 
+/** The last line of what was read: only with it a connection can have come. */
 function parse(text: string): Sent | null {
   try {
-    const { listener, hops } = JSON.parse(text) as Partial<Sent>;
+    const { listener, hops } = JSON.parse(text.trimEnd().split('\n').at(-1) ?? '') as Partial<Sent>;
     return typeof listener === 'string' && typeof hops === 'number' ? { listener, hops } : null;
   } catch {
     return null;

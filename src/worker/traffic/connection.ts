@@ -24,6 +24,8 @@ export interface Connection {
   newest: ServerResponse | null;
   /** When the newest request began, of `performance.now()`. */
   requestAt: number;
+  /** Where it is in the list of open connections; -1 if it is not. */
+  place: number;
 }
 
 /** What became of a connection that has left HTTP/1. */

@@ -4,6 +4,7 @@ import type { Server } from 'node:net';
 import { isDetached, onSocketDestroyed, rawSocketOf } from '../../system/node-internals.ts';
 import { bytesRead, bytesWritten, type Connection, type Wire } from './connection.ts';
 import { hidden } from './hidden.ts';
+import { OpenConnections } from './open-connections.ts';
 
 /** Bytes read from and written to connections. */
 export interface Bytes {
@@ -11,23 +12,10 @@ export interface Bytes {
   readonly sent: number;
 }
 
-/** The connection of a socket or a session, and the table that it is in. */
-const known = hidden<{ readonly connection: Connection; readonly table: Connections }>();
-
-let isWatching = false;
-
-/** Once for all tables: an event listener on each socket would be visible to the app, and could be removed by it. */
-function watchEnds(): void {
-  if (isWatching) return;
-  isWatching = true;
-  onSocketDestroyed((socket) => {
-    const entry = known.of(socket);
-    if (entry !== null && entry.connection.raw === socket) entry.table.remove(entry.connection);
-  });
-}
-
 export class Connections {
-  readonly #open = new Set<Connection>();
+  readonly #open = new OpenConnections();
+  /** The connection of a socket or a session. */
+  readonly #known = hidden<Connection>();
   readonly #onClosed: (connection: Connection) => void;
   /** Servers that have passed a connection on to another server. */
   readonly #distributors = new WeakSet<Server>();
@@ -43,10 +31,14 @@ export class Connections {
   /** @param onClosed called for each connection that has left the table */
   constructor(onClosed: (connection: Connection) => void = () => {}) {
     this.#onClosed = onClosed;
-    watchEnds();
+    // An event listener on each socket would be visible to the app, and could be removed by it.
+    onSocketDestroyed((socket) => {
+      const connection = this.#known.of(socket);
+      if (connection !== null && connection.raw === socket) this.remove(connection);
+    });
   }
 
-  get open(): ReadonlySet<Connection> {
+  get open(): OpenConnections {
     return this.#open;
   }
 
@@ -68,7 +60,7 @@ export class Connections {
 
   /** @param part a stream or a session of the connection */
   of(part: object | null | undefined): Connection | null {
-    return known.of(part)?.connection ?? null;
+    return this.#known.of(part);
   }
 
   /**
@@ -95,6 +87,7 @@ export class Connections {
       upgraded: null,
       newest: null,
       requestAt: 0,
+      place: -1,
     };
     if (!this.#receives) this.#accepted += 1;
     this.#open.add(connection);
@@ -129,7 +122,7 @@ export class Connections {
     if (connection === null) return;
     connection.session = session;
     connection.streams = new Map();
-    known.put(session, { connection, table: this });
+    this.#known.put(session, connection);
   }
 
   /**
@@ -151,7 +144,7 @@ export class Connections {
 
   #speak(connection: Connection, wire: Wire): void {
     connection.socket = wire;
-    known.put(wire, { connection, table: this });
+    this.#known.put(wire, connection);
     this.#arriving = connection;
   }
 }

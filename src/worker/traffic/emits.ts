@@ -37,8 +37,12 @@ function install(): void {
   const watched = function (this: Server, name: string | symbol, first?: unknown, second?: unknown): boolean {
     const watcher = watchers.of(this) ?? watcherOfAll;
     if (watcher?.onEmit(this, name, first, second) === true) return true;
-    // biome-ignore lint/complexity/noArguments: the fastest way to pass on any number of them
+    // biome-ignore-start lint/complexity/noArguments: the fastest way to see how many there are, and to pass them on
+    // The two of each connection and each request; a list of them would be made anew for each.
+    if (arguments.length === 3) return emit.call(this, name, first, second);
+    if (arguments.length === 2) return emit.call(this, name, first);
     return Reflect.apply(emit, this, arguments);
+    // biome-ignore-end lint/complexity/noArguments: as above
   };
   Object.defineProperty(watched, 'name', { value: emit.name });
   Object.defineProperty(watched, 'length', { value: emit.length });

@@ -5,7 +5,6 @@
 import { subscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
-import { performance } from 'node:perf_hooks';
 import { currentResponse } from '../../system/node-internals.ts';
 import type { Connection, StreamInFlight } from './connection.ts';
 import type { Connections } from './connections.ts';

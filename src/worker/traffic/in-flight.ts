@@ -1,7 +1,6 @@
 /** The requests whose responses are not finished, and when each began. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
-import { performance } from 'node:perf_hooks';
 import { currentResponse } from '../../system/node-internals.ts';
 import type { Connection, StreamInFlight } from './connection.ts';
 import type { Connections } from './connections.ts';

@@ -1,7 +1,6 @@
 /** Requests that the app never sees: health checks, and what is turned away while the worker drains. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
-import { performance } from 'node:perf_hooks';
 import type { Connections } from './connections.ts';
 import type { Observers } from './observer.ts';
 

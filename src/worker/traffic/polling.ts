@@ -14,15 +14,23 @@ function isOfSession(url: string): boolean {
   return /[?&]EIO=\d/.test(url) && /[?&]sid=/.test(url);
 }
 
-/** Tells the master once in this worker's life. A request that is answered well costs one comparison. */
+/** Tells the master once in this worker's life. A request costs a look at its URL, until the first of a session. */
 export function watchPolling(traffic: Traffic, channel: Channel): void {
+  let isWatching = false;
   let said = false;
-  const observer: Observer = {
+  const ends: Observer = {
     onFinished({ url }, { statusCode }) {
       if (said || statusCode !== 400 || url === undefined || !isOfSession(url)) return;
       said = true;
       channel.send({ type: 'session-missed' });
     },
   };
-  traffic.subscribe(observer);
+  const beginnings: Observer = {
+    onBegin({ url }) {
+      if (isWatching || url === undefined || !url.includes('sid=') || !isOfSession(url)) return;
+      isWatching = true;
+      traffic.subscribe(ends);
+    },
+  };
+  traffic.subscribe(beginnings);
 }

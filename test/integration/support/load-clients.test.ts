@@ -284,17 +284,21 @@ describe('load clients against the one-file app', () => {
       groups: [
         ...kinds.map((kind) => ({ kind, clients: 2 })),
         { kind: 'fresh', name: 'post', clients: 2, body: 16 * 1024, requests: 20 },
+        { kind: 'websocket', name: 'three lines each', clients: 1, count: 3, requests: 12 },
       ],
     }).start();
-    await until('answers to all', () =>
-      kinds.every((kind) => kind === 'events' || (mix.tallies.get(kind)?.answered ?? 0) > 3),
-    );
+    const answers = (name: string): number => mix.tallies.get(name)?.answered ?? 0;
+    await until('answers to all', () => kinds.every((kind) => kind === 'events' || answers(kind) > 3));
+    await until('what is limited to be done', () => answers('post') >= 20 && answers('three lines each') >= 16);
     const report = await mix.stop();
     const all = total(report);
     all.assertComplete();
     assert.deepEqual(all.details, []);
     assert.deepEqual([...all.pids.keys()], [String(app.pid)]);
     assert.equal(report.post?.answered, 20);
+    // An upgrade and three echoes, four times.
+    const lines = report['three lines each'];
+    assert.deepEqual([lines?.answered, lines?.connections], [16, 4]);
     for (const kind of ['busy', 'keep-alive', 'pipelining', 'slow-head', 'fetch']) {
       assert.equal(report[kind]?.connections, 2, kind);
     }

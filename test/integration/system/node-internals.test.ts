@@ -14,6 +14,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import tls from 'node:tls';
+import { openQueue } from '../../../src/master/migration/queue.ts';
 import {
   bindDatagramHandle,
   bindHandle,
@@ -22,9 +23,11 @@ import {
   type Handle,
   handleAddress,
   hasHttpParser,
+  hasOwnState,
   idleSockets,
   isDetached,
   isEstablished,
+  isQuiet,
   isReceiving,
   joinHandle,
   muteChannel,
@@ -40,6 +43,7 @@ import {
   setBacklog,
   setReading,
   supportsReusePort,
+  timeLeft,
   UV_TCP_REUSEPORT,
   writeAtOnce,
 } from '../../../src/system/node-internals.ts';
@@ -709,5 +713,172 @@ describe('process.send() that nobody reads', () => {
       process.send('two', first);
       console.log(first.destroyed, process.send('three', server), server.listening);`);
     assert.equal(printed, 'false\ntrue true true');
+  });
+});
+
+describe('connections in a queue', () => {
+  /** Serves in a child of ours that has both ends of a queue, and returns its port and what it prints. */
+  async function serve(code: string): Promise<{ readonly port: number; readonly output: () => string }> {
+    const queue = await openQueue();
+    const { give, take } = queue.descriptors;
+    const child = fork(fixture('worker/hostile.cjs'), {
+      env: {
+        ...process.env,
+        NODE_OPTIONS: '',
+        INTERNALS: internals,
+        CODE: `
+        const i = await import(process.env.INTERNALS);
+        const http = require('node:http');
+        const sockets = [];
+        let requests = 0;
+        const server = http.createServer((request, response) => {
+          requests += 1;
+          const before = i.hasOwnState(server, request.socket);
+          response.on('finish', () => setImmediate(() => finished(request.socket, request.url)));
+          response.end('answer ' + request.url + (before ? ' own' : ''));
+        });
+        let finished = () => {};
+        server.on('connection', (socket) => sockets.push(socket));
+        ${code}
+        server.listen(0, '127.0.0.1', () => console.log('port ' + server.address().port + ';'));`,
+      },
+      execArgv: [],
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc', give, take],
+    });
+    let output = '';
+    child.stdout?.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    cleanups.push(async () => {
+      child.kill('SIGKILL');
+      queue.close();
+      await until('its end', () => child.exitCode !== null || child.signalCode !== null);
+    });
+    const [, port] = await until('the port', () => /port (\d+);/.exec(output));
+    return { port: Number(port), output: () => output };
+  }
+
+  const giveAway = `
+    const out = i.openConnectionsOut(4);
+    const give = (socket, text) => {
+      const handle = i.holdConnection(socket);
+      return out.put(text, handle, (isGone) => {
+        console.log('gone ' + isGone);
+        if (isGone) i.letGo(socket); else i.resumeConnection(socket);
+      });
+    };
+    const into = i.openConnectionsIn(5, (text, handle) => {
+      console.log('took ' + text.trim());
+      i.giveConnection(server, handle);
+    });`;
+
+  test('a client notices nothing of its connection going through it, and what it sent meanwhile is read', async () => {
+    const { port, output } = await serve(`${giveAway}
+      finished = (socket, url) => { if (url === '/one') console.log('at once ' + give(socket, 'text of ' + url)); };
+      setTimeout(() => into.start(), 300);`);
+    const client = await RawSocket.connected({ port });
+    client.write(head('/one'));
+    await until('it to be in the queue', () => output().includes('gone true'));
+    client.write(`${head('/two')}${head('/three').slice(0, 7)}`);
+    await client.waitFor(/answer \/two$/);
+    client.write(head('/three').slice(7));
+    await client.waitFor(/answer \/three$/);
+    assert.equal(client.ending, 'open');
+    assert.doesNotMatch(client.text, / own/);
+    assert.match(output(), /at once true[\s\S]*took text of \/one/);
+    client.close();
+  });
+
+  test('many that are put there in one tick arrive, each with its own message', async () => {
+    const { port, output } = await serve(`${giveAway}
+      let count = 0;
+      finished = (socket, url) => {
+        if (url !== '/one' || (count += 1) < 30) return;
+        for (const [index, each] of sockets.slice(0, 30).entries()) give(each, String(index));
+        into.start();
+      };`);
+    const clients = await Promise.all(Array.from({ length: 30 }, () => RawSocket.connected({ port })));
+    for (const client of clients) client.write(head('/one'));
+    await until('all of them', () => output().match(/took \d+/g)?.length === 30);
+    assert.deepEqual(
+      [...output().matchAll(/took (\d+)/g)].map(([, index]) => Number(index)),
+      Array.from({ length: 30 }, (_, index) => index),
+    );
+    for (const client of clients) client.write(head('/two'));
+    for (const client of clients) await client.waitFor(/answer \/two$/);
+    for (const client of clients) client.close();
+  });
+
+  test('one that the kernel has no room for comes back when the queue is closed, and goes on', async () => {
+    const { port, output } = await serve(`${giveAway}
+      let count = 0;
+      finished = (socket, url) => {
+        if (url !== '/one' || (count += 1) < 3) return;
+        // The queue holds messages by their size.
+        const [first, second] = sockets;
+        let isThere = true;
+        for (let size = 0; isThere && size < 64; size += 1) {
+          isThere = out.put('x'.repeat(60_000), i.holdConnection(first), () => {});
+        }
+        console.log('full ' + !isThere + ' ' + give(second, 'late'));
+        setTimeout(() => out.close(), 50);
+      };`);
+    const clients: RawSocket[] = [];
+    for (let count = 0; count < 3; count += 1) clients.push(await RawSocket.connected({ port }));
+    for (const client of clients) client.write(head('/one'));
+    await until('it to come back', () => output().includes('gone false'));
+    assert.match(output(), /full true false/);
+    clients[1]?.write(head('/two'));
+    await clients[1]?.waitFor(/answer \/two$/);
+    for (const client of clients) client.close();
+  });
+
+  test("what is the app's own is seen, and what is Node's is not", async () => {
+    const found: Record<string, boolean> = {};
+    const server = http.createServer((request, response) => {
+      const { socket } = request;
+      const { url = '' } = request;
+      found[`before ${url}`] = hasOwnState(server, socket);
+      if (url === '/listener') socket.on('end', () => {});
+      if (url === '/property') Object.assign(socket, { user: 'somebody' });
+      if (url === '/symbol') Object.assign(socket, { [Symbol('user')]: 'somebody' });
+      void socket.remoteAddress;
+      response.on('finish', () => {
+        setImmediate(() => {
+          found[url] = hasOwnState(server, socket);
+          found[`quiet ${url}`] = isQuiet(socket);
+          const left = timeLeft(socket);
+          found[`time ${url}`] = left !== null && left > 4_000 && left <= 6_001;
+        });
+      });
+      response.end('answer');
+    });
+    server.on('connection', (socket: Socket) => {
+      found.fresh = hasOwnState(server, socket);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    cleanups.push(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    for (const url of ['/', '/listener', '/property', '/symbol']) {
+      const client = await RawSocket.connected({ port });
+      client.write(head(url));
+      await until(url, () => found[`time ${url}`] !== undefined);
+      client.close();
+    }
+    assert.deepEqual(found, {
+      fresh: false,
+      ...Object.fromEntries(
+        ['/', '/listener', '/property', '/symbol'].flatMap((url) => [
+          [`before ${url}`, false],
+          [url, url !== '/'],
+          [`quiet ${url}`, true],
+          [`time ${url}`, true],
+        ]),
+      ),
+    });
+    server.maxRequestsPerSocket = 5;
+    const client = await RawSocket.connected({ port });
+    await until('it', () => found.fresh === true);
+    client.close();
   });
 });

@@ -2,11 +2,11 @@
 // Runs alone: it makes load for the whole machine, and what it sends is so many signals a second.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { newSeed, Random } from '../../support/random.ts';
 import { assertLog, stopClean } from '../../support/invariants.ts';
 import { startLoad } from '../../support/load/child.ts';
 import { table, total } from '../../support/load/mix.ts';
 import { isAlive } from '../../support/proc.ts';
+import { newSeed, Random } from '../../support/random.ts';
 import { request, requestJson } from '../../support/request.ts';
 import { stretched } from '../../support/slowness.ts';
 import { type Supervisor, startSupervisor, verdict } from '../../support/supervisor.ts';

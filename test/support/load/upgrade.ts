@@ -6,10 +6,14 @@ import { whenLate } from '../slowness.ts';
 import { Client, classify } from './client.ts';
 import type { Ticket } from './tally.ts';
 
-/** Lines over an upgraded connection, each of which must come back. A close between two lines is no failure. */
+/**
+ * Lines over an upgraded connection, each of which must come back; after `count` of them the client opens another one. A
+ * close between two lines is no failure.
+ */
 export class UpgradeClient extends Client {
   #socket: Duplex | null = null;
   #lines = 0;
+  #left = 0;
 
   protected async once(): Promise<boolean> {
     if (this.#socket === null || this.#socket.destroyed || !this.#socket.writable) {
@@ -18,8 +22,10 @@ export class UpgradeClient extends Client {
     }
     const socket = this.#socket;
     if (socket === null) return false;
-    const ticket = this.tally.begin();
-    return await this.#echo(socket, ticket);
+    const good = await this.#echo(socket, this.tally.begin());
+    this.#left--;
+    if (this.#left <= 0) socket.destroy();
+    return good;
   }
 
   protected override async close(): Promise<void> {
@@ -51,6 +57,7 @@ export class UpgradeClient extends Client {
         socket.on('error', () => undefined);
         socket.on('end', () => socket.destroy());
         this.#socket = socket;
+        this.#left = this.options.count ?? Number.POSITIVE_INFINITY;
         resolve(true);
       });
       req.end();

@@ -26,7 +26,15 @@ import { defaultPolicy } from '../../support/core/simulator.ts';
 
 const booting: Phase = { name: 'booting', since: 0 };
 const ready: Phase = { name: 'ready', since: 0 };
-const draining: Phase = { name: 'draining', since: 0, deadline: 1, reason: 'scale', quick: false, accepts: true };
+const draining: Phase = {
+  name: 'draining',
+  since: 0,
+  deadline: 1,
+  reason: 'scale',
+  quick: false,
+  awaited: false,
+  accepts: true,
+};
 const killed: Phase = { name: 'killed', since: 0, reason: 'stuck', signal: 'SIGABRT' };
 
 function worker(change: Partial<Worker> & { readonly id: number }): Worker {

@@ -255,8 +255,9 @@ describe('what a worker may have of the master', { skip }, () => {
     );
     const output = [fds['1'], fds['2']];
     const sockets = Object.values(fds).filter((what) => what.startsWith('socket:') && !output.includes(what));
-    // The two of its channel, the queue it accepts from, and the connection of this very request.
-    assert.equal(new Set(sockets).size, 4, JSON.stringify(fds));
+    // The two of its channel, the two ends of the queue between workers, what it accepts from, and the connection of this
+    // very request.
+    assert.equal(new Set(sockets).size, 6, JSON.stringify(fds));
     await stopClean(s);
   });
 

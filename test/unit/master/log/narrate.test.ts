@@ -25,6 +25,7 @@ const draining = withPhase({
   deadline: 9_000,
   reason: 'reload',
   quick: false,
+  awaited: false,
   accepts: true,
 });
 const killed = withPhase({ name: 'killed', since: 0, reason: 'stuck', signal: 'SIGABRT' });

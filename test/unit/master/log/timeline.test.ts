@@ -16,7 +16,15 @@ const fleet: Fleet = {
   ...initialFleet({ ...defaultPolicy, workers: 2 }),
   workers: [
     worker(1, { name: 'ready', since: 0 }),
-    worker(2, { name: 'draining', since: 0, deadline: 9, reason: 'scale', quick: false, accepts: true }),
+    worker(2, {
+      name: 'draining',
+      since: 0,
+      deadline: 9,
+      reason: 'scale',
+      quick: false,
+      awaited: false,
+      accepts: true,
+    }),
   ],
 };
 

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { defaultAccessLogFormat, parseAccessFormat } from '../../../../src/config/access-format.ts';
-import { clfDate, escapeText, jsonFormatter, textFormatter } from '../../../../src/worker/access-log/format.ts';
+import { escapeJson } from '../../../../src/system/plain.ts';
+import {
+  clfDate,
+  escapeText,
+  jsonFormatter,
+  textFormatter,
+  wantsOf,
+} from '../../../../src/worker/access-log/format.ts';
 import type { AccessRecord } from '../../../../src/worker/access-log/record.ts';
 
 const headers: Readonly<Record<string, string>> = {
@@ -73,6 +80,133 @@ describe("Gunicorn's atoms", () => {
   it('that there are none of are told', () => {
     for (const wrong of ['%(x)s', '%(h)', '%h', '%({a}x)s', '%', '%(h)s %(nonsense)s'])
       assert.match(String(parseAccessFormat(wrong)), /is no atom of it$/, wrong);
+  });
+});
+
+describe('a line, whatever is in it', () => {
+  const odd = [
+    ...[
+      '',
+      ' ',
+      '"',
+      '\\',
+      '\\"',
+      'a"b\\c',
+      '\n',
+      '\r\n',
+      '\t',
+      '\u0000',
+      '\u007f',
+      '\u0080',
+      '\u009b',
+      '\u00a0',
+      '\u00e9',
+    ],
+    ...[
+      '\u00ad',
+      '\u200b',
+      '\u202e',
+      '\u2028',
+      '\u2029',
+      '\ue000',
+      '\ufeff',
+      '\ud83d',
+      '\udc4d',
+      '\ud83d\udc4d',
+      '\u5e97',
+    ],
+    ...['x'.repeat(5_000), `${'x'.repeat(5_000)}"`, '</script>', "'", '%(h)s', '__proto__', '\u{f0000}', '\u{e0001}'],
+  ];
+  const numbers = [
+    0,
+    -0,
+    1,
+    0.1 + 0.2,
+    1e-7,
+    999.9994,
+    999.9995,
+    1_234.5678,
+    1e21,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+  ];
+  const times = [0, 1, 9, 10, 99, 100, 999, 1_000, 59_999, now, now + 1, now + 999, now + 1_000, now - 1, now];
+  const writer = { name: 'a "name"\u2028', slot: 0, worker: 17, generation: 2 };
+
+  function given(index: number): AccessRecord {
+    const text = (offset: number): string => odd[(index + offset) % odd.length] ?? '';
+    const number = (offset: number): number => numbers[(index + offset) % numbers.length] ?? 0;
+    return {
+      remote: text(0),
+      method: text(1),
+      url: text(2),
+      protocol: text(3),
+      status: number(1),
+      bytes: index % 7 === 0 ? null : number(2),
+      milliseconds: number(3),
+      isAborted: index % 2 === 0,
+      requestHeader: (name) => (index % 5 === 0 ? null : text(name.length)),
+      responseHeader: (name) => (index % 3 === 0 ? null : text(name.length + 1)),
+    };
+  }
+
+  it('as JSON is what JSON.stringify makes of it', () => {
+    const formatter = jsonFormatter(writer);
+    for (let index = 0; index < odd.length * numbers.length; index++) {
+      const each = given(index);
+      const time = times[index % times.length] ?? 0;
+      const whole = JSON.stringify({
+        time: new Date(time).toISOString(),
+        remoteAddress: each.remote,
+        method: each.method,
+        url: each.url,
+        protocol: each.protocol,
+        status: each.status,
+        bytes: each.bytes,
+        durationMs: Math.round(each.milliseconds * 1_000) / 1_000,
+        ...(each.isAborted ? { aborted: true } : {}),
+        referer: each.requestHeader('referer'),
+        userAgent: each.requestHeader('user-agent'),
+        requestId: each.requestHeader('x-request-id'),
+        pid: process.pid,
+        ...writer,
+      });
+      assert.equal(formatter(each, time), `${escapeJson(whole)}\n`);
+    }
+  });
+
+  it('as text is its atoms in turn', () => {
+    const atoms = [...'hlurmUqHsBbfaTMDLpt', '{X-A}i', '{X-B}o', '{PATH}e'].map((name) => `%(${name})s`);
+    for (let index = 0; index < odd.length * numbers.length; index++) {
+      const each = given(index);
+      const alone = atoms.map((atom) => format(atom, each).slice(0, -1));
+      assert.equal(format(`<${atoms.join('> "')}> 100%%`, each), `<${alone.join('> "')}> 100%\n`);
+    }
+    assert.equal(format(''), '\n');
+    assert.equal(format('%%'), '%\n');
+  });
+
+  it('has each character as it is, or escaped', () => {
+    const harmful = /^["\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}\u{10000}-\u{10ffff}]$/u;
+    for (let code = 0; code < 0x1_1000; code++) {
+      const character = String.fromCodePoint(code);
+      const text = escapeText(`a${character}b`);
+      if (harmful.test(character)) assert.match(text, /^a\\(["\\]|x[\da-f]{2}|u[\da-f]{4}(\\u[\da-f]{4})?)b$/);
+      else assert.equal(text, `a${character}b`);
+    }
+  });
+
+  it('is made of what it needs, and of nothing that costs more', () => {
+    const wants = (text: string): unknown => {
+      const parts = parseAccessFormat(text);
+      assert.ok(typeof parts !== 'string');
+      return wantsOf(parts);
+    };
+    assert.deepEqual(wants(defaultAccessLogFormat), { remote: true, bytes: true });
+    assert.deepEqual(wants('%(m)s %(s)s b'), { remote: false, bytes: false });
+    assert.deepEqual(wants('%(B)s'), { remote: false, bytes: true });
+    assert.deepEqual(wants('%(h)s'), { remote: true, bytes: false });
+    assert.deepEqual(wantsOf(null), { remote: true, bytes: true });
   });
 });
 
