@@ -1,4 +1,6 @@
 /** Medians and their spread: what a run on a busy machine allows to be said. */
+import type { Contender } from './contenders/contender.ts';
+import type { Bar } from './report/figures.ts';
 
 export interface Spread {
   readonly median: number;
@@ -37,4 +39,25 @@ export function markdownTable(heads: readonly string[], rows: readonly (readonly
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   const rule = `|---|${'---:|'.repeat(heads.length - 1)}`;
   return [line(heads), rule, ...rows.map(line)].join('\n');
+}
+
+/** The median of each contender, as bars of a plot. */
+export function bars<T>(rounds: ReadonlyMap<Contender, readonly T[]>, pick: (result: T) => number): Bar[] {
+  return [...rounds].map(([{ name }, results]) => {
+    const { median } = spread(results.map(pick).filter(Number.isFinite));
+    return { name, value: Number.isFinite(median) ? median : null };
+  });
+}
+
+/** How unevenly something is shared out: the standard deviation as a part of the mean; 0 is perfectly even. */
+export function coefficientOfVariation(values: readonly number[]): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  if (!(mean > 0)) return Number.NaN;
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
+  return Math.sqrt(variance) / mean;
+}
+
+/** The median of numbers of which some may be missing. */
+export function medianOf(values: readonly number[]): number {
+  return spread(values.filter(Number.isFinite)).median;
 }

@@ -1,10 +1,14 @@
 /** Who takes part, and how each is run. */
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../../test/support/paths.ts';
-import { type Contender, runVariable, serving, startProcess } from './contender.ts';
+import { type Contender, environment, startProcess } from './contender.ts';
+import { nginx } from './nginx.ts';
+import { oxmgr } from './oxmgr.ts';
+import { pm2 } from './pm2.ts';
+import { watt } from './watt.ts';
 
 const apps = join(root, 'bench/apps');
 const app = join(apps, 'app.cjs');
@@ -13,10 +17,6 @@ const bin = join(root, 'bin/prefork.js');
 const accessLog = join(tmpdir(), 'prefork-bench-access.log');
 /** Threads of the servers that use them, enough for every slow client of the reload scenario. */
 const threads = 32;
-
-function environment(port: number, more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
-  return { ...process.env, PORT: String(port), [runVariable]: String(port), ...more };
-}
 
 const available = async (): Promise<null> => null;
 const nodeVersion = (): string => process.version;
@@ -42,63 +42,30 @@ function cluster(policy: 'rr' | 'none'): Contender {
   };
 }
 
-function prefork(name: string, args: readonly string[]): Contender {
+/** What this build can be told: its settings are tried where they are, and a build without them takes part as it is. */
+let knownFlags: string | null = null;
+function knows(flag: string): boolean {
+  knownFlags ??= execFileSync(process.execPath, [bin, '--help'], { encoding: 'utf8' });
+  return new RegExp(`--${flag}\\b`).test(knownFlags);
+}
+
+function prefork(name: string, args: readonly string[], needs?: string): Contender {
   return {
-    name: `prefork, ${name}`,
-    unavailable: async () => (existsSync(join(root, 'dist/cli/main.js')) ? null : 'not built: npm run build'),
+    name: name === '' ? 'prefork' : `prefork, ${name}`,
+    unavailable: async () => {
+      if (!existsSync(join(root, 'dist/cli/main.js'))) return 'not built: npm run build';
+      return needs === undefined || knows(needs) ? null : `this build has no --${needs}`;
+    },
     version: () => (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version,
     start: (port, workers) =>
       startProcess(process.execPath, [bin, app, '-b', `127.0.0.1:${port}`, '-w', String(workers), ...args], port, {
         cwd: tmpdir(),
         env: environment(port),
         reloadSignal: 'SIGHUP',
+        scales: true,
       }),
   };
 }
-
-const pm2Home = join(root, '.cache/bench');
-const pm2Bin = join(pm2Home, 'node_modules/pm2/bin/pm2');
-
-/** Cluster mode of PM2, in a home of its own; put into the cache on first use, never a dependency. */
-const pm2: Contender = {
-  name: 'PM2',
-  unavailable: async () => {
-    if (existsSync(pm2Bin)) return null;
-    try {
-      mkdirSync(pm2Home, { recursive: true });
-      const args = ['install', '--prefix', pm2Home, '--no-save', '--no-audit', '--no-fund', '--silent', 'pm2@7'];
-      execFileSync('npm', args, { stdio: 'ignore' });
-      return existsSync(pm2Bin) ? null : 'npm installed no pm2';
-    } catch (error) {
-      return `npm could not install it: ${String(error)}`;
-    }
-  },
-  version: () => {
-    const path = join(pm2Home, 'node_modules/pm2/package.json');
-    return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
-  },
-  start: async (port, workers) => {
-    const home = mkdtempSync(join(tmpdir(), 'bench-pm2-'));
-    const env = environment(port, { PM2_HOME: home });
-    const run = (...args: string[]): void => {
-      execFileSync(process.execPath, [pm2Bin, ...args], { env, stdio: 'ignore' });
-    };
-    const stop = async (): Promise<void> => {
-      run('kill');
-      rmSync(home, { recursive: true, force: true });
-    };
-    run('start', app, '--name', 'bench', '-i', String(workers));
-    await serving(port).catch(async (error: unknown) => {
-      await stop();
-      throw error;
-    });
-    // In the background: the command waits until the reload is over.
-    const reload = (): void => {
-      spawn(process.execPath, [pm2Bin, 'reload', 'bench'], { env, stdio: 'ignore' }).on('error', () => undefined);
-    };
-    return { reload, stop };
-  },
-};
 
 /** A server of another language, where its Debian package is installed. */
 function foreign(
@@ -149,11 +116,17 @@ export const contenders = {
   clusterNone: cluster('none'),
   preforkShared: prefork('shared', ['--queues', 'shared']),
   preforkPerWorker: prefork('per-worker', ['--queues', 'per-worker']),
+  prefork: prefork('', ['--max-workers', '60']),
+  preforkDrains: prefork('no migration', ['--no-migration'], 'migration'),
+  preforkSpare: prefork('one spare', ['--spares', '1'], 'spares'),
   preforkQuiet: prefork('no metrics', ['--no-metrics']),
   preforkMetrics: prefork('metrics', []),
   preforkText: prefork('metrics, access log', ['--access-log', accessLog]),
   preforkJson: prefork('metrics, access log as JSON', ['--access-log', accessLog, '--access-log-format', 'json']),
   pm2,
+  oxmgr,
+  watt,
   gunicorn,
   puma,
+  nginx,
 } as const;

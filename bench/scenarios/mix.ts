@@ -3,8 +3,9 @@ import { spawnLoad } from '../../test/support/load/child.ts';
 import type { Group, Report } from '../../test/support/load/mix.ts';
 import { Tally } from '../../test/support/load/tally.ts';
 import { pause } from '../../test/support/until.ts';
+import type { Outcome } from '../report/figures.ts';
 import { type Plan, runRounds } from '../rounds.ts';
-import { markdownTable, show, spread } from '../stats.ts';
+import { bars, show, spread } from '../stats.ts';
 
 const groups: readonly Group[] = [
   { kind: 'idle', name: 'keep-alive', path: '/', clients: 24, think: 10 },
@@ -13,7 +14,7 @@ const groups: readonly Group[] = [
   { kind: 'fresh', name: 'stuck', path: '/spin?ms=1500', clients: 1, think: 3_000, timeout: 30_000 },
 ];
 
-export async function mixed(plan: Plan, seconds: number): Promise<string> {
+export async function mixed(plan: Plan, seconds: number): Promise<Outcome> {
   const rounds = await runRounds(plan, (port) => underLoad(port, seconds));
   const rows = [...rounds].map(([contender, reports]) => {
     const pick = (group: string, look: (tally: Tally) => number) =>
@@ -30,7 +31,15 @@ export async function mixed(plan: Plan, seconds: number): Promise<string> {
     ];
   });
   const heads = ['server', 'requests/s', 'keep-alive p99, ms', 'longest', 'fresh p99, ms', 'longest', 'failed'];
-  return markdownTable(heads, rows);
+  const p99 = (group: string) => bars(rounds, (report) => tallyOf(report, group).overall.quantile(0.99));
+  return {
+    table: { heads, rows },
+    panels: [
+      { title: 'p99 of keep-alive requests, ms', better: 'less', bars: p99('keep-alive'), digits: 1 },
+      { title: 'p99 of requests on fresh connections, ms', better: 'less', bars: p99('fresh'), digits: 1 },
+    ],
+    values: {},
+  };
 }
 
 async function underLoad(port: number, seconds: number): Promise<Report> {

@@ -4,8 +4,9 @@ import { type Group, type Report, total } from '../../test/support/load/mix.ts';
 import { failureKinds, type Tally } from '../../test/support/load/tally.ts';
 import { pause } from '../../test/support/until.ts';
 import type { Running } from '../contenders/contender.ts';
+import type { Outcome } from '../report/figures.ts';
 import { type Plan, runRounds } from '../rounds.ts';
-import { markdownTable, show, spread } from '../stats.ts';
+import { bars, show, spread } from '../stats.ts';
 
 /** 72 clients: busy keep-alive, keep-alive with 0 to 60 ms of thought, a connection per request, 200 ms requests. */
 const groups: readonly Group[] = [
@@ -21,7 +22,7 @@ export interface ReloadTimes {
   readonly interval: number;
 }
 
-export async function reloads(plan: Plan, times: ReloadTimes): Promise<string> {
+export async function reloads(plan: Plan, times: ReloadTimes): Promise<Outcome> {
   const rounds = await runRounds(plan, (port, running) => underLoad(port, running, times));
   const rows = [...rounds].map(([contender, reports]) => {
     const all = reports.map((report) => total(report));
@@ -43,10 +44,29 @@ export async function reloads(plan: Plan, times: ReloadTimes): Promise<string> {
       show(spread(all.map((tally) => tally.pids.size))),
     ];
   });
-  return markdownTable(
-    ['server', 'requests', 'lost', 'how', 'p99 steady, ms', 'p99 in reloads, ms', 'longest, ms', 'workers seen'],
-    rows,
-  );
+  const heads = [
+    ...['server', 'requests', 'lost', 'how', 'p99 steady, ms', 'p99 in reloads, ms', 'longest, ms'],
+    'workers seen',
+  ];
+  return {
+    table: { heads, rows },
+    panels: [
+      {
+        title: 'Requests lost, of 100,000',
+        better: 'less',
+        bars: bars(rounds, (report) => (total(report).failed / total(report).sent) * 100_000),
+        digits: 1,
+        aim: 0,
+      },
+      {
+        title: 'p99 in reloads, ms',
+        better: 'less',
+        bars: bars(rounds, (report) => total(withoutSlow(report)).latency.get('reload')?.quantile(0.99) ?? Number.NaN),
+        digits: 1,
+      },
+    ],
+    values: {},
+  };
 }
 
 /** Requests that take 200 ms by themselves would hide what the others wait. */

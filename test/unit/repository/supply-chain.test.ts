@@ -51,6 +51,7 @@ test('SEC-15 what is published is an allow-list', () => {
     'README.md',
     'SECURITY.md',
     'bench/RESULTS.md',
+    'bench/plots',
     'bin',
     'config',
     'dist',
