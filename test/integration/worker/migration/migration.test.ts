@@ -13,7 +13,7 @@ import { head, RawSocket } from '../../../support/raw.ts';
 import { requestJson } from '../../../support/request.ts';
 import { stretched } from '../../../support/slowness.ts';
 import { type Supervisor, type SupervisorOptions, startSupervisor } from '../../../support/supervisor.ts';
-import { until } from '../../../support/until.ts';
+import { pause, until } from '../../../support/until.ts';
 
 const timeout = stretched(120_000);
 const workers = 3;
@@ -23,6 +23,8 @@ const groups: readonly Group[] = [
   { kind: 'idle', clients: 24, think: 400 },
 ];
 const clients = 30;
+/** Milliseconds between two. */
+const heartbeat = 500;
 
 async function start(t: TestContext, options: SupervisorOptions = {}): Promise<Supervisor> {
   const s = await startSupervisor(t, { workers, args: ['--control-socket', 'app.ctl'], ...options });
@@ -213,13 +215,17 @@ describe('connections that move', { timeout }, () => {
       await s.waitWorkers(4 + more);
     }
     await until('40 connections on 6 workers', () => isEven(6));
-    const { migration: before } = await statusOf(s);
+    const moved = async (): Promise<number> => (await statusOf(s)).migration?.moved ?? 0;
+    await until('what is on its way to have arrived', async () => {
+      const earlier = await moved();
+      await pause(3 * heartbeat);
+      return earlier === (await moved());
+    });
+    const before = await moved();
     for (const socket of sockets) socket.write(head('/pid'));
     for (const socket of sockets) await socket.answered(2);
-    await until('a few heartbeats', async () =>
-      (await statusOf(s)).workers.every(({ requests }) => Number(requests) > 0),
-    );
-    assert.equal((await statusOf(s)).migration?.moved, before?.moved, 'moved while all was even');
+    await pause(3 * heartbeat);
+    assert.equal(await moved(), before, 'moved while all was even');
     for (const socket of sockets) socket.close();
     await stopClean(s);
   });
