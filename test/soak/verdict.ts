@@ -53,7 +53,11 @@ export function faultsOfMishaps(reports: Reports, patient: Patient): string[] {
   }
   const dead = deaths(patient);
   // A client has one request under way at a time; one that pipelines, four.
-  const most = dead.size * (all.clients + 3 * (reports.nothing.pipelining?.clients ?? 0));
+  const inside = dead.size * (all.clients + 3 * (reports.nothing.pipelining?.clients ?? 0));
+  // Orders are given here too, and what cannot move may cross with them.
+  const most = Object.entries(reports.few).reduce((so, [name, counts]) => so + boundOf(name, counts), inside);
+  const movable = total({ ...reports.nothing, ...reports.noFailure });
+  if (dead.size === 0 && movable.failed > 0) found.push(`${movable.failed} failed that can move, and no worker died`);
   if (all.failed > most) found.push(`${all.failed} failed, with ${dead.size} dead workers`);
   // Who answered last on a connection that cannot move still has it; over a slow line it may have crossed with an order.
   const near = Object.fromEntries(Object.entries(reports.few).filter(([name]) => !name.includes('slow line')));
