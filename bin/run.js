@@ -1,9 +1,11 @@
 'use strict';
 // Before anything else: without a listener, SIGUSR1 makes Node open its inspector (node:process, "Signal events").
 process.on('SIGUSR1', () => {});
+// What follows would make V8's young generation larger for ever: see src/master/service/young-generation.ts.
+require('node:v8').setFlagsFromString('--semi-space-growth-factor=1');
 const { unreadable } = require('./unreadable.js');
-const { pathToFileURL } = require('node:url');
-const entry = pathToFileURL(require('node:path').join(__dirname, '../dist/cli/main.js'));
+/** All of the command line and of the master in one file: as modules they would need more memory, and longer to load. */
+const entry = require('node:path').join(__dirname, '../dist/cli/main.cjs');
 
 /** Waiting for something that keeps no process alive is the end of a process, with status 0: a failure must not pass for a success. */
 const endEarly = () => {
@@ -22,15 +24,17 @@ const fail = (text) => {
   process.exit(1);
 };
 
-const load = () =>
-  import(entry.href).catch((error) => {
-    if (error.code === 'ERR_MODULE_NOT_FOUND' && error.url === entry.href)
+const load = () => {
+  try {
+    return require(entry);
+  } catch (error) {
+    if (error.code === 'MODULE_NOT_FOUND' && error.message.includes(entry))
       fail(`it is not built: run \`npm run build\` in ${require('node:path').join(__dirname, '..')}`);
     if (error.syscall !== undefined) fail(unreadable(error));
     throw error;
-  });
+  }
+};
 
+const { main } = load();
 process.once('beforeExit', endEarly);
-load()
-  .then(({ main }) => main(process.argv.slice(2)))
-  .then(() => process.removeListener('beforeExit', endEarly));
+main(process.argv.slice(2)).then(() => process.removeListener('beforeExit', endEarly));

@@ -2,6 +2,7 @@
  * The running clock: monotonic milliseconds that stand still while the master itself was stopped (SIGSTOP, a suspended
  * machine), so that no worker is condemned for a time in which its heartbeats were not read.
  */
+import { monotonic } from '../system/monotonic.ts';
 export class RunningClock {
   readonly #read: () => number;
   #lost = 0;
@@ -9,7 +10,7 @@ export class RunningClock {
   #late = 0;
 
   /** @param read monotonic milliseconds */
-  constructor(read: () => number = () => performance.now()) {
+  constructor(read: () => number = monotonic) {
     this.#read = read;
   }
 

@@ -4,6 +4,7 @@
  */
 import type { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
+import { monotonic } from './monotonic.ts';
 import { escapeText } from './plain.ts';
 
 /** Characters of a line; a longer one becomes several. */
@@ -117,7 +118,7 @@ class Bucket {
   readonly #burst: { readonly lines: number; readonly characters: number };
   #lines: number;
   #characters: number;
-  #at = performance.now();
+  #at = monotonic();
 
   /** @param rate per second. @param burst at once */
   constructor(
@@ -133,7 +134,7 @@ class Bucket {
   /** Whether there is room for a line of that length now. */
   has(length: number): boolean {
     if (this.#lines >= 1 && this.#characters >= length) return true;
-    const now = performance.now();
+    const now = monotonic();
     const seconds = (now - this.#at) / 1_000;
     this.#at = now;
     this.#lines = Math.min(this.#burst.lines, this.#lines + seconds * this.#rate.lines);

@@ -3,10 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { ConfigError, systemFailure } from '../../errors.ts';
 import { launchAs, withMask } from '../../system/identity.ts';
 import { readLines } from '../../system/output.ts';
+import { ownLoader, ownModule } from '../../system/own-files.ts';
 import { withoutStrays } from '../../system/strays.ts';
 import { within } from '../../system/within.ts';
 import type { Settings } from '../resolved.ts';
@@ -18,11 +18,6 @@ import { bounded, type OnPrinted } from './printed.ts';
 const deadline = 10_000;
 /** Milliseconds for what it said last to arrive. What it has started may hold its pipes open for ever. */
 const lastWords = 250;
-
-/** Beside this file; it is TypeScript if prefork runs from its sources, as its tests do. */
-const isSource = import.meta.url.endsWith('.ts');
-const probeFile = fileURLToPath(new URL(isSource ? './child.ts' : './child.js', import.meta.url));
-const probeLoader = isSource ? ['--import', import.meta.resolve('tsx')] : [];
 
 export interface ChildOptions extends Pick<Settings, 'identity' | 'umask'> {
   readonly cwd: string;
@@ -73,7 +68,7 @@ export async function runChild(order: ProbeOrder, options: ChildOptions): Promis
 }
 
 function startChild(order: ProbeOrder, { cwd, env, identity, umask }: ChildOptions): ChildProcess {
-  const execArgv = ['--no-warnings=ExperimentalWarning', ...probeLoader, probeFile];
+  const execArgv = ['--no-warnings=ExperimentalWarning', ...ownLoader(), ownModule('config/probe/child')];
   const { command, args, ids } = launchAs(identity, process.execPath, execArgv);
   const start = (): ChildProcess =>
     spawn(command, args, {

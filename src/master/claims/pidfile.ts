@@ -2,7 +2,6 @@
  * The claim of the pidfile: written atomically, never through a link, refused if a live master holds it, removed if it is
  * still ours. Beside a master that lives and holds it ours is `<pidfile>.2`, as Gunicorn's is.
  */
-import { randomBytes } from 'node:crypto';
 import {
   accessSync,
   closeSync,
@@ -21,6 +20,7 @@ import { shorten } from '../../config/show.ts';
 import { AlreadyRunningError, FileError, messageOf } from '../../errors.ts';
 import { isReplaceableByOthers, removeQuietly } from '../../system/paths.ts';
 import { isAlive } from '../../system/processes.ts';
+import { randomName } from '../../system/random-name.ts';
 import type { Claim, ClaimsBequest } from './claim.ts';
 
 export interface PidfileOptions {
@@ -193,7 +193,7 @@ function refuseHeld(path: string, predecessor: number | null): void {
 
 /** Has a file with our pid in the same directory, to be linked or renamed. */
 function withOurPid(path: string, use: (temporary: string) => void): void {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
+  const temporary = join(dirname(path), `.${basename(path)}.${randomName(6)}`);
   try {
     const fd = openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644);
     try {

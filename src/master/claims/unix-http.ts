@@ -2,7 +2,6 @@
  * An HTTP server at an address that only one master may hold: what the control socket and the admin address have in
  * common. Most of it is about a unix socket's path, which has to lead to a live server at every moment.
  */
-import { randomBytes } from 'node:crypto';
 import { linkSync, renameSync, rmSync } from 'node:fs';
 import type { ListenOptions } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -10,6 +9,7 @@ import type { Address } from '../../config/address.ts';
 import { BindError, messageOf } from '../../errors.ts';
 import { descriptorOf } from '../../system/node-internals.ts';
 import { inodeOf, maxUnixPath, removeIfOurs } from '../../system/paths.ts';
+import { randomName } from '../../system/random-name.ts';
 import { ControlHttp, type ControlHttpOptions } from '../operator/http.ts';
 import { tcpLabel } from '../sockets/bind.ts';
 import { inUse } from '../sockets/in-use.ts';
@@ -133,7 +133,7 @@ function whereOf(address: HttpAddress): ListenOptions {
  * socket has that name by then; and a socket that takes another's place does so at once.
  */
 async function listenAt(http: ControlHttp, path: string, replaces: boolean): Promise<bigint | null> {
-  const temporary = join(dirname(path), `.${randomBytes(4).toString('hex')}`);
+  const temporary = join(dirname(path), `.${randomName(4)}`);
   if (Buffer.byteLength(temporary) > maxUnixPath) {
     await http.listen({ path });
     return inodeOf(path);

@@ -3,6 +3,7 @@ import { fstatSync } from 'node:fs';
 import pino from 'pino';
 import { messageOf } from '../../errors.ts';
 import { openAnew, openLogFile } from '../../system/log-file.ts';
+import { monotonic } from '../../system/monotonic.ts';
 import { escapeText } from '../../system/plain.ts';
 import { within } from '../../system/within.ts';
 
@@ -90,7 +91,7 @@ export class LogOutput {
 
   /** Not to the log, which cannot be written. */
   #complain(path: string, error: unknown): void {
-    const now = performance.now();
+    const now = monotonic();
     if (now - this.#complainedAt < complainEvery) return;
     this.#complainedAt = now;
     console.error(escapeText(`prefork: the log ${path} cannot be written: ${messageOf(error)}; the service goes on`));

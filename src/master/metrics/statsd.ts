@@ -1,8 +1,9 @@
 /** Sends the figures to a statsd by UDP. */
 import { createSocket, type Socket, type SocketType } from 'node:dgram';
-import { lookup } from 'node:dns/promises';
+import dns from 'node:dns';
 import { isIP, isIPv6 } from 'node:net';
 import type { Settings } from '../../config/resolved.ts';
+import { monotonic } from '../../system/monotonic.ts';
 import type { Family } from './family.ts';
 import { datagrams, StatsdLines } from './statsd-lines.ts';
 
@@ -66,12 +67,12 @@ export class Statsd {
   async #addressOf(host: string): Promise<string | null> {
     if (isIP(host) !== 0) return host;
     const isKnown = this.#resolved?.host === host;
-    const isFresh = isKnown && performance.now() < (this.#resolved?.until ?? 0);
+    const isFresh = isKnown && monotonic() < (this.#resolved?.until ?? 0);
     if (!isFresh && !this.#isResolving) {
       this.#isResolving = true;
-      const found = lookup(host).then(
+      const found = dns.promises.lookup(host).then(
         ({ address }) => {
-          this.#resolved = { host, address, until: performance.now() + resolveEvery };
+          this.#resolved = { host, address, until: monotonic() + resolveEvery };
         },
         // What was known stays; otherwise there is nobody to report to, for now.
         () => {},

@@ -2,7 +2,6 @@
  * The queue between workers: a pair of connected sockets that all of them inherit (docs/decisions/0025). The master holds
  * both ends, so that it lasts as long as the service, and neither reads nor writes it.
  */
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import net, { type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,6 +9,7 @@ import { join } from 'node:path';
 import type { QueueDescriptors } from '../../protocol/migration.ts';
 import { closeQuietly } from '../../system/descriptors.ts';
 import { descriptorOfSocket, setReading } from '../../system/node-internals.ts';
+import { randomName } from '../../system/random-name.ts';
 
 export interface WorkerQueue {
   readonly descriptors: QueueDescriptors;
@@ -37,7 +37,7 @@ export function inheritQueue(inherited: QueueDescriptors): WorkerQueue {
  * @throws Error if there is none to be had
  */
 export async function openQueue(): Promise<WorkerQueue> {
-  if (process.platform === 'linux') return await pairAt(`\0prefork-${randomBytes(16).toString('hex')}`);
+  if (process.platform === 'linux') return await pairAt(`\0prefork-${randomName(16)}`);
   const directory = mkdtempSync(join(tmpdir(), 'prefork-'));
   try {
     return await pairAt(join(directory, 'queue'));
@@ -48,7 +48,7 @@ export async function openQueue(): Promise<WorkerQueue> {
 
 async function pairAt(path: string): Promise<WorkerQueue> {
   // Another process may find the name, and connect first.
-  const secret = randomBytes(16);
+  const secret = Buffer.from(randomName(16));
   const strangers = new Set<Socket>();
   const server = net.createServer();
   const give = new Socket();

@@ -1,5 +1,6 @@
 /** One reader of server-sent events: what it is sent, and whether it keeps up. */
 import type { ServerResponse } from 'node:http';
+import { monotonic } from '../../system/monotonic.ts';
 
 export interface SentEvent {
   readonly event: string;
@@ -33,12 +34,12 @@ export class EventSink {
 
   /** Milliseconds for which the reader has not kept up. */
   get behind(): number {
-    return this.#behindSince === null ? 0 : performance.now() - this.#behindSince;
+    return this.#behindSince === null ? 0 : monotonic() - this.#behindSince;
   }
 
   write(frame: Buffer): void {
     if (this.#response.destroyed || this.#response.writableEnded) return;
-    if (!this.#response.write(frame)) this.#behindSince ??= performance.now();
+    if (!this.#response.write(frame)) this.#behindSince ??= monotonic();
   }
 
   /** @param then called when the reader reads again */

@@ -2,11 +2,11 @@
  * The live page on the admin address: one document with its style and its script in it, made by the build. Nothing is
  * put into it here, and it loads nothing but the events of this master.
  */
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { ownFile } from '../../system/own-files.ts';
 import type { Reply, Route } from './route.ts';
 
-const folder = new URL('../../page/', import.meta.url);
+type HashOf = (text: string) => string;
 
 interface Document {
   readonly text: string;
@@ -16,15 +16,16 @@ interface Document {
 let made: Document | null = null;
 
 export function pageRoutes(): Route[] {
-  const handle = (): Reply => {
-    made ??= compose();
+  const handle = async (): Promise<Reply> => {
+    // Only the first look at the page loads node:crypto, which is 1 to 4 MB.
+    made ??= compose((await import('./page-hash.ts')).hashOf);
     return { status: 200, body: made.text, type: 'text/html; charset=utf-8', headers: made.headers };
   };
   return [{ method: 'GET', path: '/', handle }];
 }
 
-function compose(): Document {
-  const read = (file: string): string => readFileSync(new URL(file, folder), 'utf8');
+function compose(hashOf: HashOf): Document {
+  const read = (file: string): string => readFileSync(ownFile(`page/${file}`), 'utf8');
   const style = read('style.css');
   // For a browser the script ends at the first `</script`, even inside a string.
   const script = read('main.js').replaceAll('</script', '<\\/script');
@@ -32,18 +33,21 @@ function compose(): Document {
     .replace('<link rel="stylesheet" href="style.css">', () => `<style>${style}</style>`)
     .replace('<script src="main.js" defer></script>', '')
     .replace('</body>', () => `<script>${script}</script>\n</body>`);
-  return { text, headers: headersFor(style, script) };
+  return { text, headers: headersFor(hashOf(style), hashOf(script)) };
 }
 
 /**
  * Only this style and this script are used, connections go only to this master, strings never become markup, and no other
  * page may frame it.
+ *
+ * @param style its hash
+ * @param script its hash
  */
 function headersFor(style: string, script: string): Readonly<Record<string, string>> {
   const policy = [
     "default-src 'none'",
-    `script-src '${hashOf(script)}'`,
-    `style-src '${hashOf(style)}'`,
+    `script-src '${script}'`,
+    `style-src '${style}'`,
     "connect-src 'self'",
     'img-src data:',
     "base-uri 'none'",
@@ -58,8 +62,4 @@ function headersFor(style: string, script: string): Readonly<Record<string, stri
     'x-frame-options': 'DENY',
     'cross-origin-opener-policy': 'same-origin',
   };
-}
-
-function hashOf(text: string): string {
-  return `sha256-${createHash('sha256').update(text).digest('base64')}`;
 }

@@ -5,7 +5,6 @@
  */
 import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { exitStatus, FileError, messageOf } from '../../errors.ts';
 import { escapeText } from '../../system/plain.ts';
@@ -71,6 +70,7 @@ export interface DaemonOptions {
  * @throws FileError if the output cannot be opened
  */
 export async function daemonise({ output, umask }: DaemonOptions): Promise<never> {
+  const { createInterface } = await import('node:readline');
   const fd = openOutput(output ?? '/dev/null');
   process.umask(umask);
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {

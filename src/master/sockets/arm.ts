@@ -5,12 +5,14 @@
  * inherits the sockets, calls listen(2) on each and is gone before its event loop turns.
  */
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { getSystemErrorName } from 'node:util';
 import { BindError } from '../../errors.ts';
 import { bindHandle, type Handle } from '../../system/node-internals.ts';
+import { ownModule } from '../../system/own-files.ts';
 import { inUse } from './in-use.ts';
 
+/** This file, as the child runs it. */
+const armer = ownModule('master/sockets/arm');
 const firstFd = 3;
 
 /** What is to listen. */
@@ -25,11 +27,10 @@ export function arm(listeners: readonly Bound[]): Promise<void> {
   const queues = listeners.flatMap((listener) => listener.queues.map((queue) => ({ listener, fd: queue.fd })));
   if (queues.length === 0) return Promise.resolve();
   return new Promise((resolve, reject) => {
-    const child = spawn(
-      process.execPath,
-      [fileURLToPath(import.meta.url), ...queues.map(({ listener }) => String(listener.backlog))],
-      { stdio: ['ignore', 'ignore', 'ignore', ...queues.map(({ fd }) => fd)], env: {} },
-    );
+    const child = spawn(process.execPath, [armer, ...queues.map(({ listener }) => String(listener.backlog))], {
+      stdio: ['ignore', 'ignore', 'ignore', ...queues.map(({ fd }) => fd)],
+      env: {},
+    });
     // It holds the sockets: it must not outlive us.
     const kill = () => child.kill('SIGKILL');
     process.once('exit', kill);
@@ -56,4 +57,4 @@ function armInherited(backlogs: readonly string[]): void {
   process.exit(0);
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) armInherited(process.argv.slice(2));
+if (process.argv[1] === armer) armInherited(process.argv.slice(2));

@@ -1,10 +1,10 @@
 /** Whether an address could be bound: tried, and let go of at once. A service that is bound to it goes on undisturbed. */
-import { randomBytes } from 'node:crypto';
 import { accessSync, constants } from 'node:fs';
 import { constants as os } from 'node:os';
 import { dirname, join } from 'node:path';
 import { BindError } from '../../errors.ts';
 import { maxUnixPath } from '../../system/paths.ts';
+import { randomName } from '../../system/random-name.ts';
 import { bindError, bindTarget, checkInherited, type Target } from './bind.ts';
 import { isStaleSocket, type SocketRights } from './unix-socket.ts';
 
@@ -32,7 +32,7 @@ async function tryPath(target: Target, rights: SocketRights): Promise<void> {
     throw bindError(target.label, errno);
   }
   await isStaleSocket(path);
-  const trial = join(folder, `.${randomBytes(4).toString('hex')}`);
+  const trial = join(folder, `.${randomName(4)}`);
   if (Buffer.byteLength(trial) > maxUnixPath) return;
   try {
     for (const handle of await bindTarget({ ...target, host: trial }, { ...rights, queues: 1 })) handle.close();

@@ -1,5 +1,5 @@
 /** Binds addresses: one handle per queue, none of them accepting. */
-import { lookup } from 'node:dns/promises';
+import dns from 'node:dns';
 import { existsSync, lchownSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { constants } from 'node:os';
@@ -169,7 +169,7 @@ function notListening({ label }: Target, fd: number, what: string): BindError {
 
 async function resolveHost(host: string, label: string): Promise<string> {
   try {
-    return (await lookup(host)).address;
+    return (await dns.promises.lookup(host)).address;
   } catch (error) {
     throw new BindError(label, 'ENOTFOUND', `cannot bind ${label}: host name not found (${messageOf(error)})`, {
       cause: error,

@@ -4,6 +4,7 @@ import type { Settings } from '../../config/resolved.ts';
 import type { Event } from '../../core/events.ts';
 import { BindError, messageOf } from '../../errors.ts';
 import type { WorkerMessage } from '../../protocol/messages.ts';
+import { monotonic } from '../../system/monotonic.ts';
 import { type Logger, logLines } from '../log/logger.ts';
 import { maxAppListeners, refusalFor } from '../service/rights.ts';
 import { stopNow } from '../stop-now.ts';
@@ -231,7 +232,7 @@ export class Grants {
 
   /** All workers ask for the same addresses at the same time. */
   #isRepeated(text: string): boolean {
-    const now = performance.now();
+    const now = monotonic();
     const last = this.#said.get(text) ?? Number.NEGATIVE_INFINITY;
     if (this.#said.size >= maxAppListeners) this.#said.clear();
     this.#said.set(text, now);

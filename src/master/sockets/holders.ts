@@ -1,6 +1,7 @@
 /** Which processes hold a listening socket: /proc/net names the socket, and /proc/PID/fd who has it. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { shorten, withoutSecrets } from '../../config/show.ts';
+import { monotonic } from '../../system/monotonic.ts';
 import { listeningRows } from '../../system/proc-net.ts';
 
 /** Where a socket listens: on all addresses of a port, or at a path. */
@@ -22,7 +23,7 @@ let last: { readonly key: string; readonly at: number; readonly holders: readonl
  */
 export function holdersOf(where: Where): readonly Holder[] {
   const key = JSON.stringify(where);
-  const now = performance.now();
+  const now = monotonic();
   if (last?.key === key && now - last.at < lasts) return last.holders;
   const inodes = 'path' in where ? unixInodes(where.path) : tcpInodes(where.port);
   const holders = inodes.size === 0 ? [] : processesWith(inodes);

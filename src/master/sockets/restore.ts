@@ -1,11 +1,11 @@
 /** A unix socket whose path was removed, by a cleaner of temporary files for example, is bound anew at that path. */
 
-import { randomBytes } from 'node:crypto';
 import { linkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BindError, messageOf } from '../../errors.ts';
 import type { Handle } from '../../system/node-internals.ts';
 import { inodeOf, removeQuietly } from '../../system/paths.ts';
+import { randomName } from '../../system/random-name.ts';
 import { type BindOptions, bindTarget } from './bind.ts';
 
 /** What is at the path of a socket: the socket, nothing, or something else. */
@@ -42,7 +42,7 @@ export async function bindAnew(
   old: readonly Handle[],
   options: BindOptions,
 ): Promise<{ readonly handle: Handle; readonly error: BindError | null }> {
-  const beside = join(dirname(path), `.${randomBytes(4).toString('hex')}`);
+  const beside = join(dirname(path), `.${randomName(4)}`);
   const target = { label: `unix:${path}`, host: beside, port: -1, addressType: -1, fd: null, flags: 0 } as const;
   const [handle] = await bindTarget(target, options);
   if (handle === undefined) throw new BindError(target.label, 'EINVAL', `cannot bind ${target.label}`);

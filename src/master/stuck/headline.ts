@@ -1,8 +1,9 @@
 /** The frame of a stack that says most in one line. */
 import { fileURLToPath } from 'node:url';
+import { ownFile } from '../../system/own-files.ts';
 
 /** Where prefork's own code is, as it runs and by its source maps. */
-const ourselves = ['dist/', 'src/'].map((folder) => fileURLToPath(new URL(`../../../${folder}`, import.meta.url)));
+const ourselves = ['dist/', 'src/'].map((folder) => fileURLToPath(ownFile(`../${folder}`)));
 
 /**
  * The innermost frame that is neither Node's nor prefork's; if that is a package's, the app's own that called it as well.

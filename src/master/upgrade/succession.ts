@@ -8,6 +8,7 @@ import type { Event } from '../../core/events.ts';
 import { fixed } from '../../core/fixed.ts';
 import type { Fleet } from '../../core/model.ts';
 import { messageOf } from '../../errors.ts';
+import { monotonic } from '../../system/monotonic.ts';
 import { socketInode } from '../../system/socket-inode.ts';
 import type { Claims } from '../claims/claims.ts';
 import type { Logger } from '../log/logger.ts';
@@ -60,7 +61,7 @@ export class Succession {
   #fleet: Fleet | null = null;
   /** The other master has asked for it: it is not to be asked in turn. */
   #isReopeningToo = false;
-  /** When the new master had taken over; milliseconds of `performance.now()`. */
+  /** When the new master had taken over; milliseconds of the monotonic clock. */
   #takenAt = 0;
 
   constructor(options: SuccessionOptions) {
@@ -167,7 +168,7 @@ export class Succession {
     if (successor === null || !this.#isTaken) return;
     if (event.type === 'reloadRequested') successor.send({ type: 'yours', reload: true });
     if (event.type === 'reopenRequested') successor.send({ type: 'reopen' });
-    if (event.type !== 'stopRequested' || performance.now() - this.#takenAt > fixed.lateOrder) return;
+    if (event.type !== 'stopRequested' || monotonic() - this.#takenAt > fixed.lateOrder) return;
     successor.send({ type: 'end', reason: 'the service is stopping', quick: event.kind === 'quick' });
   }
 
@@ -187,7 +188,7 @@ export class Succession {
   async leave(): Promise<void> {
     if (this.#successor === null) return;
     if (this.#isTaken) {
-      const left = this.#takenAt + fixed.lateOrder - performance.now();
+      const left = this.#takenAt + fixed.lateOrder - monotonic();
       if (left > 0) await new Promise((resolve) => setTimeout(resolve, left));
       return;
     }
@@ -212,7 +213,7 @@ export class Succession {
     const pid = this.#successor?.pid ?? null;
     if (message.type !== 'taken' || this.#isTaken || pid === null) return;
     this.#isTaken = true;
-    this.#takenAt = performance.now();
+    this.#takenAt = monotonic();
     claims.yield(pid);
     post({ type: 'successorTook' });
     this.#onTaken?.();

@@ -4,8 +4,8 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { performance } from 'node:perf_hooks';
 import { type MasterMessage, speechDescriptor, type WorkerMessage, wrap } from '../../protocol/messages.ts';
+import { monotonic } from '../../system/monotonic.ts';
 import { type Handle, muteChannel, sendUnacknowledged } from '../../system/node-internals.ts';
 import { Speech } from './speech.ts';
 
@@ -43,7 +43,7 @@ export class WorkerChannel {
         onMessage: (message) => observer.onMessage(message),
         onOffence: (reason) => this.#offend(reason),
       },
-      performance.now(),
+      monotonic(),
     );
     muteChannel(child);
     const pipe = (child.stdio as ChildProcess['stdio'] | undefined)?.[speechDescriptor];
@@ -90,7 +90,7 @@ export class WorkerChannel {
     const pipe = this.#pipe;
     if (pipe === null) return Promise.resolve();
     return new Promise((resolve) => {
-      pipe.on('data', (chunk: Buffer) => this.#speech.take(chunk, performance.now()));
+      pipe.on('data', (chunk: Buffer) => this.#speech.take(chunk, monotonic()));
       // Whatever happens to a pipe: the worker's exit tells the rest.
       pipe.on('error', () => {});
       pipe.on('close', resolve);

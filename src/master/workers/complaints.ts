@@ -2,6 +2,7 @@
 
 import type { Worker } from '../../core/model.ts';
 import type { ErrorReport, WorkerMessage } from '../../protocol/messages.ts';
+import { monotonic } from '../../system/monotonic.ts';
 import { workerFields } from '../log/line.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Timeline } from '../log/timeline.ts';
@@ -121,7 +122,7 @@ export class Complaints {
   }
 
   #isRepeated(stack: string): boolean {
-    const now = performance.now();
+    const now = monotonic();
     const last = this.#printed.get(stack);
     if (last !== undefined && now - last < repeatAfter) return true;
     if (this.#printed.size >= remembered) this.#printed.clear();

@@ -10,6 +10,7 @@ import type { QueueDescriptors } from '../../protocol/migration.ts';
 import { launchAs } from '../../system/identity.ts';
 import type { Handle } from '../../system/node-internals.ts';
 import { readLines } from '../../system/output.ts';
+import { ownFile, tsxLoader } from '../../system/own-files.ts';
 import { hasPreloads, preloadFirst } from '../../system/preloads.ts';
 import { type StdioPart, withoutStrays } from '../../system/strays.ts';
 import { bootInfo } from './boot.ts';
@@ -57,8 +58,8 @@ interface Process {
   gone: boolean;
 }
 
-const agent = fileURLToPath(new URL('../../worker/agent.cjs', import.meta.url));
-const host = fileURLToPath(new URL('../../worker/loading/host.js', import.meta.url));
+const agent = fileURLToPath(ownFile('worker/agent.cjs'));
+const host = fileURLToPath(ownFile('worker/loading/host.js'));
 
 export class Pool {
   #observer: PoolObserver | null = null;
@@ -199,7 +200,7 @@ function fork(
 }
 
 function clusterSettings(settings: Settings, stdio: StdioPart[], inspector: InspectorOptions): ClusterSettings {
-  const loader = wantsTsx(settings) ? ['--import', import.meta.resolve('tsx')] : [];
+  const loader = wantsTsx(settings) ? ['--import', tsxLoader()] : [];
   return {
     // The app's own file is the main module, so that argv, require.main and import.meta.main are what they are without us.
     exec: settings.app.exportName === null ? settings.app.path : host,

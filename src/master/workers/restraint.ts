@@ -4,6 +4,7 @@
  * channel's.
  */
 import type { WorkerMessage } from '../../protocol/messages.ts';
+import { monotonic } from '../../system/monotonic.ts';
 
 interface Limit {
   /** Messages of the kind at once. */
@@ -44,7 +45,7 @@ export class Restraint {
   readonly #now: () => number;
 
   /** @param now milliseconds, of a clock that only goes forward */
-  constructor(now: () => number = () => performance.now()) {
+  constructor(now: () => number = monotonic) {
     this.#now = now;
   }
 
