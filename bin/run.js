@@ -2,7 +2,14 @@
 // Before anything else: without a listener, SIGUSR1 makes Node open its inspector (node:process, "Signal events").
 process.on('SIGUSR1', () => {});
 // What follows would make V8's young generation larger for ever: see src/master/service/young-generation.ts.
-require('node:v8').setFlagsFromString('--semi-space-growth-factor=1');
+const { setFlagsFromString } = require('node:v8');
+setFlagsFromString('--semi-space-growth-factor=1');
+// V8's optimizing compiler is 3 to 5 MB as soon as it runs once. What is really hot is still optimized, a little later.
+// V8 complains of a flag that it does not know, and names differ: only Nodes that were tried get one.
+const later = { 20: '--interrupt-budget=2000000', 22: '--invocation-count-for-turbofan=30000' }[
+  process.versions.node.split('.')[0]
+];
+if (later !== undefined) setFlagsFromString(later);
 const { unreadable } = require('./unreadable.js');
 /** All of the command line and of the master in one file: as modules they would need more memory, and longer to load. */
 const entry = require('node:path').join(__dirname, '../dist/cli/main.cjs');
