@@ -12,6 +12,11 @@ import type { Observer } from './log/observer.ts';
 const longestSleep = 1_000;
 /** The same while a worker boots, which has nothing but time to be judged by. */
 const longestSleepOfBoots = 100;
+/**
+ * Milliseconds that a heartbeat may wait for others, so that they have one turn together: each looks at all workers. What is
+ * seen of any other event is seen of the heartbeats before it as well.
+ */
+const gather = 100;
 /** Milliseconds by which any timer may be late. */
 const ordinary = 50;
 /** Milliseconds that boots are given at least after a time in which the master did not run: it says so first. */
@@ -39,6 +44,7 @@ export class Arbiter {
   #fleet: Fleet;
   #connection: Connection | null = null;
   #timer: NodeJS.Timeout | null = null;
+  #gathering: NodeJS.Timeout | null = null;
   #scheduled = false;
   #ended = false;
 
@@ -64,7 +70,8 @@ export class Arbiter {
   /** Reports a fact. It is taken in at the next turn, which is soon. */
   readonly post = (event: Event): void => {
     this.#queue.push(event);
-    this.#schedule();
+    if (event.type !== 'workerBeat') this.#schedule();
+    else this.#gathering ??= setTimeout(() => this.#schedule(), gather);
   };
 
   /** Whether what is reported changes nothing any more. */
@@ -76,6 +83,7 @@ export class Arbiter {
   end(): void {
     this.#ended = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#gathering !== null) clearTimeout(this.#gathering);
   }
 
   /**
@@ -92,6 +100,8 @@ export class Arbiter {
   }
 
   #turn(): void {
+    if (this.#gathering !== null) clearTimeout(this.#gathering);
+    this.#gathering = null;
     const lost = this.#clock.resume();
     if (lost > 0) {
       const line = narrateSuspension(lost);
