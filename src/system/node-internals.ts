@@ -1128,13 +1128,16 @@ function plainSocket(): PlainSocket | null {
  * Whether anybody but Node's own HTTP server has put something on a socket: event listeners, properties, a time limit.
  *
  * Learns what is Node's own from a socket that only Node's server is told of.
+ *
+ * @param isBusy what may be gone when the response is done does not count: event listeners and the time limit
  */
-export function hasOwnState(server: HttpServer, socket: net.Socket): boolean {
+export function hasOwnState(server: HttpServer, socket: net.Socket, isBusy = false): boolean {
   const own = plainSocket();
   if (own === null || (socket as unknown as MovableSocket).server !== server) return true;
   // Kept by the server per connection, and lost with it.
   if ((server.maxRequestsPerSocket ?? 0) > 0) return true;
   if (Reflect.ownKeys(socket).some((key) => !own.keys.has(key))) return true;
+  if (isBusy) return false;
   // A response that is under way listens for the end of its connection.
   const ofResponse = currentResponse(socket) === null ? 0 : 1;
   const isOwn = (name: string | symbol): boolean =>

@@ -100,7 +100,7 @@ export class Drain {
     });
     for (const connection of this.#traffic.connections.open) {
       if (connection.session === null) {
-        if (currentResponse(connection.socket) !== null && !this.#migration.goes(connection))
+        if (currentResponse(connection.socket) !== null && !this.#migration.goes(connection, true))
           this.#http1.makeCurrentLast(connection);
       }
       // In a drain each has its own moment.

@@ -109,9 +109,13 @@ export class Migration {
     return this.givesAll && performance.now() - this.#movedAt < patience && !this.#bound.has(connection);
   }
 
-  /** Whether the connection goes to another worker as soon as it is idle, so that its client need not be told to leave. */
-  goes(connection: Connection): boolean {
-    return this.givesAll && this.#reasonOf(connection) === null;
+  /**
+   * Whether the connection goes to another worker as soon as it is idle, so that its client need not be told to leave.
+   *
+   * @param isBusy the app has a request of it: what listens on the socket may be gone with the response
+   */
+  goes(connection: Connection, isBusy = false): boolean {
+    return this.givesAll && this.#reasonOf(connection, isBusy) === null;
   }
 
   /** Gives away all that is idle. To be called right after a poll phase. */
@@ -208,8 +212,8 @@ export class Migration {
     if (isToEven) this.#idleBefore = idleNow;
   }
 
-  #reasonOf(connection: Connection): KeptReason | null {
-    const reason = boundBy(connection);
+  #reasonOf(connection: Connection, isBusy = false): KeptReason | null {
+    const reason = boundBy(connection, isBusy);
     if (reason !== null) return reason;
     const listener = this.#parts.places.listenerOf(connection.server);
     // A server that does not listen has the connection from another one of the app's.
@@ -236,7 +240,7 @@ export class Migration {
         letGo(socket);
       } else {
         this.#going.delete(connection);
-        this.#hasFailed = true;
+        this.#fail();
         this.#count('returned');
         resumeConnection(socket);
       }
@@ -254,8 +258,7 @@ export class Migration {
       this.#out ??= openConnectionsOut(descriptors.give);
       return this.#out.put(JSON.stringify(what), handle, done);
     } catch {
-      // Node is not what it was: connections end as they do without a queue.
-      this.#hasFailed = true;
+      this.#fail();
       done(false);
       return true;
     }
@@ -292,12 +295,31 @@ export class Migration {
 
   #setReading(isOn: boolean): void {
     const { descriptors } = this.#parts;
-    if (isOn === this.#isReading || descriptors === null) return;
-    if (isOn && shortage(this.#parts.traffic.connections.open.size) !== null) return;
+    if (isOn === this.#isReading || descriptors === null || this.#hasFailed) return;
+    if (isOn && shortage(this.#parts.traffic.connections.open.size) !== null) {
+      this.#readLater();
+      return;
+    }
+    try {
+      this.#in ??= openConnectionsIn(descriptors.take, (message, handle) => this.#take(message, handle));
+    } catch {
+      this.#fail();
+      return;
+    }
     this.#isReading = isOn;
-    this.#in ??= openConnectionsIn(descriptors.take, (message, handle) => this.#take(message, handle));
     if (isOn) this.#in.start();
     else this.#in.stop();
+  }
+
+  /** Others take what this worker cannot, or it waits. */
+  #readLater(): void {
+    this.#setReading(false);
+    setTimeout(() => this.#read(), peekEvery).unref();
+  }
+
+  /** Node is not what it was: connections end as they do without a queue. */
+  #fail(): void {
+    this.#hasFailed = true;
   }
 
   #take(text: string, handle: StreamHandle | null): void {
@@ -318,7 +340,7 @@ export class Migration {
     if (take !== null && size >= take) this.#setReading(false);
     else if (this.#takenSinceLook >= lookEvery) {
       this.#takenSinceLook = 0;
-      if (shortage(size) !== null) this.#setReading(false);
+      if (shortage(size) !== null) this.#readLater();
     }
   }
 
@@ -344,9 +366,8 @@ export class Migration {
       handle.close();
       return;
     }
-    this.#setReading(false);
+    this.#readLater();
     this.#put({ listener, hops: hops + 1 }, handle, () => handle.close());
-    setTimeout(() => this.#read(), peekEvery).unref();
   }
 
   #keep(connection: Connection, reason: KeptReason): void {

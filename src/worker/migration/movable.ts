@@ -20,13 +20,16 @@ const lastMoments = 250;
 /** The same as a share of the time that it may be idle. */
 const lastShare = 0.1;
 
-/** @returns why it stays where it is for as long as it lives; `null` if it can move when it is idle */
-export function boundBy({ raw, server, session, socket, upgraded }: Connection): KeptReason | null {
+/**
+ * @param isBusy the app has a request of it, and may listen on its socket until the response is done
+ * @returns why it stays where it is for as long as it lives; `null` if it can move when it is idle
+ */
+export function boundBy({ raw, server, session, socket, upgraded }: Connection, isBusy: boolean): KeptReason | null {
   if (session !== null) return 'http2';
   if (upgraded !== null) return 'upgraded';
   if (raw !== socket || 'encrypted' in socket) return 'tls';
   if (!(socket instanceof net.Socket) || !hasHttpParser(socket)) return 'other';
-  return hasOwnState(server as Server, socket) ? 'app' : null;
+  return hasOwnState(server as Server, socket, isBusy) ? 'app' : null;
 }
 
 /** A look at all connections of a moment, right after a poll phase. */

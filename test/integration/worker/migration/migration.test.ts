@@ -161,6 +161,42 @@ describe('connections that move', { timeout }, () => {
     await stopClean(s, { allow: /killed|SIGKILL|exited unasked|half way|rejected/ });
   });
 
+  it('MIG-04 a master that is killed in the middle of a reload: every connection is answered, or ends in good order', async (t) => {
+    const s = await start(t);
+    const sockets = await Promise.all(Array.from({ length: 60 }, () => RawSocket.connected(s.target)));
+    for (const socket of sockets) socket.write(head('/pid'));
+    for (const socket of sockets) await socket.answered();
+    const { length } = s.log;
+    s.signal('SIGHUP');
+    await s.waitForLog(/^worker retires/, { since: length });
+    s.signal('SIGKILL');
+    for (const socket of sockets) socket.write(head('/pid'));
+    await until('answers or ends', () =>
+      sockets.every(({ ending, responses }) => ending !== 'open' || responses === 2),
+    );
+    assert.deepEqual(
+      sockets.filter(({ ending, responses }) => ending !== 'fin' && responses < 2).map(({ ending }) => ending),
+      [],
+    );
+    for (const socket of sockets) socket.close();
+    await until('its workers to be gone', () => s.processesLeft().length === 0, { within: stretched(40_000) });
+  });
+
+  it('MIG-02 an app that listens on its sockets during a request, as on-finished does', async (t) => {
+    const s = await start(t, { app: fixture('migration/app.cjs'), workers: 2 });
+    const load = startLoad(t, {
+      target: s.target,
+      groups: [{ kind: 'slow', clients: 10, path: '/meanwhile' }],
+    });
+    await load.answered(20);
+    for (let reload = 0; reload < 3; reload += 1) await s.reload();
+    await load.further(40);
+    const report = await load.stop();
+    assert.equal(total(report).failed, 0, table(report));
+    assert.equal(total(report).connections, 10, table(report));
+    await stopClean(s);
+  });
+
   it('MIG-05 a worker that has no descriptor left takes nothing, and nothing is lost', async (t) => {
     const s = await start(t, {
       app: fixture('migration/app.cjs'),
