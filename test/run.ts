@@ -52,6 +52,7 @@ const matrix: ReadonlyMap<string, RegExp | null> = new Map([
   ['test/integration/system/node-internals.test.ts', null],
   ['test/integration/worker/evidence.test.ts', null],
   ['test/integration/worker/light.test.ts', null],
+  ['test/integration/worker/migration/migration.test.ts', /MIG-02|MIG-06/],
   ['test/integration/worker/listen.test.ts', null],
   ['test/integration/worker/listen-plain.test.ts', null],
   ['test/integration/worker/loading/app.test.ts', null],
