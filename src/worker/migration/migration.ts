@@ -5,6 +5,7 @@
  */
 import type { Server } from 'node:net';
 import net from 'node:net';
+import { UnsupportedNodeError } from '../../errors.ts';
 import type { MasterMessage } from '../../protocol/messages.ts';
 import type { KeptReason, MigrationDelta, QueueDescriptors } from '../../protocol/migration.ts';
 import {
@@ -350,7 +351,9 @@ export class Migration {
     try {
       this.#parts.traffic.connections.receive(() => giveConnection(server, handle));
       this.#count('taken');
-    } catch {
+    } catch (error) {
+      // What the app throws is the app's.
+      if (!(error instanceof UnsupportedNodeError)) throw error;
       // The server was closed in this very moment.
       handle.close();
       this.#count('lost');
@@ -367,7 +370,10 @@ export class Migration {
       return;
     }
     this.#readLater();
-    this.#put({ listener, hops: hops + 1 }, handle, () => handle.close());
+    this.#put({ listener, hops: hops + 1 }, handle, (isGone) => {
+      if (!isGone) this.#count('lost');
+      handle.close();
+    });
   }
 
   #keep(connection: Connection, reason: KeptReason): void {
