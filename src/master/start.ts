@@ -4,6 +4,7 @@ import { type OnPrinted, toStderr } from '../config/probe/printed.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
 import type { Event } from '../core/events.ts';
 import { exitStatus, messageOf, PreforkError, systemFailure } from '../errors.ts';
+import { checkFree } from '../system/descriptors.ts';
 import { supportsReusePort } from '../system/node-internals.ts';
 import { passedSockets } from '../system/passed.ts';
 import { socketInode } from '../system/socket-inode.ts';
@@ -25,6 +26,9 @@ import { Listeners } from './sockets/listeners.ts';
 import { ownCommand } from './upgrade/own-command.ts';
 import type { Predecessor } from './upgrade/predecessor.ts';
 import { cacheNotice } from './workers/compile-cache.ts';
+
+/** Descriptors that the claims, the sentinel and the start of a worker take. */
+const neededFree = 12;
 
 /** pino's number for `error`. */
 const errorLevel = 50;
@@ -108,6 +112,7 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
       `prefork starts ${settings.workers} workers for ${settings.app.given}${bindText(listeners)}`,
     );
     const queue = await queueFor(predecessor, logger);
+    checkFree(neededFree);
     master = new Master({
       request,
       settings,

@@ -114,7 +114,11 @@ describe('connections that move', { timeout }, () => {
   });
 
   it('MIG-03 a connection stays if the app has put something on it', async (t) => {
-    const s = await start(t, { app: fixture('migration/app.cjs'), workers: 2 });
+    const s = await start(t, {
+      app: fixture('migration/app.cjs'),
+      workers: 2,
+      args: ['--control-socket', 'app.ctl', '--replace-linger', '500ms'],
+    });
     const states = ['/listener', '/property', '/pid'];
     const sockets = await Promise.all(
       states.map(async (path) => {
