@@ -18,7 +18,9 @@ function grown(prepare: string): number {
       if (kept.length > 60_000) kept = [];
     }
     console.log(getHeapSpaceStatistics().find((space) => space.space_name === 'new_space').space_size / 2 ** 20);`;
-  const args = ['--import', 'tsx', '--input-type=module', '-e', script];
+  // tsx keeps much for a moment itself, before there is anything of ours: only where Node cannot read the file without it.
+  const { typescript = false } = process.features as { typescript?: unknown };
+  const args = [...(typescript === false ? ['--import', 'tsx'] : []), '--input-type=module', '-e', script];
   const env = { ...process.env, NODE_OPTIONS: '' };
   return Number(execFileSync(process.execPath, args, { encoding: 'utf8', cwd: fromRoot('.'), env }));
 }
