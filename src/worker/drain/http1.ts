@@ -4,10 +4,9 @@
  * loses requests elsewhere: the client may be sending one at that very moment.
  */
 import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import type { Server as NetServer } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { currentResponse, hasHttpParser, idleSockets, isReceiving } from '../../system/node-internals.ts';
+import { currentResponse, hasHttpParser, isReceiving } from '../../system/node-internals.ts';
 import { bytesRead, type Connection, endSoon } from '../traffic/connection.ts';
+import { IdleSockets } from '../traffic/idle-sockets.ts';
 import { lingerAtClose } from './lingering-close.ts';
 import type { Plan } from './plan.ts';
 
@@ -30,7 +29,7 @@ export class Http1Drain {
   readonly #observed = new WeakMap<Connection, Observed>();
   /** Responses that end their connections. */
   readonly #last = new WeakSet<ServerResponse>();
-  #idle = new Map<NetServer, ReadonlySet<Duplex> | null>();
+  #idle = new IdleSockets();
 
   /** Has the response in flight end its connection, if its head has not been sent. */
   makeCurrentLast(connection: Connection): void {
@@ -60,7 +59,7 @@ export class Http1Drain {
 
   /** Begins a new look at all connections. */
   look(): void {
-    this.#idle = new Map();
+    this.#idle = new IdleSockets();
   }
 
   /** Closes the connection if its time has come. */
@@ -102,11 +101,7 @@ export class Http1Drain {
   #isArriving({ server, socket, raw }: Connection): boolean {
     if (!hasHttpParser(socket)) return bytesRead(raw) > 0;
     if (socket.bytesRead === 0) return false;
-    let idle = this.#idle.get(server);
-    if (idle === undefined) {
-      idle = idleSockets(server);
-      this.#idle.set(server, idle);
-    }
+    const idle = this.#idle.of(server);
     return idle !== null && !idle.has(socket);
   }
 }

@@ -1,19 +1,17 @@
 /** Which connections can go to another worker: idle ones of plain HTTP/1, on which nobody but Node has put anything. */
 import type { Server } from 'node:http';
-import type { Server as NetServer } from 'node:net';
 import net from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { KeptReason } from '../../protocol/migration.ts';
 import {
   currentResponse,
   hasHttpParser,
   hasOwnState,
-  idleSockets,
   isQuiet,
   isReceiving,
   timeLeft,
 } from '../../system/node-internals.ts';
 import type { Connection } from '../traffic/connection.ts';
+import { IdleSockets } from '../traffic/idle-sockets.ts';
 
 /** A connection that is closed so soon is not moved: its client has been told so, and knows when. Milliseconds. */
 const lastMoments = 250;
@@ -34,24 +32,15 @@ export function boundBy({ raw, server, session, socket, upgraded }: Connection, 
 
 /** A look at all connections of a moment, right after a poll phase. */
 export class Look {
-  readonly #idle = new Map<NetServer, ReadonlySet<Duplex> | null>();
+  readonly #idle = new IdleSockets();
 
   /** Whether nothing is under way on a connection that {@link boundBy} leaves free, and nothing is about to be. */
   isIdle({ newest, server, socket }: Connection): boolean {
     if (!(socket instanceof net.Socket) || currentResponse(socket) !== null || isReceiving(socket)) return false;
     if (newest !== null && !newest.writableFinished && !newest.destroyed) return false;
     if (!isQuiet(socket)) return false;
-    if (socket.bytesRead > 0 && this.#idleOf(server)?.has(socket) !== true) return false;
+    if (socket.bytesRead > 0 && this.#idle.of(server)?.has(socket) !== true) return false;
     const left = timeLeft(socket);
     return left === null || left >= Math.min(lastMoments, (socket.timeout ?? 0) * lastShare);
-  }
-
-  #idleOf(server: NetServer): ReadonlySet<Duplex> | null {
-    let idle = this.#idle.get(server);
-    if (idle === undefined) {
-      idle = idleSockets(server);
-      this.#idle.set(server, idle);
-    }
-    return idle;
   }
 }
