@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { type Load, startLoad } from './load/child.ts';
-import { type Group, table, total } from './load/mix.ts';
+import { type Group, type Report, table, total } from './load/mix.ts';
 import { fixture } from './paths.ts';
 import { request } from './request.ts';
 import { type Supervisor, type SupervisorOptions, startSupervisor } from './supervisor.ts';
@@ -48,6 +48,25 @@ export async function assertFew(load: Load, most: number): Promise<void> {
   assert.equal(all.failedAs('client-timeout'), 0, table(report));
   assert.equal(all.failedAs('wrong-body'), 0, table(report));
   assert.ok(all.failed <= most, `${all.failed} failed, ${most} may\n${table(report)}`);
+}
+
+/**
+ * Nobody was refused and nobody hung, and what failed was reset with a worker that died: its connections stayed where they
+ * were, so who answered last is who had one.
+ *
+ * @param dead pids
+ */
+export function assertResetByDead(report: Report, dead: ReadonlySet<number>, more = ''): void {
+  const all = total(report);
+  const say = `${more}${table(report)}`;
+  all.assertComplete();
+  assert.equal(all.failedAs('refused'), 0, say);
+  assert.equal(all.failedAs('client-timeout'), 0, say);
+  assert.equal(all.failed, all.resets, say);
+  for (const detail of all.details) {
+    const owner = /connection of worker (\d+)/.exec(detail)?.[1];
+    if (owner !== undefined) assert.ok(dead.has(Number(owner)), `worker ${owner} was not killed: ${detail}; ${say}`);
+  }
 }
 
 /** How a request to a worker that dies of it ended. */

@@ -2,6 +2,7 @@
 // Runs alone: it makes load for the whole machine, and what it sends is so many signals a second.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { assertResetByDead } from '../../support/faults.ts';
 import { assertLog, stopClean } from '../../support/invariants.ts';
 import { startLoad } from '../../support/load/child.ts';
 import { table, total } from '../../support/load/mix.ts';
@@ -137,23 +138,14 @@ describe('chaos', () => {
     const workers = await s.waitWorkers(wanted, 30_000);
     await load.further(100);
     const report = await load.stop();
-    const all = total(report);
     t.diagnostic(
       `${sent} signals, seed ${random.seed}, ${killed.size} killed, ${workers.length} workers\n${table(report)}`,
     );
-    all.assertComplete();
-    const say = `seed ${random.seed}\n${table(report)}`;
-    assert.equal(all.failedAs('refused'), 0, say);
-    assert.equal(all.failedAs('client-timeout'), 0, say);
-    assert.equal(all.failed, all.resets, say);
     const dead = new Set([
       ...killed,
       ...s.log.filter(({ msg }) => /^worker (gets|exited unasked)/.test(msg)).map(({ pid }) => Number(pid)),
     ]);
-    for (const detail of all.details) {
-      const owner = /connection of worker (\d+)/.exec(detail)?.[1];
-      if (owner !== undefined) assert.ok(dead.has(Number(owner)), `worker ${owner} was not killed: ${detail}; ${say}`);
-    }
+    assertResetByDead(report, dead, `seed ${random.seed}\n`);
     for (let look = 0; look < 20; look++) assert.equal((await request(s.target, '/pid')).status, 200);
     assertLog(s);
     await stopClean(s);

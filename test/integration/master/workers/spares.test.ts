@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { runCommand } from '../../../support/command.ts';
+import { assertResetByDead } from '../../../support/faults.ts';
 import { stopClean } from '../../../support/invariants.ts';
 import { startLoad } from '../../../support/load/child.ts';
 import { fourKinds, table, total } from '../../../support/load/mix.ts';
@@ -89,15 +90,7 @@ describe('spares', { timeout }, () => {
       await stable();
     }
     const report = await load.stop();
-    const all = total(report);
-    all.assertComplete();
-    assert.equal(all.failedAs('refused'), 0, table(report));
-    assert.equal(all.failedAs('client-timeout'), 0, table(report));
-    assert.equal(all.failed, all.resets, table(report));
-    for (const detail of all.details) {
-      const owner = /connection of worker (\d+)/.exec(detail)?.[1];
-      if (owner !== undefined) assert.ok(killed.includes(Number(owner)), `worker ${owner} was not killed: ${detail}`);
-    }
+    assertResetByDead(report, new Set(killed));
     await booted(s, 1);
     await stopClean(s);
   });
