@@ -75,6 +75,8 @@ export interface Figures {
 export interface Moves {
   readonly keep: number | null;
   readonly take: number | null;
+  /** Whether another master is there: its workers inherit what this one has if its own master dies. */
+  readonly heirs: boolean;
 }
 
 export const moves = {
@@ -83,7 +85,7 @@ export const moves = {
   /** It takes what others give. */
   free: { keep: null, take: null },
   giveAll: { keep: 0, take: 0 },
-} as const satisfies Readonly<Record<string, Moves>>;
+} as const satisfies Readonly<Record<string, Omit<Moves, 'heirs'>>>;
 
 /** When a worker is spent; drawn once per life, jitter included. `null` is never. */
 export interface Limits {
@@ -395,6 +397,6 @@ export function newWorker(which: Pick<Worker, 'id' | 'slot' | 'generation'>, now
     listening: false,
     offence: null,
     queues: [],
-    moves: moves.none,
+    moves: { ...moves.none, heirs: false },
   };
 }

@@ -96,7 +96,7 @@ class Agent {
     holdSignals(events, () => this.#termed());
     this.#channel.open(events, {
       onMessage: (message, handle) => this.#receive(message, handle),
-      onClosed: () => this.#orphaned(),
+      onClosed: (isMasterThere) => this.#orphaned(isMasterThere),
     });
     this.#failures.start(events);
     // After the app's own listeners of it, which may find more to do.
@@ -211,14 +211,18 @@ class Agent {
     // An app that raises the signal again after its own handler has run wants to be gone.
     if (this.#isLeaving) process.exit(0);
     if (this.#channel.isConnected) this.#channel.send({ type: 'termed' });
-    else this.#orphaned();
+    else this.#orphaned(this.#channel.isOpen);
   }
 
   /** The master is gone, or the app has closed the channel to it. */
-  #orphaned(): void {
-    if (!this.#drain.hasBegun) this.#drain.order(orphanOrder(this.#boot.settings));
-    this.#listens.takeAll();
-    this.#drain.alone();
+  #orphaned(isMasterThere: boolean): void {
+    const isInherited = isMasterThere || this.#migration.hasHeirs;
+    this.#migration.orphaned(isInherited);
+    if (!this.#drain.hasBegun) this.#drain.order(orphanOrder(this.#boot.settings, !isInherited));
+    if (!isInherited) {
+      this.#listens.takeAll();
+      this.#drain.alone();
+    }
     this.#listens.leave();
   }
 

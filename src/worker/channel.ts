@@ -18,9 +18,16 @@ import type { EventFilter } from './process-events.ts';
 
 export interface ChannelObserver {
   onMessage(message: MasterMessage, handle: Handle | null): void;
-  /** The master is gone, or the app has cut the channel. */
-  onClosed(): void;
+  /**
+   * The master is gone, or the app has cut the channel.
+   *
+   * @param isMasterThere whether it still reads what is sent
+   */
+  onClosed(isMasterThere: boolean): void;
 }
+
+/** Milliseconds from the end of node:cluster's channel to the end of ours, if the master is gone. */
+const pipeEndsWithin = 100;
 
 export class Channel {
   #pipe: net.Socket | null = null;
@@ -30,7 +37,7 @@ export class Channel {
 
   /** Begins to take messages. */
   open(events: EventFilter, observer: ChannelObserver): void {
-    const closed = (): void => queueMicrotask(() => observer.onClosed());
+    const closed = (): void => observer.onClosed(this.isOpen);
     const next = pairHandles();
     events.intercept(internalEvent, ([raw]) => {
       const sent = next(raw);
@@ -46,7 +53,10 @@ export class Channel {
     });
     events.intercept('disconnect', () => {
       surviveDisconnect();
-      closed();
+      // All that a dying master holds is closed in one go, and the pipe with it: its end says more than this one.
+      setTimeout(() => {
+        if (this.isOpen) closed();
+      }, pipeEndsWithin);
       return false;
     });
     // node:cluster says that this process is online; a master that is gone by then would make it an uncaught error.
@@ -59,7 +69,7 @@ export class Channel {
     pipe.on('error', () => {});
     pipe.on('close', () => {
       this.#pipe = null;
-      closed();
+      queueMicrotask(closed);
     });
     pipe.resume();
     pipe.unref();

@@ -19,11 +19,13 @@ export function migrate(turn: Turn): void {
   const isServing = fleet.stopping === null;
   const isSettled = fleet.workers.every(({ phase }) => phase.name !== 'draining' || turn.due(phase.since + settling));
   const shares = migration && balance && isServing && isSettled ? sharesOf(turn, takers) : null;
+  const heirs = hasHeirs(fleet);
   const hasTakers = (isServing && takers.length > 0) || isOthers(fleet);
   for (const worker of fleet.workers) {
     const isTaker = takers.includes(worker);
-    const wanted = migration ? movesOf(worker, { isTaker, hasTakers, share: shares?.get(worker.id) }) : moves.none;
-    if (wanted.keep === worker.moves.keep && wanted.take === worker.moves.take) continue;
+    const own = migration ? movesOf(worker, { isTaker, hasTakers, share: shares?.get(worker.id) }) : moves.none;
+    const wanted = { ...own, heirs };
+    if (worker.pid === null || isSame(wanted, worker.moves)) continue;
     turn.fleet = withWorker(turn.fleet, worker.id, { moves: wanted });
     turn.do({ type: 'migrate', id: worker.id, ...wanted });
   }
@@ -42,13 +44,22 @@ interface Circumstances {
   readonly share: number | undefined;
 }
 
-function movesOf({ phase }: Worker, { isTaker, hasTakers, share }: Circumstances): Moves {
+function isSame(one: Moves, other: Moves): boolean {
+  return one.keep === other.keep && one.take === other.take && one.heirs === other.heirs;
+}
+
+function movesOf({ phase }: Worker, { isTaker, hasTakers, share }: Circumstances): Omit<Moves, 'heirs'> {
   if (phase.name === 'draining') {
     // Nobody else is there: what waits to be taken is this worker's, to be ended in an orderly way.
     return hasTakers && !phase.quick ? moves.giveAll : moves.free;
   }
   if (!isTaker) return moves.none;
   return share === undefined ? moves.free : { keep: share, take: share };
+}
+
+/** Whether another master goes on if this one dies: one that waits for it, one that starts, or one that has taken over. */
+function hasHeirs({ predecessor, upgrade }: Fleet): boolean {
+  return predecessor !== 'none' || upgrade.state === 'starting' || upgrade.state === 'ready';
 }
 
 /** Whether another master's workers take what ours give. */

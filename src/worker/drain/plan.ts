@@ -60,11 +60,18 @@ export function planFor(
 /** Milliseconds past the deadline that the app's own SIGTERM handlers get if the drain has taken all the time there was. */
 export const lastWords = 250;
 
-/** How a worker without a master drains: what comes after the drain is a part of the time that it may outlive its master. */
-export function orphanOrder(times: { readonly gracefulTimeout: number; readonly drainLinger: number }): DrainOrder {
+/**
+ * How a worker without a master drains: what comes after the drain is a part of the time that it may outlive its master.
+ *
+ * @param last whether nobody else holds the sockets: what closes the last copy of one spoils it for all others
+ */
+export function orphanOrder(
+  times: { readonly gracefulTimeout: number; readonly drainLinger: number },
+  last: boolean,
+): DrainOrder {
   const { gracefulTimeout, drainLinger } = times;
   const within = Math.max(gracefulTimeout / 2, gracefulTimeout - 2 * lastWords);
-  return { within, linger: drainLinger, quick: false, awaited: true, last: true, dropped: [] };
+  return { within, linger: drainLinger, quick: false, awaited: true, last, dropped: [] };
 }
 
 /** A further order during a drain makes it shorter, never longer. */

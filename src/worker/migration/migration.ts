@@ -14,6 +14,7 @@ export class Migration {
   readonly #tally: Tally;
   readonly #giving: Giving;
   readonly #taking: Taking;
+  #hasHeirs = false;
 
   constructor(parts: MigrationParts) {
     this.#tally = new Tally(parts.channel);
@@ -21,9 +22,26 @@ export class Migration {
     this.#taking = new Taking(parts, this.#tally, this.#giving);
   }
 
-  order({ keep, take, listeners }: Omit<Extract<MasterMessage, { type: 'migrate' }>, 'type'>): void {
+  order({ keep, take, listeners, heirs }: Omit<Extract<MasterMessage, { type: 'migrate' }>, 'type'>): void {
+    this.#hasHeirs = heirs;
     this.#taking.order(take);
     this.#giving.order(keep, listeners);
+  }
+
+  /** Whether another master's workers inherit what this one has if its master dies. */
+  get hasHeirs(): boolean {
+    return this.#hasHeirs;
+  }
+
+  /**
+   * Nobody says any more who gives and who takes.
+   *
+   * @param isInherited whether others are there for every connection
+   */
+  orphaned(isInherited: boolean): void {
+    this.#giving.order(isInherited ? 0 : null, null);
+    if (isInherited) this.#taking.order(0);
+    else this.#taking.takeLeftovers();
   }
 
   /** Whether the connection is about to go, and is to be left alone meanwhile. */
@@ -47,6 +65,7 @@ export class Migration {
 
   /** The drain is over: tells the master of all that has gone, and that has not. */
   finish(): void {
+    this.#taking.finish();
     this.#giving.finish();
     this.#tally.report();
   }

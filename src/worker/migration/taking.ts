@@ -27,9 +27,12 @@ export class Taking {
   readonly #giving: Giving;
   /** Connections are taken while there are fewer; `null` is without a limit. */
   #take: number | null = 0;
+  /** Nobody is told to take: what is in the queue all the same is this worker's as much as anybody's, to be ended well. */
+  #takesLeftovers = false;
   #in: ConnectionsIn | null = null;
   #isReading = false;
-  #hasFailed = false;
+  /** Nothing is read any more. */
+  #isOver = false;
   #sinceLook = 0;
   #peekTimer: NodeJS.Timeout | null = null;
 
@@ -43,6 +46,19 @@ export class Taking {
   order(take: number | null): void {
     this.#take = take;
     this.#read();
+  }
+
+  /** Every worker is without a master, and so about to leave: nobody gives any more, but something may be in the queue. */
+  takeLeftovers(): void {
+    this.#takesLeftovers = true;
+    this.order(0);
+  }
+
+  /** Nothing is taken any more: the process is about to end. */
+  finish(): void {
+    this.#takesLeftovers = false;
+    this.order(0);
+    this.#isOver = true;
   }
 
   get #size(): number {
@@ -59,7 +75,7 @@ export class Taking {
     if (this.#peekTimer !== null) clearInterval(this.#peekTimer);
     this.#peekTimer = null;
     // Something may be left over by a worker that has died, or was too slow.
-    if (this.#take === null || this.#take === 0) return;
+    if (this.#take === null || (this.#take === 0 && !this.#takesLeftovers)) return;
     this.#peekTimer = setInterval(() => this.#peek(), peekEvery);
     this.#peekTimer.unref();
   }
@@ -73,7 +89,7 @@ export class Taking {
 
   #setReading(isOn: boolean): void {
     const { descriptors } = this.#parts;
-    if (isOn === this.#isReading || descriptors === null || this.#hasFailed) return;
+    if (isOn === this.#isReading || descriptors === null || this.#isOver) return;
     if (isOn && shortage(this.#size) !== null) {
       this.#readLater();
       return;
@@ -82,7 +98,7 @@ export class Taking {
       this.#in ??= openConnectionsIn(descriptors.take, (message, handle) => this.#receive(message, handle));
     } catch {
       // Node is not what it was: other workers, or none, take what is there.
-      this.#hasFailed = true;
+      this.#isOver = true;
       return;
     }
     this.#isReading = isOn;

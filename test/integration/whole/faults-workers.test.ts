@@ -1,6 +1,7 @@
 /** Workers that end themselves, or will not end: what their clients and the others saw, and what is left behind. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { assertQueueIsLong } from '../../support/backlog.ts';
 import { app, assertFew, outcome, replaced, start, withLoad } from '../../support/faults.ts';
 import { assertClean, stopClean } from '../../support/invariants.ts';
 import { startLoad } from '../../support/load/child.ts';
@@ -79,7 +80,8 @@ describe('workers that end themselves', { concurrency: 3 }, () => {
     await until('the worker to go', () => !isAlive(Number(pid)), { within: 15_000 });
     await replaced(s, [Number(pid)]);
     await load.further(50);
-    await assertFew(load, 10);
+    await assertFew(load, 0);
+    await assertQueueIsLong(s);
     await stopClean(s);
   });
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { assertQueueIsLong } from '../../../support/backlog.ts';
 import { type Service, startService as start, stopService as stop, underLoad } from '../../../support/masters.ts';
 import { isAlive } from '../../../support/proc.ts';
 import { request } from '../../../support/request.ts';
@@ -99,6 +100,7 @@ describe('UPG-02 a new master that fails changes nothing', { timeout }, () => {
     await assertUnchanged(service, old, workers);
     await load.further(50);
     await calm();
+    await assertQueueIsLong(s);
     await stop(service);
   });
 });

@@ -76,8 +76,8 @@ describe('the plan of a drain', () => {
   });
 
   it("of a worker without a master leaves the app's own handlers time, and never takes less than half of all", () => {
-    const { within, linger, quick } = orphanOrder({ gracefulTimeout: 30_000, drainLinger: 2_000 });
-    assert.deepEqual({ within, linger, quick }, { within: 29_500, linger: 2_000, quick: false });
-    assert.equal(orphanOrder({ gracefulTimeout: 600, drainLinger: 0 }).within, 300);
+    const { within, linger, quick, last } = orphanOrder({ gracefulTimeout: 30_000, drainLinger: 2_000 }, true);
+    assert.deepEqual({ within, linger, quick, last }, { within: 29_500, linger: 2_000, quick: false, last: true });
+    assert.equal(orphanOrder({ gracefulTimeout: 600, drainLinger: 0 }, false).within, 300);
   });
 });
