@@ -998,10 +998,17 @@ interface PipeHandle extends StreamHandle {
 /** PipeConstants.IPC: a pipe that takes handles along. */
 const takesHandles = 2;
 
-function newPipe(): PipeHandle {
+let Pipe: (new (type: number) => PipeHandle) | null = null;
+
+/** Remembers the class of pipes that take handles along: it is the class of this process's channel, as long as there is one. */
+export function learnPipes(): void {
   const channel = channelOf(process);
-  if (channel === undefined) throw unsupported("this process's channel is not where it was");
-  const Pipe = channel.constructor as new (type: number) => PipeHandle;
+  if (channel !== undefined) Pipe = channel.constructor as new (type: number) => PipeHandle;
+}
+
+function newPipe(): PipeHandle {
+  if (Pipe === null) learnPipes();
+  if (Pipe === null) throw unsupported("this process's channel is not where it was");
   return new Pipe(takesHandles);
 }
 

@@ -4,6 +4,7 @@
  * what is in it: at no moment has a connection two owners, and none is lost with a worker that dies before it takes one.
  */
 import type { MasterMessage } from '../../protocol/messages.ts';
+import { learnPipes } from '../../system/node-internals.ts';
 import type { Connection } from '../traffic/connection.ts';
 import { Giving } from './giving.ts';
 import type { MigrationParts } from './parts.ts';
@@ -17,6 +18,8 @@ export class Migration {
   #hasHeirs = false;
 
   constructor(parts: MigrationParts) {
+    // Connections are given by a worker whose channel to the master is gone as well.
+    learnPipes();
     this.#tally = new Tally(parts.channel);
     this.#giving = new Giving(parts, this.#tally);
     this.#taking = new Taking(parts, this.#tally, this.#giving);

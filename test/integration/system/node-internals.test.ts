@@ -773,7 +773,10 @@ describe('connections in a queue', () => {
     });`;
 
   test('a client notices nothing of its connection going through it, and what it sent meanwhile is read', async () => {
-    const { port, output } = await serve(`${giveAway}
+    // Also if there is no channel to the master any more.
+    const { port, output } = await serve(`i.learnPipes();
+      process.disconnect();
+      ${giveAway}
       finished = (socket, url) => { if (url === '/one') console.log('at once ' + give(socket, 'text of ' + url)); };
       setTimeout(() => into.start(), 300);`);
     const client = await RawSocket.connected({ port });

@@ -190,15 +190,19 @@ export const queues: Watcher = ({ after }) => {
 
 /**
  * Connections are given away if and only if somebody takes them: by each worker that leaves, all of them. Who has not served
- * yet, or is not to serve, takes none; and shares are shares of what there is.
+ * yet, or is not to serve, takes none; and shares are shares of what there is. While another master is there, each worker
+ * knows that its connections have heirs.
  */
 export const migrations: Watcher = ({ after }) => {
   const { stopping, upgrade, predecessor, policy } = after;
   const serving = inForce(after).filter(isReady);
   const takers = serving.filter(({ moves }) => moves.take !== 0);
   const others = upgrade.state === 'ready' || (predecessor === 'serves' && stopping !== null);
-  for (const { id, moves, phase, generation } of after.workers) {
-    const text = `worker ${id}, ${phase.name}: ${JSON.stringify(moves)}`;
+  const hasHeirs = predecessor !== 'none' || upgrade.state === 'starting' || upgrade.state === 'ready';
+  for (const { id, pid, moves: told, phase, generation } of after.workers) {
+    const { heirs, ...moves } = told;
+    const text = `worker ${id}, ${phase.name}: ${JSON.stringify(told)}`;
+    if (pid !== null) assert.equal(heirs, hasHeirs, text);
     if (!policy.migration || phase.name === 'booting' || phase.name === 'killed' || generation > after.generation) {
       if (phase.name !== 'draining') assert.deepEqual(moves, { keep: null, take: 0 }, text);
       continue;
