@@ -1,11 +1,11 @@
 /**
- * A worker whose end nobody waits for keeps idle connections open for long. That ends when somebody does wait: a stop, or
- * the next replacement, if as many are on their way out as may be at a time. So what lingers is bounded, and a reload
- * waits for requests only, never for idle connections.
+ * A worker whose end nobody waits for keeps idle connections open for long. That ends when somebody does wait: a stop, a
+ * first start that has failed once they are gone, or the next replacement, if as many are on their way out as may be at a
+ * time. So what lingers is bounded, and a reload waits for requests only, never for idle connections.
  */
 
 import { fixed } from '../fixed.ts';
-import { generationsLeaving, isLive, leaving } from '../fleet.ts';
+import { generationsLeaving, isCandidate, isLive, leaving } from '../fleet.ts';
 import type { Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
@@ -16,7 +16,10 @@ export function hasten(turn: Turn): void {
     generations.size >= fixed.drainingGenerations ? Math.min(...generations) : Number.NEGATIVE_INFINITY;
   for (const worker of fleet.workers) {
     const isOfOldest = !isLive(worker) && worker.generation <= oldestGeneration;
-    if (fleet.stopping !== null || isOfOldest || isOldestOfCrowdedSlot(turn, worker)) turn.hasten(worker);
+    // The next reload's workers will have the number of those that were rejected.
+    const isInTheWay = fleet.reloadPending && isCandidate(fleet, worker);
+    if (fleet.stopping !== null || fleet.start === 'starting') turn.hasten(worker);
+    else if (isInTheWay || isOfOldest || isOldestOfCrowdedSlot(turn, worker)) turn.hasten(worker);
   }
 }
 
