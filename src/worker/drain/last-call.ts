@@ -6,6 +6,8 @@
  * But a full queue takes no one: the kernel drops what asks for a connection meanwhile, the client asks again, and is
  * refused by then. So the queue is made as short as can be, this process itself takes its one place, and the sockets are
  * closed with nobody else in them. If the place was not free, the one who has it is served, and it is tried again.
+ *
+ * A unix socket is simpler: its path is gone by then, and with it whoever could come. What waits is accepted, all of it.
  */
 import { connect, type Socket } from 'node:net';
 import { handleAddress, isEstablished, setBacklog } from '../../system/node-internals.ts';
@@ -17,6 +19,8 @@ import type { Traffic } from '../traffic/traffic.ts';
 const busyTurns = 20;
 /** Milliseconds after which a client that found the queue full at the end of its handshake sends what it has once more. */
 const repeat = 250;
+/** The same for a client that has found a path before it was gone, and was interrupted in its connect(). */
+const onTheWay = 250;
 
 export class LastCall {
   readonly #traffic: Traffic;
@@ -39,12 +43,22 @@ export class LastCall {
       return remoteAddress === localAddress && this.#own.has(remotePort);
     });
     let quietTurns = 0;
+    let quietAtPaths = 0;
+    this.#traffic.subscribe({
+      onConnection: ({ server }) => {
+        if (typeof server.address() === 'string') quietAtPaths = -1;
+      },
+    });
+    if (this.#queues().some(({ handle }) => handleAddress(handle) === null)) {
+      await new Promise((resolve) => setTimeout(resolve, onTheWay).unref());
+    }
     for (let turn = 1; performance.now() < until; turn += 1) {
       const { accepted } = this.#traffic.connections;
       await new Promise((resolve) => setImmediate(resolve));
       quietTurns = this.#traffic.connections.accepted === accepted ? quietTurns + 1 : 0;
+      quietAtPaths += 1;
       // Two turns without a connection: the first may end before the event loop has polled at all.
-      if (quietTurns < 2 && turn % busyTurns !== 0) continue;
+      if (quietAtPaths < 2 || (quietTurns < 2 && turn % busyTurns !== 0)) continue;
       const found = await this.#closeFull(close, turn);
       if (found === 'closed') return;
       // A client that takes itself for connected must be let in first.

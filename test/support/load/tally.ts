@@ -41,6 +41,7 @@ export interface TallyData {
 }
 
 const detailsKept = 20;
+const keptOfAKind = 5;
 
 export class Tally {
   /** Who is counted here. */
@@ -76,7 +77,8 @@ export class Tally {
 
   fail(ticket: Ticket, failure: Failure, detail: string): void {
     count(this.failures, failure, 1);
-    if (this.details.length >= detailsKept) return;
+    // What is rare says more than what is frequent.
+    if (this.details.length >= detailsKept || (this.failures.get(failure) ?? 0) > keptOfAKind) return;
     const after = Math.round(performance.now() - ticket.at);
     this.details.push(`${failure} after ${after} ms (${ticket.phase}): ${detail}`);
   }
