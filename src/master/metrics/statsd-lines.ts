@@ -26,6 +26,17 @@ export class StatsdLines {
     ];
   }
 
+  /** What `change` adds to the counters is not to be sent: it has been. What was not sent before that still is. */
+  skip(change: () => void, families: () => readonly Family[], naming: Naming): void {
+    const [before, after] = [new StatsdLines(), new StatsdLines()];
+    before.lines(families(), naming);
+    change();
+    after.lines(families(), naming);
+    for (const [key, value] of after.#last) {
+      this.#last.set(key, (this.#last.get(key) ?? 0) + value - (before.#last.get(key) ?? 0));
+    }
+  }
+
   #asGunicorn(families: readonly Family[], naming: Naming): string[] {
     const samplesOf = (name: string): readonly Sample[] => families.find((each) => each.name === name)?.samples ?? [];
     const lines: string[] = [];

@@ -39,9 +39,9 @@ export class Statsd {
     this.#isSilent = isSilent;
   }
 
-  /** What has been counted so far was reported by another master. */
-  rebase(): void {
-    this.#lines.lines(this.#families(), this.#settings());
+  /** @param inherit counts what another master has reported */
+  skip(inherit: () => void): void {
+    this.#lines.skip(inherit, this.#families, this.#settings());
   }
 
   /** @returns once what was reported is with the kernel */

@@ -22,8 +22,7 @@ export class Counts {
   /** Goes on from what the old master has counted, and has told statsd; `null` says that there is no more of it. */
   inherit(counted: Counted | null): void {
     const isTotal = counted?.kind === 'traffic' && counted.total;
-    if (isTotal) void this.#statsd.report();
-    this.#metrics.inherit(counted);
-    if (isTotal) this.#statsd.rebase();
+    if (isTotal) this.#statsd.skip(() => this.#metrics.inherit(counted));
+    else this.#metrics.inherit(counted);
   }
 }

@@ -19,6 +19,20 @@ describe('statsd', () => {
     assert.deepEqual(lines.lines(totals.families(), settings), ['shop.workers:0|g']);
   });
 
+  it('tells nothing of what another master has told, and all of its own that it had not told by then', () => {
+    const lines = new StatsdLines();
+    const totals = new TrafficTotals();
+    totals.add(delta('/a/:id', 3));
+    lines.skip(
+      () => totals.add(delta('/a/:id', 40)),
+      () => totals.families(),
+      settings,
+    );
+    const told = lines.lines(totals.families(), settings);
+    assert.ok(told.includes('shop.requests:3|c'), told.join('\n'));
+    assert.ok(told.includes('shop.http_requests_total.GET.200.a_id:3|c'), told.join('\n'));
+  });
+
   it('packs lines into datagrams that pass', () => {
     const packed = datagrams(Array.from({ length: 100 }, (_, index) => `line${index}:${'1'.repeat(40)}|c`));
     assert.ok(packed.every((datagram) => datagram.length <= 1_400));
