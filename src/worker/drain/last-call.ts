@@ -4,14 +4,14 @@
  * The kernel resets what waits in a queue when the queue's last copy is closed, and between the last look at an empty
  * queue and the close there is always a moment. There is no call that refuses new connections and keeps those that wait.
  * But a full queue takes no one: the kernel drops what asks for a connection meanwhile, the client asks again, and is
- * refused by then. So the queue is made as short as can be, this process itself takes its one place, and the sockets are
- * closed with nobody else in them. If the place was not free, the one who has it is served, and it is tried again.
+ * refused by then. So the queue is made short, this process itself takes its places, and the sockets are closed with nobody
+ * else in them. If a place was not free, the one who has it is served, and it is tried again.
  *
  * A unix socket is simpler: its path is gone by then, and with it whoever could come. What waits is accepted, all of it.
  */
 import { connect, type Socket } from 'node:net';
 import { handleAddress, isEstablished, setBacklog } from '../../system/node-internals.ts';
-import { hasHandshake } from '../../system/proc-net.ts';
+import { type ConnectCounts, connectCounts, hasHandshake } from '../../system/proc-net.ts';
 import type { Queue } from '../listen.ts';
 import type { Traffic } from '../traffic/traffic.ts';
 
@@ -19,7 +19,13 @@ import type { Traffic } from '../traffic/traffic.ts';
 const busyTurns = 20;
 /** Milliseconds after which a client that found the queue full at the end of its handshake sends what it has once more. */
 const repeat = 250;
-/** The same for a client that has found a path before it was gone, and was interrupted in its connect(). */
+/**
+ * The length of the queue, and how many the kernel lets into it. With none at all it would remember no client in the middle
+ * of its handshake, so that nobody could see it.
+ */
+const shortest = 1;
+const places = shortest + 1;
+/** The same as {@link repeat} for a client that has found a path before it was gone, and was interrupted in its connect(). */
 const onTheWay = 250;
 
 export class LastCall {
@@ -76,10 +82,11 @@ export class LastCall {
     const listeners = [...this.#tcp().values()];
     const calls: Socket[] = [];
     // Stays so: a queue that is longer than that takes nobody, and gets shorter with each that is accepted.
-    for (const { handle } of listeners.flat()) setBacklog(handle, 0);
+    for (const { handle } of listeners.flat()) setBacklog(handle, shortest);
+    const before = connectCounts();
     let isFull = true;
     for (const queues of listeners) isFull = isFull && (await this.#fill(queues, calls, turn));
-    const hasMore = isFull && listeners.length > 0 && hasHandshake(portsOf(listeners.flat()));
+    const hasMore = isFull && listeners.length > 0 && hasSomebodyBetween(listeners.flat(), before);
     if (isFull && !hasMore) close();
     for (const call of calls) {
       if (call.localPort !== undefined) this.#own.add(call.localPort);
@@ -99,26 +106,27 @@ export class LastCall {
     return found;
   }
 
-  /** @returns whether there is a connection of this process in each queue. The kernel chooses the queue of each. */
+  /** @returns whether there are connections of this process in all places of each queue. The kernel chooses the queue of each. */
   async #fill(queues: readonly Queue[], calls: Socket[], turn: number): Promise<boolean> {
     const [first] = queues;
     const address = first === undefined ? null : handleAddress(first.handle);
     if (address === null) return true;
     const host = reachable(address.address, turn);
     const own: Socket[] = [];
+    const wanted = queues.length * places;
     const rounds = queues.length === 1 ? 1 : 8;
     for (let round = 0; round < rounds; round += 1) {
-      for (let count = 0; count < queues.length; count += 1) {
+      for (let count = 0; count < wanted; count += 1) {
         const call = connect({ host, port: address.port });
         call.on('error', () => {});
         own.push(call);
       }
       // Node asks the kernel in the next tick.
       await new Promise((resolve) => process.nextTick(() => process.nextTick(resolve)));
-      if (own.filter(isEstablished).length >= queues.length) break;
+      if (own.filter(isEstablished).length >= wanted) break;
     }
     calls.push(...own);
-    return own.filter(isEstablished).length >= queues.length;
+    return own.filter(isEstablished).length >= wanted;
   }
 }
 
@@ -128,6 +136,13 @@ function reachable(bound: string, turn: number): string {
   // There may be no IPv6 on the loopback interface though there is on others.
   if (bound === '::') return turn % 3 === 0 ? '127.0.0.1' : '::1';
   return bound;
+}
+
+/** Whether a client may be in the middle of its handshake. */
+function hasSomebodyBetween(queues: readonly Queue[], before: ConnectCounts): boolean {
+  const { cookies, overflows } = connectCounts();
+  // Of too many sockets to look at each: if nothing was dropped, nobody takes itself for connected who is not.
+  return cookies !== before.cookies || (hasHandshake(portsOf(queues)) ?? overflows !== before.overflows);
 }
 
 function portsOf(queues: readonly Queue[]): Set<number> {
