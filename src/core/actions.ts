@@ -38,6 +38,8 @@ export type Action =
    * `reloadPrepareFailed`. If `rollback` says why, bring back the settings of the generation before the one in force.
    */
   | { readonly type: 'prepare'; readonly reload: number; readonly generation: number; readonly rollback: string | null }
+  /** The canary is good, and stays the only one until somebody decides. */
+  | { readonly type: 'hold'; readonly reload: number; readonly generation: number }
   /** The canary is good: its generation is in force. */
   | { readonly type: 'promote'; readonly reload: number; readonly generation: number }
   /** Forget the generation that was prepared, and close what was bound for it. */

@@ -38,7 +38,14 @@ export type WorkerEvent =
   | { readonly type: 'workerMisbehaved'; readonly id: number; readonly reason: string };
 
 export type ReloadEvent =
-  | { readonly type: 'reloadRequested' }
+  /** `hold`: it stops at its canary, until somebody promotes or aborts it. */
+  | { readonly type: 'reloadRequested'; readonly hold?: boolean }
+  /** The canary is good enough: the rest may follow. */
+  | { readonly type: 'promoteRequested' }
+  /** The reload under way is to be given up, if it has changed nothing yet. */
+  | { readonly type: 'abortRequested' }
+  /** The generation before is to serve again. */
+  | { readonly type: 'rollbackRequested' }
   | { readonly type: 'reloadPrepared'; readonly reload: number; readonly policy: Policy }
   | { readonly type: 'reloadPrepareFailed'; readonly reload: number; readonly reason: string };
 

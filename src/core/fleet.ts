@@ -1,6 +1,16 @@
 /** Questions about a fleet, and small changes to it: the vocabulary of the rules. */
 import { fixed } from './fixed.ts';
-import type { CommonPhase, Fleet, Policy, RetireReason, SeatedWorker, Slot, Worker, WorkerRecord } from './model.ts';
+import type {
+  CommonPhase,
+  Fleet,
+  Policy,
+  Reload,
+  RetireReason,
+  SeatedWorker,
+  Slot,
+  Worker,
+  WorkerRecord,
+} from './model.ts';
 
 const newSlot: Slot = { failures: 0, notBefore: 0, restarts: 0 };
 
@@ -90,9 +100,9 @@ export function servingCount(fleet: Fleet): number {
   return fleet.workers.filter((worker) => isReady(worker) && !isCandidate(fleet, worker)).length;
 }
 
-/** Workers beyond one per slot: what `maxSurge` limits. */
+/** Workers beyond one per slot, a canary apart: what `maxSurge` limits. */
 export function surge(fleet: Fleet): number {
-  const live = fleet.workers.filter(isLive);
+  const live = fleet.workers.filter((worker) => isLive(worker) && !isCandidate(fleet, worker));
   return live.length - new Set(live.map((worker) => worker.slot)).size;
 }
 
@@ -148,6 +158,26 @@ export function wasUnstable(worker: Worker, now: number): boolean {
 /** A new master serves, and this one follows its workers: what operators ask for is the new one's to do. */
 export function isLeaving({ upgrade }: Fleet): boolean {
   return upgrade.state === 'ready' && !upgrade.byHand;
+}
+
+/** Whether the reload has changed nothing yet, and its end is open. */
+export function isUndecided(reload: Reload): reload is Extract<Reload, { state: 'preparing' | 'canary' }> {
+  return reload.state === 'preparing' || reload.state === 'canary';
+}
+
+/** Whether a canary has clients, and may have them for long: everything else goes on meanwhile. */
+export function isCanaryOut({ reload }: Fleet): boolean {
+  return reload.state === 'canary' && reload.stage.name !== 'boot';
+}
+
+/** Why the generation before cannot be brought back now, or `null`. */
+export function rollbackRefusal(fleet: Fleet): string | null {
+  const { reload, stopping, upgrade, generation } = fleet;
+  if (stopping !== null) return 'the service is stopping';
+  if (upgrade.state !== 'none') return 'an upgrade is under way';
+  if (reload.state !== 'idle' && reload.rollback !== null) return 'one is under way';
+  if (isUndecided(reload)) return 'a reload is under way that has changed nothing yet: prefork abort ends it';
+  return generation === 1 ? 'there is no generation before this one' : null;
 }
 
 /** Boots in the first round of the very first start, which tries the app. */

@@ -189,19 +189,37 @@ export interface Policy {
 /** Why a worker could not boot, as far as it could tell: `load` is an app that cannot even be loaded. */
 export type FailureKind = 'load' | 'boot';
 
+/**
+ * What operators have said of a reload: `hold` keeps it at its canary until somebody decides, `promote` is that decision,
+ * and `roll` is neither.
+ */
+export type ReloadOrder = 'roll' | 'hold' | 'promote';
+
+/** How far a canary has come. Once it has clients, the rest of the fleet lives on as if there were no reload. */
+export type CanaryStage =
+  | { readonly name: 'boot' }
+  /** It serves its share, and somebody is to say what becomes of it. */
+  | { readonly name: 'held'; readonly since: number };
+
 interface ReloadBase {
   /** Counts attempts; `generation` counts accepted ones. */
   readonly reload: number;
   readonly since: number;
   /** If this reload brings the previous generation back: why. */
   readonly rollback: string | null;
+  readonly order: ReloadOrder;
 }
 
 /** The progress of a reload. */
 export type Reload =
   | { readonly state: 'idle' }
   | (ReloadBase & { readonly state: 'preparing' })
-  | (ReloadBase & { readonly state: 'canary'; readonly generation: number; readonly policy: Policy })
+  | (ReloadBase & {
+      readonly state: 'canary';
+      readonly generation: number;
+      readonly policy: Policy;
+      readonly stage: CanaryStage;
+    })
   /** It could not be prepared, or its canary failed: it is to be rejected, and changes nothing. */
   | (ReloadBase & { readonly state: 'refused'; readonly reason: string })
   | (ReloadBase & {
@@ -310,6 +328,10 @@ export interface Fleet {
   readonly reload: Reload;
   /** A reload was asked for and has not begun. */
   readonly reloadPending: boolean;
+  /** What was said of that reload. */
+  readonly pendingOrder: Exclude<ReloadOrder, 'promote'>;
+  /** An operator wants the generation before back. */
+  readonly rollbackPending: boolean;
   readonly reloads: number;
   readonly lastReload: ReloadOutcome | null;
   readonly probation: Probation | null;
@@ -353,6 +375,8 @@ export function initialFleet(policy: Policy, queueCount = 1): Fleet {
     generation: 1,
     reload: { state: 'idle' },
     reloadPending: false,
+    pendingOrder: 'roll',
+    rollbackPending: false,
     reloads: 0,
     lastReload: null,
     probation: null,

@@ -170,6 +170,6 @@ function countLoadFailure(fleet: Fleet, id: number, kind: FailureKind): Fleet {
 function refuseCanary(fleet: Fleet, id: number, reason: string, gone?: Worker): Fleet {
   const worker = gone ?? findWorker(fleet, id);
   if (worker === undefined || fleet.reload.state !== 'canary' || !isCandidate(fleet, worker)) return fleet;
-  const { reload, since, rollback } = fleet.reload;
-  return { ...fleet, reload: { state: 'refused', reload, since, rollback, reason } };
+  const { reload, since, rollback, order } = fleet.reload;
+  return { ...fleet, reload: { state: 'refused', reload, since, rollback, order, reason } };
 }

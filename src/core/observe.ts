@@ -1,6 +1,6 @@
 /** Takes a fact into the fleet. Decides nothing: what follows from a fact is found by `decide`. */
 import type { Event, EventOf } from './events.ts';
-import { isLeaving, spent } from './fleet.ts';
+import { isLeaving, isUndecided, rollbackRefusal, spent } from './fleet.ts';
 import type { Fleet, Worker } from './model.ts';
 import { observeDismissed, observeUpgrade } from './observe-upgrade.ts';
 import { observeWorker } from './observe-worker.ts';
@@ -11,7 +11,17 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
   if ('id' in event) return observeWorker(fleet, event, now);
   switch (event.type) {
     case 'reloadRequested':
-      return fleet.stopping === null ? { ...fleet, reloadPending: true } : fleet;
+      if (fleet.stopping !== null) return fleet;
+      return {
+        ...fleet,
+        reloadPending: true,
+        pendingOrder: event.hold === true ? 'hold' : 'roll',
+        rollbackPending: false,
+      };
+    case 'promoteRequested':
+    case 'abortRequested':
+    case 'rollbackRequested':
+      return observeDecision(fleet, event.type);
     case 'reloadPrepared':
     case 'reloadPrepareFailed':
       return observePrepared(fleet, event);
@@ -57,15 +67,29 @@ function observeStarved(fleet: Fleet, late: number, now: number): Fleet {
 
 function observePrepared(fleet: Fleet, event: EventOf<'reloadPrepared' | 'reloadPrepareFailed'>): Fleet {
   if (fleet.reload.state !== 'preparing' || fleet.reload.reload !== event.reload) return fleet;
-  const { reload, since, rollback } = fleet.reload;
-  const base = { reload, since, rollback };
+  const { reload, since, rollback, order } = fleet.reload;
+  const base = { reload, since, rollback, order };
   return {
     ...fleet,
     reload:
       event.type === 'reloadPrepared'
-        ? { ...base, state: 'canary', generation: fleet.generation + 1, policy: event.policy }
+        ? { ...base, state: 'canary', generation: fleet.generation + 1, policy: event.policy, stage: { name: 'boot' } }
         : { ...base, state: 'refused', reason: event.reason },
   };
+}
+
+/** What an operator decides about a reload: it concerns the one that is under way now, and no later one. */
+function observeDecision(fleet: Fleet, what: 'promoteRequested' | 'abortRequested' | 'rollbackRequested'): Fleet {
+  const { reload } = fleet;
+  if (what === 'rollbackRequested') {
+    // The last word counts: a reload that has not begun would bring back what is to go.
+    return rollbackRefusal(fleet) === null ? { ...fleet, rollbackPending: true, reloadPending: false } : fleet;
+  }
+  if (!isUndecided(reload)) return fleet;
+  if (what === 'promoteRequested') return { ...fleet, reload: { ...reload, order: 'promote' } };
+  const { reload: id, since, rollback, order } = reload;
+  const reason = 'it was aborted by an operator';
+  return { ...fleet, reload: { state: 'refused', reload: id, since, rollback, order, reason } };
 }
 
 function resize(fleet: Fleet, to: number): Fleet {

@@ -27,7 +27,7 @@ export function observeStop(fleet: Fleet, kind: Stopping['kind'], status: number
     const isDelayed = kind === 'graceful' && fleet.workers.length > 0;
     const within = kind === 'quick' ? quickly : policy.gracefulTimeout;
     const stop = stopFrom(isDelayed ? now + policy.drainDelay : now, within, { kind, status });
-    return { ...fleet, reloadPending: false, stopping: stop, stopAskedAt: now };
+    return { ...fleet, reloadPending: false, rollbackPending: false, stopping: stop, stopAskedAt: now };
   }
   if (stopping.kind === 'quick' || isSameStop(fleet, kind, now)) return fleet;
   const deadline = Math.min(stopping.deadline, now + quickly);

@@ -67,6 +67,7 @@ const effects: Effects = {
       },
     );
   },
+  hold: () => {},
   promote: (_, __, parts) => {
     const { current: before } = parts.generations;
     parts.generations.promote();

@@ -4,6 +4,7 @@ import { fixed } from '../fixed.ts';
 import {
   drainingGenerations,
   firstRound,
+  isCanaryOut,
   isCandidate,
   isLive,
   leaving,
@@ -50,11 +51,11 @@ function isFirstRoundOver({ fleet }: Turn): boolean {
 }
 
 function fillSuccessors(turn: Turn): void {
-  if (turn.fleet.reload.state === 'canary') return;
+  if (turn.fleet.reload.state === 'canary' && !isCanaryOut(turn.fleet)) return;
   for (const slot of byAge(turn)) {
     const { fleet, now } = turn;
     if (surge(fleet) >= fleet.policy.maxSurge) return;
-    const live = fleet.workers.filter((worker) => worker.slot === slot && isLive(worker));
+    const live = fleet.workers.filter((w) => w.slot === slot && isLive(w) && !isCandidate(fleet, w));
     const [incumbent] = live;
     if (incumbent === undefined || live.length > 1) continue;
     const reason = replaceReason(fleet, incumbent, now);

@@ -17,7 +17,7 @@ export function hasten(turn: Turn): void {
   for (const worker of fleet.workers) {
     const isOfOldest = !isLive(worker) && worker.generation <= oldestGeneration;
     // The next reload's workers will have the number of those that were rejected.
-    const isInTheWay = fleet.reloadPending && isCandidate(fleet, worker);
+    const isInTheWay = (fleet.reloadPending || fleet.rollbackPending) && isCandidate(fleet, worker);
     if (fleet.stopping !== null || fleet.start === 'starting') turn.hasten(worker);
     else if (isInTheWay || isOfOldest || isOldestOfCrowdedSlot(turn, worker)) turn.hasten(worker);
   }

@@ -4,15 +4,17 @@
  */
 
 import { fixed } from '../fixed.ts';
-import { isCandidate, isLeaving } from '../fleet.ts';
+import { isCanaryOut, isCandidate, isLeaving } from '../fleet.ts';
 import type { Reload, Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
+
+type Canary = Extract<Reload, { state: 'canary' }>;
 
 export function reload(turn: Turn): void {
   if (turn.fleet.stopping !== null) return;
   const state = turn.fleet.reload;
   if (state.state === 'idle') begin(turn);
-  if (state.state === 'canary') judgeCanary(turn, state);
+  if (turn.fleet.reload.state === 'canary') advance(turn, turn.fleet.reload);
 }
 
 function begin(turn: Turn): void {
@@ -21,16 +23,24 @@ function begin(turn: Turn): void {
   if (fleet.workers.some((worker) => isCandidate(fleet, worker))) return;
   // The new master reads the configuration anyway; if it fails, the reload comes after all.
   if (fleet.upgrade.state === 'asked' || fleet.upgrade.state === 'starting' || isLeaving(fleet)) return;
-  const rollback = fleet.reloadPending ? null : crashLoop(turn);
+  const rollback = reasonToRollBack(turn);
   if (!fleet.reloadPending && rollback === null) return;
+  const order = rollback === null ? fleet.pendingOrder : 'roll';
   const id = fleet.reloads + 1;
   turn.change({
     reloadPending: false,
+    rollbackPending: false,
     reloads: id,
     probation: null,
-    reload: { state: 'preparing', reload: id, since: now, rollback },
+    reload: { state: 'preparing', reload: id, since: now, rollback, order },
   });
   turn.do({ type: 'prepare', reload: id, generation: fleet.generation + 1, rollback });
+}
+
+function reasonToRollBack(turn: Turn): string | null {
+  const { rollbackPending, reloadPending } = turn.fleet;
+  if (rollbackPending) return 'an operator asked for it';
+  return reloadPending ? null : crashLoop(turn);
 }
 
 /** Why the generation before is to be brought back, if it is: more of the new one's workers crashed than there are. */
@@ -41,15 +51,32 @@ function crashLoop({ fleet, now }: Turn): string | null {
   return `generation ${probation.generation} crashed ${probation.crashes} times after its rollout`;
 }
 
-function judgeCanary(turn: Turn, state: Extract<Reload, { state: 'canary' }>): void {
-  const { reload: id, since, rollback, generation, policy } = state;
+function advance(turn: Turn, state: Canary): void {
   const canary = turn.fleet.workers.find((worker) => isCandidate(turn.fleet, worker));
-  const reason = killedReason(canary);
+  const reason = killedReason(canary) ?? (isCanaryOut(turn.fleet) ? supersededBy(turn) : null);
   if (reason !== null) {
-    turn.change({ reload: { state: 'refused', reload: id, since, rollback, reason } });
+    const { reload: id, since, rollback, order } = state;
+    turn.change({ reload: { state: 'refused', reload: id, since, rollback, order, reason } });
     return;
   }
-  if (canary?.phase.name !== 'ready' || !turn.due(canary.phase.since + policy.minReady)) return;
+  if (canary?.phase.name !== 'ready' || !turn.due(canary.phase.since + state.policy.minReady)) return;
+  if (state.order === 'hold') hold(turn, state);
+  else promote(turn, state);
+}
+
+/** What waits behind a canary that may stay out for long brings a later state than it does. */
+function supersededBy({ fleet }: Turn): string | null {
+  if (fleet.upgrade.state === 'asked') return 'an upgrade was asked for, which reads the configuration anew';
+  return fleet.reloadPending ? 'another reload was asked for' : null;
+}
+
+function hold(turn: Turn, state: Canary): void {
+  if (state.stage.name === 'held') return;
+  turn.change({ reload: { ...state, stage: { name: 'held', since: turn.now } } });
+  turn.do({ type: 'hold', reload: state.reload, generation: state.generation });
+}
+
+function promote(turn: Turn, { reload: id, since, rollback, order, generation, policy }: Canary): void {
   turn.change({
     generation,
     policy,
@@ -59,7 +86,7 @@ function judgeCanary(turn: Turn, state: Extract<Reload, { state: 'canary' }>): v
     // A fix does not wait for the backoff of what it fixes.
     slots: new Map([...turn.fleet.slots].map(([key, slot]) => [key, { ...slot, failures: 0, notBefore: turn.now }])),
     spareBoots: { failures: 0, notBefore: turn.now },
-    reload: { state: 'rolling', reload: id, since, rollback, generation, failures: 0 },
+    reload: { state: 'rolling', reload: id, since, rollback, order, generation, failures: 0 },
   });
   turn.do({ type: 'promote', reload: id, generation });
 }

@@ -28,10 +28,12 @@ export function rollout(turn: Turn): void {
     turn.do({ type: 'complete', reload, generation, duration: outcome.duration });
     return;
   }
+  const unwanted = fleet.rollbackPending ? 'the release before was asked for' : null;
   const late = turn.due(state.since + fleet.policy.progressDeadline);
   const crashes = unproven(turn);
-  if (state.failures < fixed.rolloutFailures && crashes < fixed.rolloutFailures && !late) return;
-  const reason = haltReason(state.failures, crashes, late);
+  const isWell = state.failures < fixed.rolloutFailures && crashes < fixed.rolloutFailures && !late;
+  if (isWell && unwanted === null) return;
+  const reason = unwanted ?? haltReason(state.failures, crashes, late);
   const outcome = reloadOutcome(fleet, state, { verdict: 'halted', reason }, turn.now);
   turn.change({
     halted: true,

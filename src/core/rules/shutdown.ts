@@ -41,8 +41,8 @@ function othersStay(turn: Turn, kind: 'graceful' | 'quick', deadline: number): b
 
 /** A reload under way gets its verdict too: before the rollout it has changed nothing, in the middle of it it halts. */
 function endReload(turn: Turn): void {
-  const { reload, reloadPending } = turn.fleet;
-  if (reloadPending) turn.change({ reloadPending: false });
+  const { reload, reloadPending, rollbackPending } = turn.fleet;
+  if (reloadPending || rollbackPending) turn.change({ reloadPending: false, rollbackPending: false });
   const reason = 'the service is stopping';
   if (reload.state === 'rolling') {
     const lastReload = reloadOutcome(turn.fleet, reload, { verdict: 'halted', reason }, turn.now);

@@ -5,6 +5,7 @@
 
 import { fixed } from '../fixed.ts';
 import {
+  isCanaryOut,
   isCandidate,
   isReady,
   isSpare,
@@ -97,7 +98,7 @@ function boot(turn: Turn): void {
 function isWhole(turn: Turn): boolean {
   const { fleet } = turn;
   if (fleet.start !== 'complete' || fleet.predecessor === 'serves') return false;
-  if (fleet.reload.state !== 'idle' || fleet.reloadPending) return false;
+  if ((fleet.reload.state !== 'idle' && !isCanaryOut(fleet)) || fleet.reloadPending) return false;
   if (fleet.upgrade.state === 'asked' || fleet.upgrade.state === 'starting') return false;
   return Array.from({ length: target(fleet) }, (_, slot) => slot).every((slot) => isWell(turn, slot));
 }

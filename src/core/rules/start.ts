@@ -33,7 +33,7 @@ export function start(turn: Turn): void {
  * still boots may succeed.
  */
 function isHopeless({ fleet }: Turn): boolean {
-  if (fleet.reload.state !== 'idle' || fleet.reloadPending) return false;
+  if (fleet.reload.state !== 'idle' || fleet.reloadPending || fleet.rollbackPending) return false;
   return fleet.workers.length === 0 && fleet.bootFailures.count >= firstRound(fleet);
 }
 

@@ -37,7 +37,9 @@ function judge(turn: Turn, state: Extract<Upgrade, { state: 'starting' }>): void
   // By hand, a TERM is for this master alone. And if this master gives up by itself, the new one may bring the fix.
   const isStopped = fleet.stopping !== null && !byHand && fleet.stopping.status === 0;
   if (readySince !== null && turn.due(readySince + fleet.policy.minReady) && !isStopped) {
-    const { dormant: wasDormant, reloadPending: reload } = fleet;
+    const { dormant: wasDormant } = fleet;
+    // The new master has read what a held reload would try, and its whole fleet runs it: there is nothing left to hold.
+    const reload = fleet.reloadPending && fleet.pendingOrder === 'roll';
     const until = turn.now + fixed.takeOverLimit;
     turn.change({
       upgrade: {
@@ -52,7 +54,8 @@ function judge(turn: Turn, state: Extract<Upgrade, { state: 'starting' }>): void
         wasDormant,
       },
       dormant: wasDormant || !byHand || dismissed,
-      reloadPending: byHand && reload,
+      reloadPending: byHand && fleet.reloadPending,
+      rollbackPending: false,
     });
     if (byHand) turn.fleet = upgradeCompleted(turn.fleet, turn.now);
     else turn.do({ type: 'yield', upgrade: fleet.upgrades, reload });

@@ -4,7 +4,7 @@
  */
 import type { Action } from '../../core/actions.ts';
 import type { Event, EventOf } from '../../core/events.ts';
-import { isLeaving } from '../../core/fleet.ts';
+import { isLeaving, isUndecided } from '../../core/fleet.ts';
 import type { Fleet } from '../../core/model.ts';
 import { isSameStop } from '../../core/stop.ts';
 import { type ActionLines, type EventLines, type Line, line, seconds } from './line.ts';
@@ -18,6 +18,13 @@ const events: EventLines<Event['type']> = {
     if (stopping !== null) return line('warn', 'reload ignored: the service is stopping');
     return reload.state === 'idle' ? null : line('info', 'reload queued: it runs after the one under way');
   },
+  promoteRequested: (_, { reload }) =>
+    isUndecided(reload)
+      ? line('info', `reload ${reload.reload}: promoted by an operator`, { reload: reload.reload })
+      : null,
+  // What comes of it says so.
+  abortRequested: null,
+  rollbackRequested: null,
   reloadPrepared: null,
   // The action `reject` says so.
   reloadPrepareFailed: null,
@@ -45,6 +52,12 @@ const actions: ActionLines<Action['type']> = {
     rollback === null
       ? line('info', `reload ${reload} started`, { reload })
       : line('error', `rolling back to the previous release: ${rollback}`, { reload }),
+  hold: ({ reload, generation }) =>
+    line(
+      'info',
+      `reload ${reload} is held: the first worker of generation ${generation} serves beside the others; prefork promote lets the rest follow, prefork abort takes it back`,
+      { reload, generation },
+    ),
   promote: ({ reload, generation }) =>
     line('info', `reload ${reload}: the first worker of generation ${generation} is good, the rest follow`, {
       reload,

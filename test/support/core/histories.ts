@@ -95,6 +95,16 @@ export function factAbout(id: number): fc.Arbitrary<Event> {
 const order: fc.Arbitrary<Event> = fc.oneof(
   { weight: 6, arbitrary: fc.constant<Event>({ type: 'reloadRequested' }) },
   {
+    weight: 6,
+    arbitrary: fc.constantFrom<Event>(
+      { type: 'reloadRequested', hold: true },
+      { type: 'reloadRequested', hold: true },
+      { type: 'promoteRequested' },
+      { type: 'abortRequested' },
+      { type: 'rollbackRequested' },
+    ),
+  },
+  {
     weight: 3,
     arbitrary: fc.constantFrom<Event>({ type: 'scaleRequested', by: 1 }, { type: 'scaleRequested', by: -1 }),
   },

@@ -30,7 +30,13 @@ export function renderEvent(event: Event): string | null {
     case 'workerMisbehaved':
       return `worker ${event.id} breaks the protocol: ${event.reason}`;
     case 'reloadRequested':
-      return 'HUP';
+      return event.hold === true ? 'reload --hold' : 'HUP';
+    case 'promoteRequested':
+      return 'promote';
+    case 'abortRequested':
+      return 'abort';
+    case 'rollbackRequested':
+      return 'rollback';
     case 'reloadPrepared':
       return `reload ${event.reload} is prepared`;
     case 'reloadPrepareFailed':

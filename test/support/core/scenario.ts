@@ -154,6 +154,10 @@ const commands: readonly (readonly [RegExp, (sim: Simulator, id: number, rest: s
   ],
   [/^recycle slot (\d+)$/, (sim, slot) => sim.post({ type: 'recycleRequested', slot })],
   [/^the master ran late by (\d+)$/, (sim, late) => sim.post({ type: 'starved', late })],
+  [/^reload --hold$/, (sim) => sim.post({ type: 'reloadRequested', hold: true })],
+  [/^promote$/, (sim) => sim.post({ type: 'promoteRequested' })],
+  [/^abort$/, (sim) => sim.post({ type: 'abortRequested' })],
+  [/^rollback$/, (sim) => sim.post({ type: 'rollbackRequested' })],
   [/^scale to (\d+)$/, (sim, to) => sim.post({ type: 'resizeRequested', to })],
 ];
 

@@ -119,7 +119,16 @@ test('core: a canary is held to its own policy, all others to the one in force',
   const policy = { ...defaultPolicy, bootTimeout: 7 };
   const [old, canary] = [worker({ id: 1 }), worker({ id: 2, generation: 2 })];
   const all = fleet([old, canary], {
-    reload: { state: 'canary', reload: 1, since: 0, rollback: null, generation: 2, policy },
+    reload: {
+      state: 'canary',
+      reload: 1,
+      since: 0,
+      rollback: null,
+      order: 'roll',
+      generation: 2,
+      policy,
+      stage: { name: 'boot' },
+    },
   });
   assert.equal(policyOf(all, canary), policy);
   assert.equal(policyOf(all, old), all.policy);

@@ -14,14 +14,20 @@ const old: Worker = {
   moves: { ...moves.free, heirs: false },
 };
 const canary = newWorker({ id: 2, slot: 0, generation: 2 }, 0);
-const base = { reload: 1, since: 0, rollback: null };
+const base = { reload: 1, since: 0, rollback: null, order: 'roll' } as const;
 const serving: Fleet = { ...initialFleet(policy), start: 'complete', reloads: 1, workers: [old], nextWorkerId: 2 };
 const preparing: Fleet = { ...serving, reload: { ...base, state: 'preparing' } };
 /** Its own bootTimeout is longer than that of the generation in force. */
 const onTrial: Fleet = {
   ...serving,
   workers: [old, canary],
-  reload: { ...base, state: 'canary', generation: 2, policy: { ...policy, bootTimeout: 60_000 } },
+  reload: {
+    ...base,
+    state: 'canary',
+    generation: 2,
+    policy: { ...policy, bootTimeout: 60_000 },
+    stage: { name: 'boot' },
+  },
   nextWorkerId: 3,
 };
 

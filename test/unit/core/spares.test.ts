@@ -55,7 +55,16 @@ test('SPARE-01 core: a death is known, and the spare is placed, in one turn; boo
 
 test('SPARE-03 core: a spare of the old generation takes no place in the turn in which the new one comes in force', () => {
   const canary: Worker = { ...newWorker({ id: 5, slot: 0, generation: 2 }, 0), queues: [0] };
-  const reload = { state: 'canary', reload: 1, since: 0, rollback: null, generation: 2, policy } as const;
+  const reload = {
+    state: 'canary',
+    reload: 1,
+    since: 0,
+    rollback: null,
+    order: 'roll',
+    generation: 2,
+    policy,
+    stage: { name: 'boot' },
+  } as const;
   const before = fleetOf([worker(1, 0), worker(2, 1), spare(9), canary], { reload, reloads: 1 });
   assert.deepEqual(turn(before, killed, { type: 'workerReadied', id: 5 }), [
     'promote reload=1 generation=2',

@@ -29,7 +29,11 @@ async function now<T>(promise: Promise<T>): Promise<T | undefined> {
 
 test('a reload asked for during another one is answered with the next outcome, not with the first', async () => {
   const outcomes = new Outcomes();
-  const during: Fleet = { ...fleet, reloads: 1, reload: { state: 'preparing', reload: 1, since: 0, rollback: null } };
+  const during: Fleet = {
+    ...fleet,
+    reloads: 1,
+    reload: { state: 'preparing', reload: 1, since: 0, rollback: null, order: 'roll' },
+  };
   const asked = outcomes.ofNext(during);
   outcomes.onTurn({ ...fleet, reloads: 1, lastReload: reloadOutcome(1) });
   assert.equal(await now(asked), undefined);
@@ -40,7 +44,11 @@ test('a reload asked for during another one is answered with the next outcome, n
 test('a reload that never begins because the service stops has no outcome', async () => {
   const outcomes = new Outcomes();
   const asked = outcomes.ofNext(fleet);
-  outcomes.onTurn({ ...fleet, reload: { state: 'preparing', reload: 1, since: 0, rollback: null }, stopping });
+  outcomes.onTurn({
+    ...fleet,
+    reload: { state: 'preparing', reload: 1, since: 0, rollback: null, order: 'roll' },
+    stopping,
+  });
   assert.equal(await now(asked), undefined);
   outcomes.onTurn({ ...fleet, stopping });
   assert.equal(await now(asked), null);

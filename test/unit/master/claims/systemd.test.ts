@@ -149,7 +149,7 @@ describe('being the main process', () => {
     ...more,
   });
   const ready = (id: number) => ({ id, phase: { name: 'ready', since: 0 } }) as Worker;
-  const reloading = { state: 'preparing', reload: 3, since: 0, rollback: null } as const;
+  const reloading = { state: 'preparing', reload: 3, since: 0, rollback: null, order: 'roll' } as const;
   const last = { reload: 3, generation: 4, duration: 1, reason: 'no such database' };
 
   it('SDN-01 says in one line how the service is', () => {

@@ -34,7 +34,10 @@ const stopping: Fleet = {
   ...fleet,
   stopping: { kind: 'graceful', deadline: 9_000, listening: true, acceptUntil: 0, status: 0 },
 };
-const preparing: Fleet = { ...fleet, reload: { state: 'preparing', reload: 1, since: 0, rollback: null } };
+const preparing: Fleet = {
+  ...fleet,
+  reload: { state: 'preparing', reload: 1, since: 0, rollback: null, order: 'roll' },
+};
 const upgrading = (change: Partial<Extract<Fleet['upgrade'], { state: 'starting' }>> = {}): Fleet => ({
   ...fleet,
   upgrades: 1,
