@@ -51,8 +51,8 @@ export class Service {
   }
 
   /** Waits for the outcome of a reload. @throws ControlError as {@link call} does */
-  async reload(): Promise<LastReload> {
-    return checkReload(await this.post('/reload', { wait: true }), this.#socket);
+  async reload(path: '/reload' | '/promote' | '/rollback', body: object = {}): Promise<LastReload> {
+    return checkReload(await this.post(path, { ...body, wait: true }), this.#socket);
   }
 
   /** Waits for the outcome of an upgrade. @throws ControlError as {@link call} does */

@@ -2,6 +2,7 @@
 import { type FigureTable, figures, type Row } from '../protocol/figures.ts';
 import { figureText, span } from '../protocol/figures-text.ts';
 import { migrationText } from '../protocol/migration-text.ts';
+import { progressText } from '../protocol/reload-text.ts';
 import type { Status } from '../protocol/status.ts';
 import { plain } from '../system/plain.ts';
 
@@ -20,7 +21,7 @@ export function renderStatus(status: Status): string {
   ];
   if (status.migration !== undefined) lines.push(`  ${migrationText(status.migration)}`);
   if (running !== null)
-    lines.push(`  reload ${running.reload} under way: ${running.step}, for ${span(running.uptime)}`);
+    lines.push(`  reload ${running.reload} under way: ${progressText(status)}, for ${span(running.uptime)}`);
   if (last !== null) {
     const why = last.reason === null ? '' : `: ${plain(last.reason)}`;
     lines.push(`  last reload ${last.reload}: ${last.verdict} in ${last.duration.toFixed(2)} s${why}`);

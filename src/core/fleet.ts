@@ -165,10 +165,21 @@ export function isUndecided(reload: Reload): reload is Extract<Reload, { state: 
   return reload.state === 'preparing' || reload.state === 'canary';
 }
 
+/** Why there is nothing that could be promoted or aborted now, or `null`. */
+export function decisionRefusal({ reload, stopping }: Fleet): string | null {
+  if (stopping !== null) return 'the service is stopping';
+  if (reload.state === 'rolling')
+    return `reload ${reload.reload} has gone further: its generation is in force; prefork rollback brings the one before back`;
+  return isUndecided(reload) ? null : 'no reload is under way';
+}
+
 /** Whether a canary has clients, and may have them for long: everything else goes on meanwhile. */
 export function isCanaryOut({ reload }: Fleet): boolean {
   return reload.state === 'canary' && reload.stage.name !== 'boot';
 }
+
+/** The reason of a rollback that no fault has begun. */
+export const rollbackAskedFor = 'an operator asked for it';
 
 /** Why the generation before cannot be brought back now, or `null`. */
 export function rollbackRefusal(fleet: Fleet): string | null {

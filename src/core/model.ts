@@ -243,6 +243,9 @@ export interface ReloadOutcome {
   readonly duration: number;
 }
 
+/** A reload that has not ended: its canary is good, and somebody is to say what becomes of it. */
+export type ReloadHeld = Omit<ReloadOutcome, 'verdict'> & { readonly verdict: 'held' };
+
 /**
  * The progress of an upgrade, as the master that is being replaced sees it. `byHand`: an operator does the rest of it;
  * `dismissed`: and has already asked for our workers to leave.

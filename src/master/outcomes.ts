@@ -1,6 +1,6 @@
 /** Answers a request for a reload or an upgrade with how that one went, not one that was under way already. */
 import { isLeaving } from '../core/fleet.ts';
-import type { Fleet, ReloadOutcome, UpgradeOutcome } from '../core/model.ts';
+import type { Fleet, ReloadHeld, ReloadOutcome, UpgradeOutcome } from '../core/model.ts';
 
 /** Requests that wait for the outcome of an attempt. */
 class Waiting<Outcome> {
@@ -25,27 +25,48 @@ class Waiting<Outcome> {
 }
 
 export class Outcomes {
-  readonly #waiting = new Waiting<ReloadOutcome>();
+  /** For how it begins: with `held` as well as with its end. */
+  readonly #beginning = new Waiting<ReloadOutcome | ReloadHeld>();
+  readonly #ending = new Waiting<ReloadOutcome>();
+  readonly #now: () => number;
+
+  /** @param now of the running clock */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
 
   /**
    * A reload that is under way has read its configuration already: the next one counts.
    *
    * @param fleet before the request is taken in
-   * @returns the outcome; `null` if the service stopped before there was one, or if a new master does the reload
+   * @returns the outcome, `held` if it is held; `null` if the service stopped before there was one, or if a new master does
+   *   the reload
    */
-  ofNext(fleet: Fleet): Promise<ReloadOutcome | null> {
-    return this.#waiting.for(fleet.reloads + 1);
+  ofNext(fleet: Fleet): Promise<ReloadOutcome | ReloadHeld | null> {
+    return this.#beginning.for(fleet.reloads + 1);
+  }
+
+  /** @returns the outcome of the reload that is under way, however long it is held; `null` as above */
+  ofCurrent(fleet: Fleet): Promise<ReloadOutcome | null> {
+    return this.#ending.for(fleet.reloads);
   }
 
   onTurn(fleet: Fleet): void {
-    const { lastReload, stopping, reload } = fleet;
-    this.#waiting.answer((attempt) => {
+    const ended = (attempt: number): ReloadOutcome | null | undefined => {
+      const { lastReload, stopping, reload } = fleet;
       if (lastReload !== null && lastReload.reload >= attempt) return lastReload;
       // It was handed on to the new master.
       if (isLeaving(fleet)) return null;
       return stopping !== null && reload.state === 'idle' ? null : undefined;
-    });
+    };
+    this.#ending.answer(ended);
+    this.#beginning.answer((attempt) => heldOutcome(fleet, attempt, this.#now()) ?? ended(attempt));
   }
+}
+
+function heldOutcome({ reload, generation }: Fleet, attempt: number, now: number): ReloadHeld | null {
+  if (reload.state !== 'canary' || reload.stage.name !== 'held' || reload.reload < attempt) return null;
+  return { verdict: 'held', reload: reload.reload, generation, reason: null, duration: now - reload.since };
 }
 
 /** One upgrade at a time: a request waits for the one that it begins. */

@@ -167,7 +167,7 @@ export function makeParts(options: MasterOptions): Parts {
   });
 
   const events = new Events({ status, timeline });
-  const outcomes = new Outcomes();
+  const outcomes = new Outcomes(() => arbiter.now());
   const upgradeOutcomes = new UpgradeOutcomes();
   const shown = { status, events, metrics: (accept: string | undefined) => metrics.page(accept) };
   const steering = {
@@ -175,9 +175,19 @@ export function makeParts(options: MasterOptions): Parts {
     settings,
     fleet,
     post,
-    reload: () => {
+    reload: (hold: boolean) => {
       const outcome = outcomes.ofNext(fleet());
-      post({ type: 'reloadRequested' });
+      post({ type: 'reloadRequested', hold });
+      return outcome;
+    },
+    promote: () => {
+      const outcome = outcomes.ofCurrent(fleet());
+      post({ type: 'promoteRequested' });
+      return outcome;
+    },
+    rollback: () => {
+      const outcome = outcomes.ofNext(fleet());
+      post({ type: 'rollbackRequested' });
       return outcome;
     },
     upgrade: () => {

@@ -6,7 +6,13 @@ export const verdictText: Readonly<Record<LastReload['verdict'], string>> = {
   completed: 'completed',
   rejected: 'failed, nothing was changed',
   halted: 'stopped half way',
+  held: 'is held',
   'rolled-back': 'was rolled back',
+};
+
+const stageText: Readonly<Record<NonNullable<Status['reload']['running']>['stage'] & string, string>> = {
+  boot: 'the first new worker boots',
+  held: 'held: the first new worker serves, prefork promote or prefork abort decides',
 };
 
 /** What the reload that is under way is doing; `null` if there is none. */
@@ -17,7 +23,7 @@ export function progressText({ reload: { running }, workers, generation, wanted 
     case 'preparing':
       return 'reading the configuration';
     case 'canary':
-      return 'the first new worker boots';
+      return stageText[running.stage ?? 'boot'] ?? 'the first new worker is tried';
     case 'refused':
       return 'nothing is changed';
     case 'rolling': {

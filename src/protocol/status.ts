@@ -1,5 +1,5 @@
 /** What the control socket, the page and `prefork top` show of the service: plain data, one version of it. */
-import type { ReloadOutcome, Upgrade, UpgradeOutcome } from '../core/model.ts';
+import type { CanaryStage, ReloadHeld, ReloadOutcome, Upgrade, UpgradeOutcome } from '../core/model.ts';
 import type { WorkerStatus } from './figures.ts';
 import type { MigrationStatus } from './migration.ts';
 
@@ -39,6 +39,8 @@ export interface Status {
     readonly running: {
       readonly reload: number;
       readonly step: 'preparing' | 'canary' | 'refused' | 'rolling';
+      /** Where its first new worker is, in step `canary`. An earlier version does not say. */
+      readonly stage?: CanaryStage['name'];
       /** Seconds since it began. */
       readonly uptime: number;
     } | null;
@@ -57,7 +59,7 @@ export interface Status {
 export interface LastReload {
   /** Counts attempts. */
   readonly reload: number;
-  readonly verdict: ReloadOutcome['verdict'];
+  readonly verdict: (ReloadOutcome | ReloadHeld)['verdict'];
   /** The generation that serves after it. */
   readonly generation: number;
   /** Why it did not complete. */

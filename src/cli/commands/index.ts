@@ -1,12 +1,15 @@
 /** The commands, in the order in which the overview shows them. */
 import type { AnyCommand } from '../command.ts';
+import { abort } from './abort.ts';
 import { check } from './check.ts';
 import { completion } from './completion.ts';
 import { config } from './config.ts';
 import { init } from './init.ts';
+import { promote } from './promote.ts';
 import { recycle } from './recycle.ts';
 import { reload } from './reload.ts';
 import { reopen } from './reopen.ts';
+import { rollback } from './rollback.ts';
 import { scale } from './scale.ts';
 import { status } from './status.ts';
 import { stop } from './stop.ts';
@@ -16,7 +19,7 @@ import { workers } from './workers.ts';
 
 export const commands: readonly AnyCommand[] = [
   ...[check, status, workers, top, config],
-  ...[reload, upgrade, scale, recycle, reopen, stop],
+  ...[reload, promote, abort, rollback, upgrade, scale, recycle, reopen, stop],
   ...[init, completion],
 ];
 

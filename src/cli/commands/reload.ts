@@ -1,58 +1,28 @@
 /** `prefork reload` */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { ControlError } from '../../errors.ts';
-import type { Service } from '../client.ts';
 import { command } from '../command.ts';
-
-/** Milliseconds between two looks at how far it is. */
-const pollEvery = 250;
+import { withProgress } from '../progress.ts';
+import { ended } from '../reload-end.ts';
 
 export const reload = command({
   name: 'reload',
   help: 'Replace every worker, new before old',
-  switches: { wait: { doc: 'Wait for the outcome: exit 0 when it completed' } },
-  async run({ wait }, surroundings) {
+  switches: {
+    wait: { doc: 'Wait for the outcome: exit 0 when it completed' },
+    hold: { doc: 'Stop at the first new worker, until prefork promote or prefork abort; --wait waits for that' },
+  },
+  async run({ wait, hold }, surroundings) {
     const service = await surroundings.service();
+    const body = hold ? { hold } : {};
     if (!wait) {
-      await service.post('/reload');
+      await service.post('/reload', body);
       console.log('reload asked for; prefork status shows how it goes, --wait waits for it');
       return;
     }
-    const outcome = await withProgress(service, () => service.reload());
-    if (outcome.verdict !== 'completed') {
-      const { verdictText } = await import('../../protocol/reload-text.ts');
-      const why = outcome.reason ?? 'no reason given';
-      throw new ControlError(`reload ${outcome.reload} ${verdictText[outcome.verdict]}: ${why}`);
-    }
-    console.log(
-      `reload ${outcome.reload} done in ${outcome.duration.toFixed(2)} s, generation ${outcome.generation} serves`,
-    );
+    const outcome = await withProgress(service, () => service.reload('/reload', body));
+    if (outcome.verdict === 'held') {
+      console.log(
+        `reload ${outcome.reload} is held: its first worker serves beside the others; prefork promote lets the rest follow, prefork abort takes it back`,
+      );
+    } else console.log(await ended(outcome, 'completed'));
   },
 });
-
-/** Prints a line for each step meanwhile, on stderr: only the result goes to stdout. */
-async function withProgress<T>(service: Service, wait: () => Promise<T>): Promise<T> {
-  const done = new AbortController();
-  const progress = showProgress(service, done.signal);
-  try {
-    return await wait();
-  } finally {
-    done.abort();
-    await progress;
-  }
-}
-
-async function showProgress(service: Service, signal: AbortSignal): Promise<void> {
-  const { progressText } = await import('../../protocol/reload-text.ts');
-  let last = '';
-  while (!signal.aborted) {
-    const found = await service.status().catch(() => null);
-    const step = found === null ? null : progressText(found);
-    if (step !== null && !signal.aborted) {
-      const line = `reload ${found?.reload.running?.reload}: ${step}`;
-      if (line !== last) console.error(line);
-      last = line;
-    }
-    await sleep(pollEvery, undefined, { signal }).catch(() => {});
-  }
-}

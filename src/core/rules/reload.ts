@@ -4,7 +4,7 @@
  */
 
 import { fixed } from '../fixed.ts';
-import { isCanaryOut, isCandidate, isLeaving } from '../fleet.ts';
+import { isCanaryOut, isCandidate, isLeaving, rollbackAskedFor } from '../fleet.ts';
 import type { Reload, Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
@@ -39,7 +39,7 @@ function begin(turn: Turn): void {
 
 function reasonToRollBack(turn: Turn): string | null {
   const { rollbackPending, reloadPending } = turn.fleet;
-  if (rollbackPending) return 'an operator asked for it';
+  if (rollbackPending) return rollbackAskedFor;
   return reloadPending ? null : crashLoop(turn);
 }
 

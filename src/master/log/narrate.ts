@@ -4,7 +4,7 @@
  */
 import type { Action } from '../../core/actions.ts';
 import type { Event, EventOf } from '../../core/events.ts';
-import { isLeaving, isUndecided } from '../../core/fleet.ts';
+import { isLeaving, isUndecided, rollbackAskedFor } from '../../core/fleet.ts';
 import type { Fleet } from '../../core/model.ts';
 import { isSameStop } from '../../core/stop.ts';
 import { type ActionLines, type EventLines, type Line, line, seconds } from './line.ts';
@@ -51,7 +51,9 @@ const actions: ActionLines<Action['type']> = {
   prepare: ({ reload, rollback }) =>
     rollback === null
       ? line('info', `reload ${reload} started`, { reload })
-      : line('error', `rolling back to the previous release: ${rollback}`, { reload }),
+      : line(rollback === rollbackAskedFor ? 'warn' : 'error', `rolling back to the previous release: ${rollback}`, {
+          reload,
+        }),
   hold: ({ reload, generation }) =>
     line(
       'info',

@@ -2,58 +2,39 @@
 import type { Settings } from '../../config/resolved.ts';
 import { withoutSecrets } from '../../config/show.ts';
 import type { Event } from '../../core/events.ts';
-import { isLeaving, upgradeRefusal } from '../../core/fleet.ts';
-import type { Fleet, ReloadOutcome, UpgradeOutcome } from '../../core/model.ts';
+import { upgradeRefusal } from '../../core/fleet.ts';
+import type { UpgradeOutcome } from '../../core/model.ts';
 import type { Status } from '../../protocol/status.ts';
 import type { Events } from './events.ts';
+import { lasting, stopping, taken } from './lasting.ts';
+import { type ReloadSteering, reloadRoutes } from './reload-routes.ts';
 import { type Call, ok, type Reply, type Route, refuse } from './route.ts';
 import { type MetricsPage, viewsOf } from './views.ts';
 
 /** What the routes need of the master. */
-export interface Steering {
+export interface Steering extends ReloadSteering {
   readonly status: () => Status;
   readonly events: Events;
   readonly settings: () => Settings;
   readonly metrics: MetricsPage;
-  readonly post: (event: Event) => void;
-  /** Asks for a reload and waits for its outcome; `null` if the service stopped first. */
-  readonly reload: () => Promise<ReloadOutcome | null>;
-  readonly fleet: () => Fleet;
   /** Asks for an upgrade and waits for its outcome; `null` if the service stopped first. */
   readonly upgrade: () => Promise<UpgradeOutcome | null>;
 }
 
-type Outcome = ReloadOutcome | UpgradeOutcome;
-
 /** @returns the routes of the control socket */
-export function controlRoutes({ status, events, settings, metrics, post, reload, fleet, upgrade }: Steering): Route[] {
-  const taken = (body: object = {}): Reply => ({ status: 202, body: { accepted: true, ...body } });
+export function controlRoutes({ status, events, settings, metrics, upgrade, ...steering }: Steering): Route[] {
+  const { fleet, post } = steering;
   const isStopping = (): boolean => status().state === 'stopping';
-  const stopping = (): Reply => refuse(409, 'stopping', 'the service is stopping');
-  const handedOn = (): Reply =>
-    refuse(409, 'upgrading', 'an upgrade is under way: the new master does the reload, and its log says how it ends');
-  /** Something that takes a while: `wait` answers with its outcome. */
-  const lasting = (path: string, ask: () => Promise<Outcome | null>, refusal: () => Reply | null): Route => ({
-    method: 'POST',
-    path,
-    handle: async ({ body: { wait = false } }) => {
-      if (typeof wait !== 'boolean') return refuse(400, 'bad_request', 'wait: expected true or false');
-      const refused = refusal();
-      if (refused !== null) return refused;
-      const outcome = ask();
-      if (!wait) return taken();
-      const result = await outcome;
-      if (result === null && isLeaving(fleet())) return handedOn();
-      return result === null ? stopping() : ok({ ...result, duration: result.duration / 1_000 });
-    },
-  });
   return [
     ...viewsOf(status, events, metrics),
     { method: 'GET', path: '/config', handle: () => ok(redacted(settings())) },
-    lasting('/reload', reload, () => (isStopping() ? stopping() : null)),
-    lasting('/upgrade', upgrade, () => {
-      const refusal = upgradeRefusal(fleet());
-      return refusal === null ? null : refuse(409, 'upgrade_refused', `upgrade refused: ${refusal}`);
+    ...reloadRoutes(steering),
+    lasting('/upgrade', fleet, {
+      ask: upgrade,
+      refusal: () => {
+        const refusal = upgradeRefusal(fleet());
+        return refusal === null ? null : refuse(409, 'upgrade_refused', `upgrade refused: ${refusal}`);
+      },
     }),
     {
       method: 'POST',

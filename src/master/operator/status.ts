@@ -57,7 +57,12 @@ export function statusOf({ fleet, now, settings, listeners, health, rates, migra
       running:
         reload.state === 'idle'
           ? null
-          : { reload: reload.reload, step: reload.state, uptime: seconds(now - reload.since) },
+          : {
+              reload: reload.reload,
+              step: reload.state,
+              ...(reload.state === 'canary' ? { stage: reload.stage.name } : {}),
+              uptime: seconds(now - reload.since),
+            },
       last: lastReload === null ? null : { ...lastReload, duration: seconds(lastReload.duration) },
     },
     upgrade: upgradeStatus(fleet),

@@ -28,7 +28,7 @@ async function now<T>(promise: Promise<T>): Promise<T | undefined> {
 }
 
 test('a reload asked for during another one is answered with the next outcome, not with the first', async () => {
-  const outcomes = new Outcomes();
+  const outcomes = new Outcomes(() => 7);
   const during: Fleet = {
     ...fleet,
     reloads: 1,
@@ -41,8 +41,28 @@ test('a reload asked for during another one is answered with the next outcome, n
   assert.deepEqual(await now(asked), reloadOutcome(2));
 });
 
+test('a reload that is held is answered at once, and its promotion with its end', async () => {
+  const outcomes = new Outcomes(() => 7);
+  const asked = outcomes.ofNext(fleet);
+  const canary = { state: 'canary', reload: 1, since: 2, rollback: null, order: 'hold', generation: 2 } as const;
+  const out: Fleet = {
+    ...fleet,
+    reloads: 1,
+    reload: { ...canary, policy: defaultPolicy, stage: { name: 'boot' } },
+  };
+  outcomes.onTurn(out);
+  assert.equal(await now(asked), undefined);
+  const held: Fleet = { ...out, reload: { ...canary, policy: defaultPolicy, stage: { name: 'held', since: 6 } } };
+  const promotion = outcomes.ofCurrent(held);
+  outcomes.onTurn(held);
+  assert.deepEqual(await now(asked), { verdict: 'held', reload: 1, generation: 1, reason: null, duration: 5 });
+  assert.equal(await now(promotion), undefined);
+  outcomes.onTurn({ ...fleet, reloads: 1, lastReload: reloadOutcome(1) });
+  assert.deepEqual(await now(promotion), reloadOutcome(1));
+});
+
 test('a reload that never begins because the service stops has no outcome', async () => {
-  const outcomes = new Outcomes();
+  const outcomes = new Outcomes(() => 7);
   const asked = outcomes.ofNext(fleet);
   outcomes.onTurn({
     ...fleet,
