@@ -57,6 +57,9 @@ const status = fields({
     running: maybe(fields({ upgrade: number, step: text, pid: maybe(number) })),
     last: maybe(fields(upgradeEnd)),
   }),
+  scaling: maybe(
+    fields({ min: number, max: number, last: maybe(fields({ from: number, to: number, reason: text, ago: number })) }),
+  ),
   // Earlier versions do not say it.
   spares: (value) => value === undefined || fields({ wanted: number, ready: number })(value),
   listeners: list(fields({ address: text, waiting: maybe(number) }), maxListeners),

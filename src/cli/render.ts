@@ -19,6 +19,7 @@ export function renderStatus(status: Status): string {
       ...(problem === undefined ? [] : [`  unreachable: ${plain(problem)}`]),
     ]),
   ];
+  if (status.scaling !== undefined) lines.push(`  ${scalingText(status.scaling)}`);
   if (status.migration !== undefined) lines.push(`  ${migrationText(status.migration)}`);
   if (running !== null)
     lines.push(`  reload ${running.reload} under way: ${progressText(status)}, for ${span(running.uptime)}`);
@@ -32,6 +33,11 @@ export function renderStatus(status: Status): string {
   if (lastUpgrade?.verdict === 'failed')
     lines.push(`  last upgrade ${lastUpgrade.upgrade}: failed: ${plain(lastUpgrade.reason ?? 'no reason given')}`);
   return [...lines, '', renderWorkers(status.workers)].join('\n');
+}
+
+function scalingText({ min, max, last }: NonNullable<Status['scaling']>): string {
+  const change = last === null ? '' : `; last ${last.from} -> ${last.to}, ${span(last.ago)} ago: ${plain(last.reason)}`;
+  return `workers follow the load, ${min} to ${max}${change}`;
 }
 
 /** @param workers as the status has them */

@@ -53,10 +53,12 @@ export function resolveSettings(
   const isRefused = (name: SettingName) => draft.problems.some((problem) => problem.setting === name);
 
   const wanted = given('workers') ?? 'auto';
-  const workers = wanted === 'auto' ? 2 * cores + 1 : wanted;
-  const maxWorkers = given('maxWorkers') ?? Math.min(maxWorkersEver, Math.max(4 * cores, 2 * workers));
-  if (maxWorkers < workers && !isRefused('workers'))
-    complain('maxWorkers', `expected at least workers (${workers}), got ${maxWorkers}`);
+  const autoscale = typeof wanted === 'object' ? wanted : null;
+  const workers = autoscale?.min ?? (typeof wanted === 'number' ? wanted : 2 * cores + 1);
+  const most = autoscale?.max ?? workers;
+  const maxWorkers = given('maxWorkers') ?? Math.min(maxWorkersEver, Math.max(4 * cores, 2 * workers, most));
+  if (maxWorkers < most && !isRefused('workers'))
+    complain('maxWorkers', `expected at least workers (${most}), got ${maxWorkers}`);
   const { gracefulTimeout, maxRequests, maxRequestsJitter, readyQuorum, pidfile, envFile, user } = plain;
   const drainLinger = given('drainLinger') ?? Math.min(2_000, Math.floor(gracefulTimeout / 2));
   if (drainLinger > gracefulTimeout && !isRefused('gracefulTimeout'))
@@ -105,6 +107,7 @@ export function resolveSettings(
     bind,
     defaultBind: defaultBind(workerEnv),
     workers,
+    autoscale,
     maxWorkers,
     cores,
     chdir: chdir ?? cwd,
@@ -112,7 +115,7 @@ export function resolveSettings(
     drainLinger,
     replaceLinger,
     maxSurge,
-    maxMemory: given('maxMemory') ?? shareOf(draft.memory, workers + plain.spares + maxSurge),
+    maxMemory: given('maxMemory') ?? shareOf(draft.memory, most + plain.spares + maxSurge),
     controlSocket: controlSocketOf(given('controlSocket') ?? null, pidfile, cwd),
     admin: admin === undefined ? null : (toAddresses('admin', admin)[0] ?? null),
     health: isHealthOn ? { live: plain.healthLive, ready: plain.healthReady } : null,

@@ -3,6 +3,7 @@
 import type { Identity, Owner } from '../system/identity.ts';
 import type { PassedSocket } from '../system/passed.ts';
 import type { Address } from './address.ts';
+import type { CountRange } from './settings/kinds.ts';
 import type { For, Plain, SettingsTable } from './settings.ts';
 
 export interface AppSpec {
@@ -32,7 +33,10 @@ interface Derived {
   readonly bind: readonly Address[];
   /** Where an exported handler is served when `bind` is empty. */
   readonly defaultBind: Address;
+  /** At the start. */
   readonly workers: number;
+  /** Between these the number of workers follows the load; `null` is a fixed number. */
+  readonly autoscale: CountRange | null;
   readonly maxWorkers: number;
   /** Cores that may be used: the machine's, or the container's. */
   readonly cores: number;

@@ -51,6 +51,16 @@ export type Action =
   | { readonly type: 'declareReady' }
   /** All workers of the first start are ready. */
   | { readonly type: 'declareStarted'; readonly workers: number }
+  /** The pool follows its load. What is to be done for it follows from the number. */
+  | { readonly type: 'resize'; readonly from: number; readonly to: number; readonly reason: string }
+  /** It would grow, and there is no memory for it: bytes that a worker needs, and that there are. */
+  | {
+      readonly type: 'holdSize';
+      readonly workers: number;
+      readonly reason: string;
+      readonly needed: number;
+      readonly available: number;
+    }
   | { readonly type: 'reopen' }
   /** Start a new master and give it the sockets; answer `successorSpawned`, and `successorGone` at its end. */
   | { readonly type: 'upgrade'; readonly upgrade: number }

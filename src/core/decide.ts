@@ -7,6 +7,7 @@
 import type { Action } from './actions.ts';
 import type { Fleet } from './model.ts';
 import { assign } from './rules/assign.ts';
+import { autoscale } from './rules/autoscale.ts';
 import { fill } from './rules/fill.ts';
 import { hasten } from './rules/hasten.ts';
 import { migrate } from './rules/migrate.ts';
@@ -39,6 +40,7 @@ const rules: readonly Rule[] = [
   reload,
   rollout,
   start,
+  autoscale,
   shrink,
   retire,
   hasten,

@@ -53,6 +53,8 @@ export type ReloadEvent =
 export type PoolEvent =
   | { readonly type: 'scaleRequested'; readonly by: number }
   | { readonly type: 'resizeRequested'; readonly to: number }
+  /** Bytes of memory that may be used in addition; asked for while the pool follows its load. */
+  | { readonly type: 'memoryMeasured'; readonly available: number | null }
   | { readonly type: 'recycleRequested'; readonly slot: number | null; readonly reason?: RetireReason }
   /** WINCH. */
   | { readonly type: 'poolDismissed' };

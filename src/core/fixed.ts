@@ -42,6 +42,21 @@ export const fixed = {
   drainingGenerations: 5,
   /** Workers of one slot that may be on their way out at a time; a further replacement waits for the oldest to leave. */
   leavingPerSlot: 5,
+  /** Event loops this busy ask for more workers, of which each is to be about as busy as the target. */
+  scaleUpAt: 0.75,
+  scaleTarget: 0.6,
+  /** Loops that would not be busier than this without one of the workers can do without it. */
+  scaleDownAt: 0.5,
+  /** For how long it must be so; and from one worker that goes to the next. */
+  scaleUpAfter: 3_000,
+  scaleDownAfter: 30_000,
+  scaleDownStep: 10_000,
+  /** How long a worker must have been ready until its figures count: connections come to it meanwhile. */
+  scaleSettle: 5_000,
+  /** A worker whose last heartbeat is older than this is blocked, and so busy. */
+  scaleSilence: 2_000,
+  /** Weight of the latest heartbeat in the average. */
+  scaleSmoothing: 0.25,
   /** What a new master that is ready may take to take over. */
   takeOverLimit: 30_000,
 } as const;

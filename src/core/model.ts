@@ -105,6 +105,8 @@ export interface WorkerRecord {
   readonly beatAt: number;
   readonly figures: Figures | null;
   readonly limits: Limits;
+  /** Share of the last seconds in which its event loop was not idle, smoothed; followed only if the pool's size is. */
+  readonly busy: number;
   /** Consecutive heartbeats that were over `maxMemory`. */
   readonly overMemory: number;
   /** Set once it is to be replaced for a reason of its own; it serves on until its successor is ready. */
@@ -150,9 +152,29 @@ export interface Slot {
   readonly restarts: number;
 }
 
+/** How many workers there may be. */
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** What the load asks for. */
+export type Trend = 'up' | 'down' | 'steady';
+
+/** What is known for growing and shrinking the pool by its load. */
+export interface Scaling {
+  readonly trend: Trend;
+  readonly since: number;
+  /** It was said that there is no memory for more. */
+  readonly isHeld: boolean;
+  readonly last: { readonly from: number; readonly to: number; readonly reason: string; readonly at: number } | null;
+}
+
 /** The limits the core needs, of one generation's configuration. */
 export interface Policy {
   readonly workers: number;
+  /** Between these the number of workers follows the load; `null` is a fixed number. */
+  readonly autoscale: Range | null;
   /** Ceiling for TTIN and `scale`. */
   readonly maxWorkers: number;
   /** Booted workers without a slot that there should be; 0 is off. */
@@ -361,6 +383,9 @@ export interface Fleet {
   readonly reopen: boolean;
   /** Connections lie unevenly, and workers were told their shares. */
   readonly balancing: boolean;
+  readonly scaling: Scaling;
+  /** Bytes of memory that may be used in addition to what is used now; `null` if that is not known, or not asked. */
+  readonly memory: number | null;
   /** Queues per listener; 1 is a shared queue. */
   readonly queueCount: number;
   readonly slots: ReadonlyMap<number, Slot>;
@@ -370,11 +395,15 @@ export interface Fleet {
   readonly nextWorkerId: number;
 }
 
-/** A fleet of no workers, about to start `policy.workers`. */
-export function initialFleet(policy: Policy, queueCount = 1): Fleet {
+/**
+ * A fleet of no workers, about to start `policy.workers`.
+ *
+ * @param before how many the master before this one has: a pool that follows its load begins where that one is
+ */
+export function initialFleet(policy: Policy, queueCount = 1, before = 0): Fleet {
   return {
     policy,
-    wanted: policy.workers,
+    wanted: sizeUnder(policy, before),
     generation: 1,
     reload: { state: 'idle' },
     reloadPending: false,
@@ -397,12 +426,19 @@ export function initialFleet(policy: Policy, queueCount = 1): Fleet {
     bootFailures: { count: 0, load: 0 },
     reopen: false,
     balancing: false,
+    scaling: { trend: 'steady', since: 0, isHeld: false, last: null },
+    memory: null,
     queueCount,
     slots: new Map(),
     spareBoots: { failures: 0, notBefore: 0 },
     workers: [],
     nextWorkerId: 1,
   };
+}
+
+/** The size of the pool when a policy comes into force: one that follows its load keeps what the load has made of it. */
+export function sizeUnder({ workers, autoscale }: Policy, before: number): number {
+  return autoscale === null ? workers : Math.max(autoscale.min, Math.min(autoscale.max, before));
 }
 
 /** A worker that is about to be spawned. @param which without a slot it is a spare */
@@ -417,6 +453,7 @@ export function newWorker(which: Pick<Worker, 'id' | 'slot' | 'generation'>, now
     beatAt: now,
     figures: null,
     limits: { requests: null, lifetime: null },
+    busy: 0,
     overMemory: 0,
     spent: null,
     capture: null,

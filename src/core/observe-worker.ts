@@ -80,11 +80,17 @@ function observeBeat(fleet: Fleet, id: number, figures: Figures, now: number): F
   const { maxMemory } = policyOf(fleet, worker);
   const over = maxMemory > 0 && figures.rss > maxMemory && now - worker.bornAt >= fixed.memoryMinAge;
   const overMemory = over ? worker.overMemory + 1 : 0;
-  const beaten = withWorker(proveSlot(fleet, worker, now), id, { beatAt: now, figures, overMemory });
+  const busy = fleet.policy.autoscale === null ? 0 : smoothed(worker, figures.loopUtilisation ?? 0);
+  const beaten = withWorker(proveSlot(fleet, worker, now), id, { beatAt: now, figures, overMemory, busy });
   if (worker.limits.requests !== null && figures.requests >= worker.limits.requests) {
     return spend(beaten, id, now, 'requests');
   }
   return overMemory >= fixed.memorySamples ? spend(beaten, id, now, 'memory') : beaten;
+}
+
+/** A moving average over a few seconds of heartbeats: one busy moment is no load. */
+function smoothed({ busy, figures }: Worker, latest: number): number {
+  return figures === null ? latest : busy + (latest - busy) * fixed.scaleSmoothing;
 }
 
 /** A worker that came after the last failure of its slot, and stays up, ends the series of failures. */

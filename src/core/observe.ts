@@ -31,6 +31,8 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
       return resize(fleet, (fleet.dormant ? 0 : fleet.wanted) + event.by);
     case 'resizeRequested':
       return resize(fleet, event.to);
+    case 'memoryMeasured':
+      return { ...fleet, memory: event.available };
     case 'recycleRequested':
       return {
         ...fleet,
@@ -95,6 +97,7 @@ function observeDecision(fleet: Fleet, what: 'promoteRequested' | 'abortRequeste
 function resize(fleet: Fleet, to: number): Fleet {
   // As after a reload, the new master has as many workers as its configuration says.
   if (fleet.stopping !== null || isLeaving(fleet)) return fleet;
-  const wanted = Math.max(1, Math.min(fleet.policy.maxWorkers, to));
+  const { min, max } = fleet.policy.autoscale ?? { min: 1, max: fleet.policy.maxWorkers };
+  const wanted = Math.max(min, Math.min(max, to));
   return { ...fleet, wanted, dormant: false };
 }

@@ -68,6 +68,8 @@ const effects: Effects = {
     );
   },
   hold: () => {},
+  resize: () => {},
+  holdSize: () => {},
   promote: (_, __, parts) => {
     const { current: before } = parts.generations;
     parts.generations.promote();

@@ -6,6 +6,7 @@ import type { LoadRequest, Settings } from '../config/resolved.ts';
 import { type Fleet, initialFleet } from '../core/model.ts';
 import type { Status } from '../protocol/status.ts';
 import { Arbiter } from './arbiter.ts';
+import { MemoryGauge } from './autoscale/memory-gauge.ts';
 import { AdminAddress } from './claims/admin-address.ts';
 import { Claims } from './claims/claims.ts';
 import { ControlSocket } from './claims/control-socket.ts';
@@ -131,7 +132,10 @@ export function makeParts(options: MasterOptions): Parts {
   const statsd = new Statsd(() => metrics.families(), settings);
 
   const arbiter = new Arbiter({
-    fleet: { ...initialFleet(policyFrom(first), queueCount), predecessor: predecessor === null ? 'none' : 'serves' },
+    fleet: {
+      ...initialFleet(policyFrom(first), queueCount, predecessor?.bequest.wanted),
+      predecessor: predecessor === null ? 'none' : 'serves',
+    },
     observers: [logObserver(({ level, fields, message }) => log.logger[level](fields, message)), timeline, metrics],
   });
   const { post } = arbiter;
@@ -235,6 +239,7 @@ export function makeParts(options: MasterOptions): Parts {
     queue,
     claims,
     counts: new Counts(metrics, statsd),
+    wanted: () => fleet().wanted,
     settings,
     post,
     logger,
@@ -264,6 +269,14 @@ export function makeParts(options: MasterOptions): Parts {
     claims,
     succession,
     onReady,
-    observers: [{ onTurn: (now) => health.spread(now) }, outcomes, upgradeOutcomes, succession, mainProcess, metrics],
+    observers: [
+      { onTurn: (now) => health.spread(now) },
+      new MemoryGauge(post),
+      outcomes,
+      upgradeOutcomes,
+      succession,
+      mainProcess,
+      metrics,
+    ],
   };
 }

@@ -8,6 +8,7 @@ import { heartbeat } from './workers/pool.ts';
 export function policyFrom(settings: Settings): Policy {
   return {
     ...settingsFor('core', settings),
+    autoscale: settings.autoscale,
     maxBooting: settings.cores,
     // The last heartbeat may be as old as the time between two when the loop blocks.
     blockedWarning: settings.blockedWarning > 0 ? settings.blockedWarning + heartbeat : 0,

@@ -1,5 +1,7 @@
 /** From the command line to a running master. */
+
 import { loadSettings } from '../config/load.ts';
+import { mostWorkers } from '../config/most-workers.ts';
 import { type OnPrinted, toStderr } from '../config/probe/printed.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
 import type { Event } from '../core/events.ts';
@@ -109,7 +111,7 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
     await openFirst(listeners, settings, logger);
     logger.info(
       { pid: process.pid, node: process.version, workers: settings.workers, app: settings.app.path },
-      `prefork starts ${settings.workers} workers for ${settings.app.given}${bindText(listeners)}`,
+      `prefork starts ${settings.workers} workers${upTo(settings)} for ${settings.app.given}${bindText(listeners)}`,
     );
     const queue = await queueFor(predecessor, logger);
     checkFree(neededFree);
@@ -158,7 +160,12 @@ async function queueFor(predecessor: Predecessor | null, logger: Logger): Promis
 }
 
 function queueCountFor(settings: Settings): number {
-  return settings.queues === 'per-worker' && supportsReusePort() ? settings.workers : 1;
+  return settings.queues === 'per-worker' && supportsReusePort() ? mostWorkers(settings) : 1;
+}
+
+/** A range is told by its upper end: the lower one is what it starts with. */
+function upTo({ autoscale }: Settings): string {
+  return autoscale === null ? '' : `, and up to ${autoscale.max} by load,`;
 }
 
 function bindText(listeners: Listeners): string {

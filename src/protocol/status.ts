@@ -35,6 +35,13 @@ export interface Status {
   readonly ready: number;
   /** Workers without a slot that there should be, and of those how many have booted. Earlier versions do not say it. */
   readonly spares?: { readonly wanted: number; readonly ready: number };
+  /** Between which numbers the workers follow their load; left out where their number is fixed. */
+  readonly scaling?: {
+    readonly min: number;
+    readonly max: number;
+    /** The last change; `ago` is seconds. */
+    readonly last: { readonly from: number; readonly to: number; readonly reason: string; readonly ago: number } | null;
+  };
   readonly reload: {
     readonly running: {
       readonly reload: number;

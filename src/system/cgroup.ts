@@ -34,13 +34,14 @@ function cpuOf(folder: string): number | null {
   return quota !== undefined && period !== undefined && quota > 0 && period > 0 ? quota / period : null;
 }
 
-function memoryOf(folder: string): number | null {
+/** @returns bytes that the group of this folder may use; `null` is no limit */
+export function memoryOf(folder: string): number | null {
   const limit = Number(read(join(folder, 'memory.max')) ?? read(join(folder, 'memory.limit_in_bytes')) ?? Number.NaN);
   return limit > 0 && limit < absurd ? limit : null;
 }
 
 /** The group this process is in, and all above it that can be seen: each of them limits. */
-function foldersOf(root: string, controller: string): string[] {
+export function foldersOf(root: string, controller: string): string[] {
   const groups = (read(join(root, 'proc/self/cgroup')) ?? '').split('\n').map((line) => line.split(':'));
   const mounts = mountsOf(root);
   const version1 = groups.find(([, controllers]) => controllers?.split(',').includes(controller));
@@ -89,7 +90,8 @@ function climb(root: string, mount: Mount | undefined, group: readonly string[] 
   return [...folders, top];
 }
 
-function read(path: string): string | null {
+/** @returns the text of a small file of the kernel's, trimmed; `null` if it cannot be read */
+export function read(path: string): string | null {
   try {
     return readFileSync(path, 'utf8').trim();
   } catch {

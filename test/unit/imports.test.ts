@@ -41,7 +41,7 @@ const floors: readonly (readonly string[])[] = [
   ['operator', 'stuck', 'metrics', 'policy', 'outcomes'],
   ['sockets', 'arbiter'],
   ['workers', 'stop-now'],
-  ['log', 'service', 'notices', 'clock', 'migration'],
+  ['log', 'service', 'notices', 'clock', 'migration', 'autoscale'],
 ];
 
 const internals = /_createServerHandle|_getServer\b|_httpMessage|_listeningId|internalMessage|_pipeName/;

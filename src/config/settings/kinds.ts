@@ -227,6 +227,47 @@ export function countOrAuto(min: number, max: number): Kind<number | 'auto', num
   };
 }
 
+/** Two whole numbers, the smaller one first. */
+export interface CountRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** A whole number, `auto`, or a range: `{ min: 2, max: 8 }`, on the command line `2-8`. */
+export function countOrRange(
+  min: number,
+  max: number,
+): Kind<number | 'auto' | CountRange, number | 'auto' | CountRange> {
+  const single = countOrAuto(min, max);
+  const number = count(min, max);
+  const expected = `a whole number from ${min} to ${max}, auto, or a range such as { min: 2, max: 8 }, on the command line 2-8`;
+  const range = (from: unknown, to: unknown): Parsed<CountRange> => {
+    const context = { isText: false, cwd: '' };
+    const [low, high] = [number.parse(from, context), number.parse(to, context)];
+    if (!low.ok || !high.ok) return no(expected);
+    return low.value <= high.value
+      ? ok({ min: low.value, max: high.value })
+      : no('a range whose min is at most its max');
+  };
+  return {
+    takes: `${number.takes}; \`auto\`; or a range such as \`{ min: 2, max: 8 }\` (\`2-8\`)`,
+    flag: 'value',
+    parse(value, context) {
+      if (typeof value === 'string') {
+        const [text, from, to] = /^(\d{1,6})(?:-|\.\.)(\d{1,6})$/.exec(value) ?? [];
+        if (text !== undefined) return range(Number(from), Number(to));
+      }
+      if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+        const { min: from, max: to, ...others } = value as Readonly<Record<string, unknown>>;
+        return Object.keys(others).length === 0 ? range(from, to) : no(expected);
+      }
+      const parsed = single.parse(value, context);
+      return parsed.ok ? parsed : no(expected);
+    },
+    format: (value) => (typeof value === 'object' ? `${value.min}-${value.max}` : String(value)),
+  };
+}
+
 /** A time of 0 or more. */
 export const time: Kind<Time, number> = timeFrom(0);
 /** The same, where hours are usual. */

@@ -1,5 +1,5 @@
 /** How many workers there are, and what a boot may take. */
-import { count, countOrAuto, positiveTime } from './kinds.ts';
+import { count, countOrRange, positiveTime } from './kinds.ts';
 import { computed, inGroup } from './setting.ts';
 
 const setting = inGroup('Workers');
@@ -9,12 +9,12 @@ export const maxWorkersEver = 1_024;
 
 export const workers = {
   workers: setting({
-    kind: countOrAuto(1, maxWorkersEver),
+    kind: countOrRange(1, maxWorkersEver),
     default: computed('2 x cores + 1'),
     short: 'w',
     env: 'WEB_CONCURRENCY',
     for: ['core'],
-    doc: 'Number of workers, or auto',
+    doc: 'Number of workers, auto, or a range in which the number follows the load',
     elsewhere: ['instances'],
   }),
   maxWorkers: setting({

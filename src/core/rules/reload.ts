@@ -5,7 +5,7 @@
 
 import { fixed } from '../fixed.ts';
 import { isCanaryOut, isCandidate, isLeaving, rollbackAskedFor } from '../fleet.ts';
-import type { Reload, Worker } from '../model.ts';
+import { type Reload, sizeUnder, type Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
 type Canary = Extract<Reload, { state: 'canary' }>;
@@ -80,7 +80,7 @@ function promote(turn: Turn, { reload: id, since, rollback, order, generation, p
   turn.change({
     generation,
     policy,
-    wanted: policy.workers,
+    wanted: sizeUnder(policy, turn.fleet.wanted),
     dormant: false,
     halted: false,
     // A fix does not wait for the backoff of what it fixes.

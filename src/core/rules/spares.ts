@@ -98,7 +98,8 @@ function boot(turn: Turn): void {
 function isWhole(turn: Turn): boolean {
   const { fleet } = turn;
   if (fleet.start !== 'complete' || fleet.predecessor === 'serves') return false;
-  if ((fleet.reload.state !== 'idle' && !isCanaryOut(fleet)) || fleet.reloadPending) return false;
+  if (fleet.reload.state !== 'idle' && !isCanaryOut(fleet)) return false;
+  if (fleet.reloadPending || fleet.rollbackPending) return false;
   if (fleet.upgrade.state === 'asked' || fleet.upgrade.state === 'starting') return false;
   return Array.from({ length: target(fleet) }, (_, slot) => slot).every((slot) => isWell(turn, slot));
 }

@@ -32,6 +32,7 @@ const events: EventLines<Event['type']> = {
   resizeRequested: narrateResize,
   // The line of each worker that leaves says so.
   recycleRequested: null,
+  memoryMeasured: null,
   poolDismissed: (_, before) => line('info', dismissal(before)),
   // The action says so.
   reopenRequested: null,
@@ -81,6 +82,13 @@ const actions: ActionLines<Action['type']> = {
       reload,
       durationMs: Math.round(duration),
     }),
+  resize: ({ from, to, reason }) => line('info', `workers: ${from} -> ${to}: ${reason}`, { workers: to }),
+  holdSize: ({ workers, reason, needed, available }) =>
+    line(
+      'warn',
+      `workers stay at ${workers}: ${reason}, but one more needs ${megabytes(needed)} and ${megabytes(available)} of memory are left`,
+      { workers },
+    ),
   declareReady: null,
   declareStarted: ({ workers }) => line('info', `ready: ${workers} workers serve`, { workers }),
   reopen: () => line('info', 'log files reopened'),
@@ -88,6 +96,10 @@ const actions: ActionLines<Action['type']> = {
   exit: ({ status, reason }) =>
     reason === null ? line('info', 'stopped', { status }) : line('fatal', `giving up: ${reason}`, { status }),
 };
+
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 2 ** 20)} MB`;
+}
 
 /** The line for a fact, given what was known before it; `null` is none. */
 export function narrateEvent(event: Event, before: Fleet, now: number): Line | null {
@@ -119,7 +131,9 @@ function narrateResize(event: EventOf<'scaleRequested' | 'resizeRequested'>, bef
     return line('warn', 'workers stay as they are: a new master serves, with as many as its configuration says');
   const from = before.dormant ? 0 : before.wanted;
   const asked = event.type === 'scaleRequested' ? from + event.by : event.to;
-  const { maxWorkers } = before.policy;
+  const { autoscale, maxWorkers } = before.policy;
+  if (autoscale !== null && (asked < autoscale.min || asked > autoscale.max))
+    return line('warn', `workers stay between ${autoscale.min} and ${autoscale.max}, as the setting workers says`, {});
   if (asked < 1) return line('warn', `workers stay at ${from}: there is never less than one`, { workers: from });
   if (asked > maxWorkers)
     return line('warn', `workers stay at ${from}: maxWorkers is ${maxWorkers}`, { workers: from });

@@ -136,6 +136,11 @@ function kindOfAction(action: Action): TimelineKind | null {
     case 'complete':
     case 'halt':
       return 'reload';
+    case 'hold':
+      return 'reload';
+    case 'resize':
+    case 'holdSize':
+      return 'scale';
     case 'declareStarted':
       return 'start';
     case 'exit':

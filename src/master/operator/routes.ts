@@ -74,14 +74,16 @@ export function controlRoutes({ status, events, settings, metrics, upgrade, ...s
   ];
 }
 
-function scale({ body }: Call, status: Status, { maxWorkers }: Settings, post: (event: Event) => void): Reply {
+function scale({ body }: Call, status: Status, settings: Settings, post: (event: Event) => void): Reply {
   const { to, by } = body;
   const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isInteger(value);
   if (isNumber(to) === isNumber(by))
     return refuse(400, 'bad_request', 'expected {"to": N} or {"by": N}, a whole number');
   const wanted = isNumber(to) ? to : status.wanted + Number(by);
-  if (wanted < 1 || wanted > maxWorkers)
-    return refuse(400, 'out_of_range', `expected from 1 to ${maxWorkers} workers (maxWorkers), got ${wanted}`);
+  const { min, max } = settings.autoscale ?? { min: 1, max: settings.maxWorkers };
+  const limit = settings.autoscale === null ? 'maxWorkers' : 'workers';
+  if (wanted < min || wanted > max)
+    return refuse(400, 'out_of_range', `expected from ${min} to ${max} workers (${limit}), got ${wanted}`);
   post({ type: 'resizeRequested', to: wanted });
   return { status: 202, body: { accepted: true, workers: wanted } };
 }

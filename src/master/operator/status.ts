@@ -53,6 +53,7 @@ export function statusOf({ fleet, now, settings, listeners, health, rates, migra
       wanted: wantedSpares(fleet),
       ready: fleet.workers.filter(({ phase }) => phase.name === 'spare').length,
     },
+    ...scalingStatus(fleet, now),
     reload: {
       running:
         reload.state === 'idle'
@@ -75,6 +76,13 @@ export function statusOf({ fleet, now, settings, listeners, health, rates, migra
       .sort((a, b) => (a.slot ?? last) - (b.slot ?? last) || a.id - b.id)
       .map((worker) => workerStatus(worker, fleet, now, rates)),
   };
+}
+
+function scalingStatus({ policy: { autoscale }, scaling: { last } }: Fleet, now: number): Pick<Status, 'scaling'> {
+  if (autoscale === null) return {};
+  if (last === null) return { scaling: { ...autoscale, last } };
+  const { at, ...change } = last;
+  return { scaling: { ...autoscale, last: { ...change, ago: seconds(now - at) } } };
 }
 
 function upgradeStatus({ upgrade, upgrades, successor, lastUpgrade }: Fleet): Status['upgrade'] {

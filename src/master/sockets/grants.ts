@@ -1,5 +1,7 @@
 /** Grants workers the listening sockets they ask for, and moves queues between them as they are assigned. */
+
 import { constants } from 'node:os';
+import { mostWorkers } from '../../config/most-workers.ts';
 import type { Settings } from '../../config/resolved.ts';
 import type { Event } from '../../core/events.ts';
 import { BindError, messageOf } from '../../errors.ts';
@@ -90,7 +92,7 @@ export class Grants {
           handle,
         );
       }
-      holding.isOneOfMany = settings.workers > 1;
+      holding.isOneOfMany = mostWorkers(settings) > 1;
       this.#tellOfOthers();
       if (granted.length > 0) this.#options.post({ type: 'workerListened', id });
     } catch (error) {

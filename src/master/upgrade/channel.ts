@@ -24,6 +24,8 @@ export interface Bequest extends ClaimsBequest {
   readonly listeners: readonly InheritedListener[];
   /** The queue between workers. A master of an older version has none. */
   readonly queue?: QueueDescriptors | null;
+  /** Workers that it has. A master of an older version does not say. */
+  readonly wanted?: number;
   /** Sockets that the first master of all was started with, under the same numbers; and which of them a service manager passed. */
   readonly inherited: readonly number[];
   readonly passed: readonly PassedSocket[];

@@ -37,6 +37,8 @@ export interface SuccessionOptions {
   readonly queue: WorkerQueue | null;
   readonly claims: Claims;
   readonly counts: Counts;
+  /** Workers that there are to be. */
+  readonly wanted: () => number;
   readonly settings: () => Settings;
   readonly post: (event: Event) => void;
   readonly logger: () => Logger;
@@ -126,6 +128,7 @@ export class Succession {
       bequest: {
         version: protocolVersion,
         pid: process.pid,
+        wanted: this.#options.wanted(),
         listeners: listeners.bequest(),
         queue: queue?.descriptors ?? null,
         inherited: [...inherited]

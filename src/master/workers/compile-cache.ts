@@ -2,9 +2,11 @@
  * Where workers keep the code that V8 has compiled, so that the next one need not compile it again
  * (https://nodejs.org/api/module.html#module-compile-cache). See docs/decisions/0022-light-worker.md.
  */
+
 import { readdirSync, realpathSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { mostWorkers } from '../../config/most-workers.ts';
 import type { Settings } from '../../config/resolved.ts';
 import type { BootInfo } from '../../protocol/messages.ts';
 import { privateFolder } from '../../system/private-folder.ts';
@@ -20,7 +22,7 @@ export type CompileCache =
   | { readonly folder: null; readonly reason: string | null };
 
 /** What of the settings it depends on. */
-export type CacheSettings = Pick<Settings, 'app' | 'compileCache' | 'env' | 'identity' | 'workers'>;
+export type CacheSettings = Pick<Settings, 'app' | 'compileCache' | 'env' | 'identity' | 'workers' | 'autoscale'>;
 
 /**
  * Finds the folder, and makes the one that all releases of this user share. What is in it is made by the workers, with their
@@ -59,7 +61,7 @@ export function cacheFor({
 }): BootInfo['compileCache'] {
   const { folder } = compileCacheOf(settings);
   if (folder === null || (slot !== 0 && !isFilled(folder))) return null;
-  return { folder, keeps: slot === 0 && settings.workers > 1 };
+  return { folder, keeps: slot === 0 && mostWorkers(settings) > 1 };
 }
 
 function isFilled(folder: string): boolean {

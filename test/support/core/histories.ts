@@ -30,6 +30,7 @@ const policy: fc.Arbitrary<Partial<Policy>> = fc.record({
   rollbackWindow: fc.constantFrom(0, 5_000),
   maxMemory: fc.constantFrom(0, 100e6),
   maxBootFailures: fc.constantFrom(0, 0, 0, 6),
+  autoscale: fc.constantFrom(null, null, null, { min: 1, max: 4 }, { min: 3, max: 5 }),
 });
 
 /** The good one `good` times as often as any other; a counterexample shrinks towards it. */
@@ -92,6 +93,10 @@ export function factAbout(id: number): fc.Arbitrary<Event> {
   );
 }
 
+function memoryLeft(available: number): Event {
+  return { type: 'memoryMeasured', available };
+}
+
 const order: fc.Arbitrary<Event> = fc.oneof(
   { weight: 6, arbitrary: fc.constant<Event>({ type: 'reloadRequested' }) },
   {
@@ -112,6 +117,7 @@ const order: fc.Arbitrary<Event> = fc.oneof(
   { weight: 1, arbitrary: fc.constant<Event>({ type: 'poolDismissed' }) },
   { weight: 2, arbitrary: fc.constant<Event>({ type: 'upgradeRequested' }) },
   { weight: 1, arbitrary: fc.constantFrom(null, 0, 1, 9).map((slot): Event => ({ type: 'recycleRequested', slot })) },
+  { weight: 1, arbitrary: fc.constantFrom<Event>(...[60e6, 0, 300e6].map(memoryLeft)) },
   { weight: 1, arbitrary: fc.constant<Event>({ type: 'reopenRequested' }) },
   {
     weight: 1,
@@ -130,6 +136,8 @@ export const histories = fc.record({
   lag: fc.constantFrom(0, 0, 3, 60),
   jitter: fc.constantFrom(0, 0.5, 0.999),
   prepareTime: fc.constantFrom(0, 10, 700),
+  /** What there is to do, in workers; a new one every second of the turmoil. */
+  loads: fc.array(fc.constantFrom(0, 0.5, 2, 5), { maxLength: 3 }),
   /** By worker id, from 1; further ones are well-behaved. */
   behaviours: fc.array(behaviour, { maxLength: 30, size: 'max' }),
   reloads: fc.array(
@@ -139,6 +147,7 @@ export const histories = fc.record({
       { workers: 2 },
       { workers: 4, maxSurge: 2 },
       { spares: 1 },
+      { autoscale: { min: 1, max: 3 } },
       'broken',
     ),
     { maxLength: 10 },
@@ -162,6 +171,7 @@ export function play(history: History, onTurn: (turn: SimulatedTurn) => void = (
     lag: history.lag,
     jitter: () => history.jitter,
     prepareTime: history.prepareTime,
+    load: (now) => (now > turmoil ? 0 : (history.loads[Math.floor(now / 4_000)] ?? 0)),
     behaviour: (worker, _generation, now) =>
       now > turmoil ? wellBehaved : (history.behaviours[worker - 1] ?? wellBehaved),
     prepare: (reload) => (sim.now > turmoil ? {} : (history.reloads[reload - 1] ?? {})),

@@ -55,6 +55,8 @@ export interface World {
   readonly now: number;
   /** Milliseconds between heartbeats. */
   readonly beatEvery: number;
+  /** Share of the time in which the event loop of each worker is busy. */
+  readonly utilisation: number;
   at(time: number, run: () => void): void;
   post(event: Event): void;
   /** Uniform in [0, 1). */
@@ -171,7 +173,8 @@ export class SimulatedProcess {
 
   #beat(): void {
     this.#after(this.#world.beatEvery, () => {
-      if (!this.#blocked) this.#world.post({ type: 'workerBeat', id: this.#id, figures: this.figures });
+      const figures = { ...this.figures, loopUtilisation: this.#world.utilisation };
+      if (!this.#blocked) this.#world.post({ type: 'workerBeat', id: this.#id, figures });
       this.#beat();
     });
   }

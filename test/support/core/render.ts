@@ -10,6 +10,7 @@ export function renderEvent(event: Event): string | null {
     case 'stackCaptured':
     case 'workerClosed':
     case 'ticked':
+    case 'memoryMeasured':
       return null;
     case 'workerSpawnFailed':
       return `worker ${event.id} cannot be forked: ${event.reason}`;

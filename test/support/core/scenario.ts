@@ -9,6 +9,7 @@
  *     generation 2 fails=1               how all processes of a generation behave
  *     reload 1 workers=5                 what a reload's config says; `reload 1 fails the config is broken`
  *     upgrade 1 fails                    what becomes of a new master: takesOver, fails, hangs, dies
+ *     load 2s 3.5                        from then on there is so much to do as 3.5 workers could at most
  *     at 1s HUP                          `at 1s 50 x HUP`
  *     at 2s worker 3 is killed           see `commands` for all of them
  *     until 5s
@@ -31,13 +32,14 @@ export function readStory(file: string): Story {
 }
 
 interface Script {
-  readonly policy: Record<string, number>;
+  readonly policy: Partial<Policy>;
   queueCount: number | null;
   readonly byId: Map<string, Partial<Behaviour>>;
   readonly byGeneration: Map<number, Partial<Behaviour>>;
   readonly reloads: Map<number, Partial<Policy> | string>;
   readonly upgrades: Map<number, SuccessorFate>;
   readonly timed: { readonly at: number; readonly times: number; readonly command: string }[];
+  readonly loads: { readonly from: number; readonly load: number }[];
   until: number;
 }
 
@@ -49,6 +51,7 @@ export function play(text: string): string {
   const sim = new Simulator({
     policy,
     queueCount: queueCount ?? 1,
+    load: (now) => script.loads.findLast(({ from }) => from <= now)?.load ?? 0,
     behaviour: (id, generation) => ({
       ...wellBehaved,
       ...byId.get('*'),
@@ -96,6 +99,7 @@ function parse(text: string): Script {
     reloads: new Map(),
     upgrades: new Map(),
     timed: [],
+    loads: [],
     until: 0,
   };
   for (const line of text.split('\n').map((each) => each.trim())) {
@@ -110,6 +114,7 @@ function parse(text: string): Script {
       script.reloads.set(Number(first), tail.startsWith('fails ') ? tail.slice(6) : policyOf(rest));
     else if (word === 'upgrade') script.upgrades.set(Number(first), tail as SuccessorFate);
     else if (word === 'at') script.timed.push({ at: millis(first), ...repeated(tail) });
+    else if (word === 'load') script.loads.push({ from: millis(first), load: Number(tail) });
     else if (word === 'until') script.until = millis(first);
     else throw new Error(`not understood: ${line}`);
   }
@@ -152,6 +157,7 @@ const commands: readonly (readonly [RegExp, (sim: Simulator, id: number, rest: s
       if (process !== undefined) process.figures = { ...process.figures, ...numbersOf(rest.split(' ')) };
     },
   ],
+  [/^there are (\d+) MB of memory left$/, (sim, left) => sim.post({ type: 'memoryMeasured', available: left * 1e6 })],
   [/^recycle slot (\d+)$/, (sim, slot) => sim.post({ type: 'recycleRequested', slot })],
   [/^the master ran late by (\d+)$/, (sim, late) => sim.post({ type: 'starved', late })],
   [/^reload --hold$/, (sim) => sim.post({ type: 'reloadRequested', hold: true })],
@@ -206,10 +212,10 @@ function behaviourOf(pairs: readonly string[]): Partial<Behaviour> {
   );
 }
 
-function policyOf(pairs: readonly string[]): Record<string, number> {
-  const policy = numbersOf(pairs);
+function policyOf(pairs: readonly string[]): Partial<Policy> {
+  const { min, max, ...policy } = numbersOf(pairs);
   for (const name of Object.keys(policy)) if (!(name in defaultPolicy)) throw new Error(`no policy: ${name}`);
-  return policy;
+  return min === undefined || max === undefined ? policy : { ...policy, autoscale: { min, max } };
 }
 
 function numbersOf(pairs: readonly string[]): Record<string, number> {

@@ -11,6 +11,7 @@ export const defaultPolicy: Policy = {
   maxWorkers: 12,
   spares: 0,
   maxSurge: 1,
+  autoscale: null,
   maxBooting: 2,
   bootTimeout: 60_000,
   timeout: 30_000,
@@ -51,6 +52,8 @@ export interface SimulatorOptions {
   readonly prepareTime?: number;
   /** What becomes of a new master. */
   readonly successor?: (upgrade: number) => SuccessorFate;
+  /** How much there is to do at a time, as so many workers could do at most. */
+  readonly load?: (now: number) => number;
   /** Milliseconds between heartbeats. */
   readonly beatEvery?: number;
   /** Milliseconds from a fact to the turn that takes it in, together with all that came meanwhile. */
@@ -96,6 +99,11 @@ export class Simulator implements World {
   /** When something happens next. */
   get nextAt(): number {
     return Math.min(this.#agenda[0]?.at ?? Number.POSITIVE_INFINITY, this.wakeAt ?? Number.POSITIVE_INFINITY);
+  }
+
+  get utilisation(): number {
+    const ready = this.fleet.workers.filter(({ phase }) => phase.name === 'ready').length;
+    return Math.min(1, (this.#options.load?.(this.now) ?? 0) / Math.max(1, ready));
   }
 
   jitter(): number {

@@ -275,6 +275,23 @@ export const spareWorkers: Watcher = ({ before, after, actions, now }) => {
   }
 };
 
+/** The pool follows its load within its range, and never grows beyond the memory that there is. */
+export const sizes: Watcher = ({ before, after, actions }) => {
+  const { autoscale } = after.policy;
+  if (autoscale !== null && after.stopping === null)
+    assert.ok(after.wanted >= autoscale.min && after.wanted <= autoscale.max, `${after.wanted} workers are wanted`);
+  for (const action of actions) {
+    if (action.type !== 'resize') continue;
+    assert.ok(autoscale !== null && action.from !== action.to);
+    assert.equal(Math.abs(action.to - action.from), action.to < action.from ? 1 : action.to - action.from);
+    const ready = inForce(before).filter(isReady);
+    assert.ok(ready.length >= action.from, 'the size changes while workers are missing');
+    const size = ready.reduce((sum, { figures }) => sum + (figures?.rss ?? 0), 0) / ready.length;
+    const memory = after.memory ?? Number.POSITIVE_INFINITY;
+    if (action.to > action.from) assert.ok((action.to - action.from) * size <= memory + 1, 'there is no memory for it');
+  }
+};
+
 type Step = 'none' | 'prepared' | 'promoted';
 
 /** The transaction that a reload is: prepare, then reject, or promote and then complete or halt; one at a time. */

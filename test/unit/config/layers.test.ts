@@ -52,6 +52,17 @@ describe('the order of the sources', () => {
     assert.match(await onlyProblem(cwd, { flags: { app: '' } }), /: app: expected a string that is not empty/);
   });
 
+  it('reads a range of workers, from a file and from the command line', async (t) => {
+    const cwd = project(t, { 'supervisor.config.mjs': 'export default { workers: { min: 2, max: 9 } }' });
+    const { workers, autoscale, maxWorkers } = await load(cwd, { flags: { app: 'app.cjs' } });
+    assert.deepEqual([workers, autoscale, maxWorkers >= 9], [2, { min: 2, max: 9 }, true]);
+    const given = await load(cwd, { flags: { app: 'app.cjs', workers: '3-4' } });
+    assert.deepEqual(given.autoscale, { min: 3, max: 4 });
+    assert.equal((await load(cwd, { flags: { app: 'app.cjs', workers: '3' } })).autoscale, null);
+    const flags = { app: 'app.cjs', maxWorkers: '5' };
+    assert.match(await onlyProblem(cwd, { flags }), /maxWorkers: expected at least workers \(9\), got 5$/);
+  });
+
   it('has no worker count that cannot be scaled, nor a ceiling below it', async (t) => {
     const cwd = project(t);
     const ceiling = async (workers: string) => (await load(cwd, { flags: { app: 'app.cjs', workers } })).maxWorkers;

@@ -8,7 +8,7 @@ import { load, onlyProblem, problemsOf, project } from '../../support/config-har
 type Row = readonly [setting: string, source: string, says: RegExp];
 
 const inFile: readonly Row[] = [
-  ['workers', '0', /expected a whole number from 1 to 1024 or auto, got 0$/],
+  ['workers', '0', /expected a whole number from 1 to 1024, auto, or a range such as .* 2-8, got 0$/],
   ['workers', '-1', /from 1 to 1024.*, got -1$/],
   ['workers', '1.5', /whole number.*, got 1\.5$/],
   ['workers', 'NaN', /whole number.*, got .*NaN$/],
@@ -18,6 +18,10 @@ const inFile: readonly Row[] = [
   ['workers', '() => 4', /whole number.*, got a function$/],
   ['workers', 'new Date(0)', /whole number.*, got a Date$/],
   ['workers', '4n', /whole number.*, got a bigint$/],
+  ['workers', '{ min: 3, max: 2 }', /a range whose min is at most its max, got \{ min: 3, max: 2 \}$/],
+  ['workers', '{ min: 2 }', /a range such as \{ min: 2, max: 8 \}.*, got \{ min: 2 \}$/],
+  ['workers', '{ min: 1, max: 2, step: 1 }', /a range such as .*, got \{ min: 1, max: 2, step: 1 \}$/],
+  ['workers', "'2-8-9'", /a range such as .*, got '2-8-9'$/],
   ['workers', '[4]', /whole number.*, got \[ 4 \]$/],
   ['maxWorkers', '0', /whole number from 1 to 1024, got 0$/],
   ['timeout', '-1', /expected seconds, or a string such as '500ms'.*not negative.*, got -1$/],

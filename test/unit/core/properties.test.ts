@@ -15,6 +15,7 @@ import {
   monotony,
   queues,
   refusals,
+  sizes,
   spareWorkers,
   spawns,
   strength,
@@ -49,6 +50,7 @@ always('MIG-01 connections are given away if and only if somebody takes them', (
 always('a reload is a transaction: prepare, then reject, or promote and one verdict', () => transactions());
 always('a reload that is refused is rejected at once, and once', () => refusals);
 always('invariant 3: a rejected reload changes nothing', () => atomicity());
+always('AUTO-01 AUTO-02 the pool follows its load within its range and its memory', () => sizes);
 always('BAD-02 no exit of a worker ends a master that was up', () => survival);
 
 test('core: facts about workers that are gone, or never were, change nothing', () => {

@@ -18,7 +18,7 @@ function known(): ReadonlyMap<string, ReadonlySet<string>> {
     lostLines: () => ({ log: 0, access: 0 }),
   });
   metrics.onTurn({
-    ...initialFleet({ workers: 1 } as Policy),
+    ...initialFleet({ workers: 1, autoscale: null } as Policy),
     lastReload: { verdict: 'completed', reload: 1, generation: 2, reason: null, duration: 1 },
   });
   metrics.onTraffic({

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { containerLimits } from '../../../src/system/cgroup.ts';
+import { availableMemory } from '../../../src/system/memory.ts';
 
 function machine(t: TestContext, files: Readonly<Record<string, string>>): string {
   const root = mkdtempSync(join(tmpdir(), 'prefork-cgroup-'));
@@ -75,5 +76,31 @@ describe('P1-04 limits of a container', () => {
       'sys/memory.max': '-5',
     });
     assert.deepEqual(containerLimits(odd), { cpus: null, memory: null });
+  });
+});
+
+describe('AUTO-02 memory that is left', () => {
+  const meminfo = `MemTotal: ${8 * 2 ** 20} kB\nMemFree: 1 kB\nMemAvailable: ${4 * 2 ** 20} kB\n`;
+  const group = {
+    'proc/self/cgroup': '0::/\n',
+    'proc/self/mountinfo': '648 640 0:26 / /sys/fs/cgroup ro,nosuid - cgroup2 cgroup rw,nsdelegate\n',
+  };
+
+  it('is the least of what the machine has and what each limit leaves; files that can be forgotten count as free', (t) => {
+    const root = machine(t, {
+      ...group,
+      'proc/meminfo': meminfo,
+      'sys/fs/cgroup/memory.max': `${2 * gib}`,
+      'sys/fs/cgroup/memory.current': `${1.75 * gib}`,
+      'sys/fs/cgroup/memory.stat': `anon 1\nactive_file 5\ninactive_file ${gib / 4}\n`,
+    });
+    assert.equal(availableMemory(root), gib / 2);
+  });
+
+  it('is the machine’s where nothing limits, none where too much is used, and unknown where nobody says', (t) => {
+    assert.equal(availableMemory(machine(t, { ...group, 'proc/meminfo': meminfo })), 4 * gib);
+    const full = { 'sys/fs/cgroup/memory.max': '100', 'sys/fs/cgroup/memory.current': '300' };
+    assert.equal(availableMemory(machine(t, { ...group, ...full })), 0);
+    assert.equal(availableMemory(machine(t, {})), null);
   });
 });

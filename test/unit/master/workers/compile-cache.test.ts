@@ -23,6 +23,7 @@ function settings(t: TestContext, given: Partial<CacheSettings> = {}): CacheSett
     env: {},
     identity: null,
     workers: 4,
+    autoscale: null,
     base: cache,
     ...given,
   };
