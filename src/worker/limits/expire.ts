@@ -13,6 +13,7 @@ import { silenceResponse, silenceStream } from './silence.ts';
 const status = 504;
 const reason = 'Gateway Timeout';
 const body = 'The service did not answer in time.\n';
+const ownHeaders: OutgoingHttpHeaders = { 'content-type': 'text/plain', 'content-length': body.length };
 /** Headers of the app's that are of the request, not of the answer that it did not give. */
 const kept = /^(?:x-request-id|traceparent|access-control-.*)$/i;
 
@@ -35,7 +36,7 @@ export class Expiry implements Observer {
     const { prototype } = process.getBuiltinModule('node:http').ServerResponse;
     // Further requests may have arrived on the connection; of these one is answered next.
     const ends = !request.complete || newest === null || newest === response;
-    const headers = headersOf(response, response.getHeaderNames(), prototype.removeHeader);
+    const headers = headersFor(response, prototype);
     Reflect.apply(prototype.writeHead, response, [
       status,
       reason,
@@ -52,30 +53,30 @@ export class Expiry implements Observer {
 
   /** The same over HTTP/2. */
   answerStream(stream: ServerHttp2Stream, { method }: StreamInFlight): boolean {
-    if (stream.headersSent || stream.destroyed || stream.closed || stream.writableEnded) return false;
-    const response = this.#responses.get(stream) ?? null;
-    const headers = response === null ? headersOf(null, []) : headersOf(response, response.getHeaderNames());
-    const endStream = method === 'HEAD';
-    stream.respond({ ':status': status, ...headers }, { endStream });
-    if (!endStream) stream.end(body);
-    if (response !== null) silenceResponse(response);
-    silenceStream(stream);
+    if (stream.headersSent || stream.destroyed || stream.closed) return false;
+    const content = method === 'HEAD' ? undefined : body;
+    const response = this.#responses.get(stream);
+    if (response === undefined) {
+      stream.respond({ ':status': status, ...ownHeaders }, { endStream: content === undefined });
+      if (content !== undefined) stream.end(content);
+      silenceStream(stream);
+    } else {
+      const { prototype } = process.getBuiltinModule('node:http2').Http2ServerResponse;
+      Reflect.apply(prototype.writeHead, response, [status, headersFor(response, prototype)]);
+      Reflect.apply(prototype.end, response, [content]);
+      silenceResponse(response);
+    }
     // Once all is sent, the client need not send the rest of its request (RFC 9113, 8.1).
     if (!stream.readableEnded && !stream.endAfterHeaders) stream.close(0);
     return true;
   }
 }
 
-function headersOf(
-  response: ServerResponse | Http2ServerResponse | null,
-  names: readonly string[],
-  remove?: ServerResponse['removeHeader'],
+/** The headers of the answer; all others that the app has given to its own are taken from the response. */
+function headersFor(
+  response: ServerResponse | Http2ServerResponse,
+  { removeHeader }: Pick<ServerResponse, 'removeHeader'>,
 ): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = { 'content-type': 'text/plain', 'content-length': body.length };
-  for (const name of names) {
-    const value = response?.getHeader(name);
-    if (value !== undefined && kept.test(name)) headers[name] = value;
-    else if (response !== null) remove?.call(response as ServerResponse, name);
-  }
-  return headers;
+  for (const name of response.getHeaderNames()) if (!kept.test(name)) Reflect.apply(removeHeader, response, [name]);
+  return ownHeaders;
 }

@@ -63,8 +63,8 @@ const unanswered: Readonly<Record<string, unknown>> = {
 
 /** @param response has ended, with the answer that its client gets */
 export function silenceResponse(response: ServerResponse | Http2ServerResponse): void {
-  const { statusCode, statusMessage } = response;
-  silence(response, ofResponse, { ...unanswered, statusCode, statusMessage });
+  const { statusCode } = response;
+  silence(response, ofResponse, { ...unanswered, statusCode });
   // As Node does it when the client leaves; what is written nevertheless is no error then.
   if (response.req.httpVersionMajor === 1) (response as ServerResponse).destroyed = true;
 }

@@ -153,7 +153,9 @@ export class RequestWatch implements Observer {
       }
     }
     if (age < this.#slowAfter || this.#slow.has(stream)) return;
-    if (stream.writableEnded || isHttp2EventStream(stream)) return;
+    // Of HEAD Node ends it at its beginning.
+    const isDone = stream.writableEnded && about.method !== 'HEAD';
+    if (isDone || isHttp2EventStream(stream)) return;
     this.#becameSlow(stream, aboutStream(about, this.#routes), age);
   }
 
