@@ -18,8 +18,8 @@ const overloaded: Refusal = { body: 'The service is overloaded.\n' };
 /** Milliseconds without a refusal, and the share of `maxInFlight`, at which the worker is itself again. */
 const calmAfter = 1_000;
 const calmShare = 0.8;
-/** Milliseconds between two counts of the event streams, which are not in the way of others. */
-const countEvery = 100;
+/** Counting the event streams, which are in nobody's way, takes one part in so many of a full worker's time at most. */
+const countShare = 20;
 
 export interface AdmissionOptions {
   /** 0 is without a limit. */
@@ -46,7 +46,8 @@ export class Overload implements Admission {
   readonly #counted = hidden<Share | null>();
   #inFlight = 0;
   #eventStreams = 0;
-  #eventStreamsAt = Number.NEGATIVE_INFINITY;
+  /** When they may be counted again. */
+  #countAt = Number.NEGATIVE_INFINITY;
   #isOverloaded = false;
   #refusedAt = 0;
 
@@ -114,15 +115,21 @@ export class Overload implements Admission {
   /** Requests in flight that are worked on: an event stream waits for something to happen, maybe for ever. */
   #working(): number {
     const now = this.#now();
-    if (now - this.#eventStreamsAt >= countEvery) {
-      this.#eventStreamsAt = now;
-      this.#eventStreams = 0;
-      for (const { socket, streams } of this.#traffic.connections.open) {
-        if (isEventStream(socket)) this.#eventStreams += 1;
-        for (const stream of streams?.keys() ?? []) if (isHttp2EventStream(stream)) this.#eventStreams += 1;
-      }
+    if (now >= this.#countAt) {
+      this.#eventStreams = this.#countEventStreams();
+      const end = this.#now();
+      this.#countAt = end + (end - now) * countShare;
     }
     return this.#inFlight - this.#eventStreams;
+  }
+
+  #countEventStreams(): number {
+    let count = 0;
+    for (const { socket, streams } of this.#traffic.connections.open) {
+      if (isEventStream(socket)) count += 1;
+      for (const stream of streams?.keys() ?? []) if (isHttp2EventStream(stream)) count += 1;
+    }
+    return count;
   }
 
   #begin(request: IncomingMessage, response: ServerResponse): void {
