@@ -37,6 +37,9 @@ interface Slow {
   readonly about: Omit<SlowRequest, 'age' | 'state' | 'status'>;
   /** Whether the master was told. */
   readonly isTold: boolean;
+  /** When it began, and when it was last seen to be in flight, of `performance.now()`. */
+  readonly since: number;
+  seenAt: number;
 }
 
 type Subject = ServerResponse | ServerHttp2Stream;
@@ -120,13 +123,18 @@ export class RequestWatch implements Observer {
     const { connections, inFlight } = this.#traffic;
     for (const connection of connections.open) {
       const response = currentResponse(connection.socket);
-      if (response !== null) this.#lookAt(response, connection, now - inFlight.startOf(response, connection));
-      for (const [stream, about] of connection.streams ?? []) this.#lookAtStream(stream, about, now - about.since);
+      if (response !== null) this.#lookAt(response, connection, inFlight.startOf(response, connection), now);
+      for (const [stream, about] of connection.streams ?? []) this.#lookAtStream(stream, about, now);
+    }
+    for (const [subject, { since, seenAt }] of this.#slow) {
+      // The app has taken its connection over: there is no end that could be seen.
+      if (seenAt < now) this.#ended(subject, now - since, false, null, noAbout);
     }
     this.#reports.flush();
   }
 
-  #lookAt(response: ServerResponse, connection: Connection, age: number): void {
+  #lookAt(response: ServerResponse, connection: Connection, since: number, now: number): void {
+    const age = now - since;
     if (age < this.#slowAfter && age < this.#tooLongAfter) return;
     if (age >= this.#tooLongAfter && this.#expiry !== null) {
       if (this.#expired.has(response)) return;
@@ -137,13 +145,14 @@ export class RequestWatch implements Observer {
         return;
       }
     }
-    if (age < this.#slowAfter || this.#slow.has(response)) return;
+    if (age < this.#slowAfter || this.#isKnown(response, now)) return;
     // The app is done with it.
     if (response.writableEnded || isEventStreamResponse(response)) return;
-    this.#becameSlow(response, aboutRequest(response.req, this.#routes), age);
+    this.#becameSlow(response, aboutRequest(response.req, this.#routes), since, now);
   }
 
-  #lookAtStream(stream: ServerHttp2Stream, about: StreamInFlight, age: number): void {
+  #lookAtStream(stream: ServerHttp2Stream, about: StreamInFlight, now: number): void {
+    const age = now - about.since;
     if (age < this.#slowAfter && age < this.#tooLongAfter) return;
     if (age >= this.#tooLongAfter && this.#expiry !== null) {
       if (this.#expired.has(stream)) return;
@@ -152,17 +161,24 @@ export class RequestWatch implements Observer {
         return;
       }
     }
-    if (age < this.#slowAfter || this.#slow.has(stream)) return;
+    if (age < this.#slowAfter || this.#isKnown(stream, now)) return;
     // Of HEAD Node ends it at its beginning.
     const isDone = stream.writableEnded && about.method !== 'HEAD';
     if (isDone || isHttp2EventStream(stream)) return;
-    this.#becameSlow(stream, aboutStream(about, this.#routes), age);
+    this.#becameSlow(stream, aboutStream(about, this.#routes), about.since, now);
   }
 
-  #becameSlow(subject: Subject, about: Slow['about'], age: number): void {
+  /** Whether it was reported, or counted among those that were not. */
+  #isKnown(subject: Subject, now: number): boolean {
+    const known = this.#slow.get(subject);
+    if (known !== undefined) known.seenAt = now;
+    return known !== undefined;
+  }
+
+  #becameSlow(subject: Subject, about: Slow['about'], since: number, now: number): void {
     this.#counts.add('slow');
-    const isTold = this.#reports.begin({ ...about, age, state: 'running', status: null });
-    this.#slow.set(subject, { about, isTold });
+    const isTold = this.#reports.begin({ ...about, age: now - since, state: 'running', status: null });
+    this.#slow.set(subject, { about, isTold, since, seenAt: now });
   }
 
   #timedOut(subject: Subject, about: Slow['about'], age: number): void {
@@ -174,6 +190,11 @@ export class RequestWatch implements Observer {
     if (known === undefined) this.#reports.begin(report);
     else if (known.isTold) this.#reports.end(report);
   }
+}
+
+/** What was described is not described again. */
+function noAbout(): Slow['about'] {
+  return { method: '', url: '', route: null, id: null };
 }
 
 function aboutRequest(request: IncomingMessage, routes: Routes): Slow['about'] {

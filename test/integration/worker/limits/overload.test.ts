@@ -267,6 +267,30 @@ async function answerOf(
   });
 }
 
+describe('all limits together', () => {
+  it('LIM-02 LIM-03: quick, slow and hanging requests, with two reloads: each is answered with 200, 503 or 504', async (t) => {
+    const config = { maxInFlight: 8, requestTimeout: '500ms', slowRequest: '200ms', maxLoopDelay: '2s' };
+    const s = await start(t, config, { workers: 2 });
+    const loads = [flood(t, s, '/?ms=20', 12), flood(t, s, '/?ms=300', 8), flood(t, s, '/hang?ms=700', 6)];
+    const sum = (status: number): number => loads.reduce((all, { counts }) => all + counts.of(status), 0);
+    for (let reload = 0; reload < 2; reload += 1) {
+      const before = [200, 503, 504].map(sum);
+      await until(
+        'all kinds of answers',
+        () => [200, 503, 504].every((each, at) => sum(each) > (before[at] ?? 0) + 5),
+        {
+          within: stretched(20_000),
+        },
+      );
+      await s.reload();
+    }
+    await Promise.all(loads.map(({ end }) => end()));
+    for (const { counts } of loads) counts.assertComplete([200, 503, 504]);
+    assert.equal(loads[2]?.counts.of(200), 0);
+    await stopClean(s);
+  });
+});
+
 describe('maxLoopDelay', () => {
   it('LIM-04: under load each request is answered, with 200 or 503; it recovers by itself', async (t) => {
     const admin = await freePort();
