@@ -80,6 +80,13 @@ export default defineConfig({
   // Runs in a process of its own.
   // onWorkerAbort: ({ slot, stack }) => console.error(`worker ${slot} was stuck`, stack),
 
+  // Reported while it runs; answered with 504 if nothing was sent. Both 0, which is off, by default.
+  // slowRequest: '5s',
+  // requestTimeout: '60s',
+  // Per worker: 503 beyond so many requests at a time, and while the event loop is this late. Off by default.
+  // maxInFlight: 200,
+  // maxLoopDelay: '500ms',
+
   // Unix socket for `prefork status`, `reload` and the like. Default: beside the pidfile; 'none' is off.
   // controlSocket: '/run/shop.ctl',
   // The page, /metrics and /health, served by the master. Off by default.

@@ -8,6 +8,7 @@
 import { hooks, settingsOfHooks } from './hooks.ts';
 import { controlAndHealth } from './settings/control-and-health.ts';
 import type { Kind } from './settings/kinds.ts';
+import { limits } from './settings/limits.ts';
 import { log } from './settings/log.ts';
 import { metrics } from './settings/metrics.ts';
 import { processes } from './settings/processes.ts';
@@ -26,6 +27,7 @@ export type SettingsTable = typeof service &
   typeof reloadAndStop &
   typeof recycling &
   typeof stuckWorkers &
+  typeof limits &
   typeof controlAndHealth &
   typeof metrics &
   typeof log &
@@ -39,6 +41,7 @@ export const settings: SettingsTable = {
   ...reloadAndStop,
   ...recycling,
   ...stuckWorkers,
+  ...limits,
   ...controlAndHealth,
   ...metrics,
   ...log,

@@ -27,6 +27,8 @@ export function noticesFor(settings: Settings, passed: readonly PassedSocket[] =
   }
   if (settings.timeout > 0 && settings.blockedWarning > settings.timeout)
     notices.push('blockedWarning has no effect above timeout');
+  if (settings.requestTimeout > 0 && settings.slowRequest >= settings.requestTimeout)
+    notices.push('slowRequest reports only answers that take as long to send: requestTimeout comes first');
   if (inspectorAsked(settings.nodeArgs, settings.env.NODE_OPTIONS) !== null) {
     notices.push(
       'the workers are debugged (--inspect): none is killed for being stuck or slow to start, and none is asked where it is blocked',

@@ -10,12 +10,18 @@ export function policyFrom(settings: Settings): Policy {
     ...settingsFor('core', settings),
     autoscale: settings.autoscale,
     maxBooting: settings.cores,
-    // The last heartbeat may be as old as the time between two when the loop blocks.
-    blockedWarning: settings.blockedWarning > 0 ? settings.blockedWarning + heartbeat : 0,
+    blockedWarning: blockedWarningOf(settings),
     minReady: settings.minReadySeconds,
     // A worker may stand at a breakpoint for as long as somebody thinks.
     ...(inspectorOf(settings) === null ? {} : { timeout: 0, blockedWarning: 0, bootTimeout: Number.POSITIVE_INFINITY }),
   };
+}
+
+/** A blocked worker cannot report a slow request itself: its stack is taken when one that it works on is slow for certain. */
+function blockedWarningOf({ blockedWarning, slowRequest }: Settings): number {
+  const soonest = Math.min(...[blockedWarning, slowRequest].filter((time) => time > 0));
+  // The last heartbeat may be as old as the time between two when the loop blocks.
+  return Number.isFinite(soonest) ? soonest + heartbeat : 0;
 }
 
 /** Draws when a worker will be spent: uniform in [max, max + jitter], anew for each life. */

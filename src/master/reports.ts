@@ -4,6 +4,7 @@ import { findWorker } from '../core/fleet.ts';
 import type { Worker } from '../core/model.ts';
 import type { ErrorReport, WorkerMessage } from '../protocol/messages.ts';
 import type { Parts } from './parts.ts';
+import { reportSlow } from './workers/slow-requests.ts';
 
 type Message<T extends WorkerMessage['type']> = Extract<WorkerMessage, { type: T }>;
 
@@ -78,6 +79,10 @@ const reports: Reports = {
   },
   stack: (message, { id }, { stuck }) => {
     stuck.onStack(id, message);
+    return null;
+  },
+  slow: (message, worker, { log }) => {
+    reportSlow(worker, message, log.logger);
     return null;
   },
   mute: (_, { id }, { stuck }) => {

@@ -8,6 +8,8 @@ import {
   durationBounds,
   knownMethods,
   knownUpgrades,
+  type LimitName,
+  limitNames,
   otherMethod,
   otherUpgrade,
   sizeOf,
@@ -47,8 +49,24 @@ export function checkTraffic({ delta }: Fields): WorkerMessage | null {
       ? [[among(knownUpgrades, raw[0], otherUpgrade), raw[1]]]
       : [],
   );
+  const limited = checkLimited(delta.limited ?? []);
+  if (limited === null) return null;
   if (checked.length < series.length || protocols.length < upgrades.length) return null;
-  return { type: 'traffic', delta: { series: checked, upgrades: protocols, aborted, connections, received, sent } };
+  return {
+    type: 'traffic',
+    delta: { series: checked, upgrades: protocols, limited, aborted, connections, received, sent },
+  };
+}
+
+/** @returns `null` if it is malformed */
+function checkLimited(raw: unknown): [LimitName, number][] | null {
+  if (!Array.isArray(raw) || raw.length > limitNames.length) return null;
+  const limited = raw.flatMap((pair: unknown): [LimitName, number][] => {
+    const [given, count] = Array.isArray(pair) ? (pair as unknown[]) : [];
+    const name = limitNames.find((known) => known === given);
+    return name === undefined || !isCount(count) ? [] : [[name, count]];
+  });
+  return limited.length < raw.length ? null : limited;
 }
 
 /** Whatever a worker names, there are no more labels than these. */

@@ -25,7 +25,7 @@ import {
   maxErrorName,
   maxText,
 } from './check-values.ts';
-import type { ErrorReport, WorkerMessage } from './messages.ts';
+import { type ErrorReport, type SlowRequest, slowStates, type WorkerMessage } from './messages.ts';
 import { type KeptReason, keptReasons } from './migration.ts';
 
 export type Checked =
@@ -104,6 +104,8 @@ function checkFields(m: Fields): WorkerMessage | null {
       return checkDraining(m);
     case 'stack':
       return checkStack(m);
+    case 'slow':
+      return checkSlow(m);
     case 'drained':
       return isCount(m.cutRequests) && isCount(m.cutConnections)
         ? { type: 'drained', cutRequests: m.cutRequests, cutConnections: m.cutConnections }
@@ -170,6 +172,29 @@ function checkRequests(requests: readonly unknown[]): { method: string; url: str
       return [];
     return [{ method: clip(raw.method, 20), url: clip(raw.url, 500), age: raw.age }];
   });
+}
+
+function checkSlow({ requests: given, more, within }: Fields): WorkerMessage | null {
+  if (!Array.isArray(given) || !isCount(more) || !isCount(within)) return null;
+  const textOf = (value: unknown): string | null => (typeof value === 'string' ? plain(clip(value, 200)) : null);
+  const requests = given.slice(0, 10).flatMap((raw: unknown): SlowRequest[] => {
+    if (!isFields(raw)) return [];
+    const { method, url, age, status } = raw;
+    const state = slowStates.find((known) => known === raw.state);
+    if (typeof method !== 'string' || typeof url !== 'string' || !isAmount(age) || state === undefined) return [];
+    return [
+      {
+        method: plain(clip(method, 20)),
+        url: plain(clip(url, 500)),
+        route: textOf(raw.route),
+        id: textOf(raw.id),
+        age,
+        state,
+        status: isCount(status) && status < 1_000 ? status : null,
+      },
+    ];
+  });
+  return { type: 'slow', requests, more, within };
 }
 
 function checkStack({ frames, requests, isOwn, resources }: Fields): WorkerMessage | null {

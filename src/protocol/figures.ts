@@ -164,6 +164,10 @@ export const figures = {
     },
     gauge: { name: 'http_active_requests', help: 'Requests under way', per: 'service' },
   },
+  /** In its life, by `maxInFlight` or `maxLoopDelay`; `null` if there is no such limit. */
+  rejected: { doc: 'Requests turned away with 503', unit: 'count', from: 'worker', nullable: true },
+  /** In its life, by `requestTimeout`; `null` if there is none. */
+  timedOut: { doc: 'Requests answered with 504', unit: 'count', from: 'worker', nullable: true },
   connections: {
     doc: 'Open connections',
     unit: 'count',

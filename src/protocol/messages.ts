@@ -103,6 +103,26 @@ export interface StackMessage {
   readonly resources: readonly string[];
 }
 
+/** A request that takes long, or has taken long. */
+export interface SlowRequest {
+  readonly method: string;
+  readonly url: string;
+  /** The pattern of its route, `null` if it is not known (yet). */
+  readonly route: string | null;
+  /** Its `x-request-id`. */
+  readonly id: string | null;
+  /** Milliseconds since it began, or that it took. */
+  readonly age: number;
+  readonly state: SlowState;
+  /** Of the answer; `null` if there is none (yet). */
+  readonly status: number | null;
+}
+
+/** `left`: its client did not wait. `timed-out`: prefork has answered in the app's place. */
+export type SlowState = 'running' | 'answered' | 'left' | 'timed-out';
+
+export const slowStates: readonly SlowState[] = ['running', 'answered', 'left', 'timed-out'];
+
 export type WorkerMessage =
   /**
    * Wants the handles for a `listen()`. `bound` is true for the listen that is served on `bind`; `ordinal` tells
@@ -151,6 +171,13 @@ export type WorkerMessage =
       readonly upgraded: number;
     }
   | StackMessage
+  /** Requests that are slow, or were; and how many `more` there were in so many milliseconds (`within`). */
+  | {
+      readonly type: 'slow';
+      readonly requests: readonly SlowRequest[];
+      readonly more: number;
+      readonly within: number;
+    }
   /** Connections went to other workers, came from them, or could not go. */
   | { readonly type: 'migrated'; readonly delta: MigrationDelta }
   /** The app listens to SIGUSR1 itself: the worker cannot be asked for its stack. */

@@ -17,6 +17,10 @@ export const knownMethods: readonly string[] = [
 ];
 export const otherMethod = 'OTHER';
 
+/** The limits of requests that are counted: what has become slow, was answered with 504, or was turned away and why. */
+export const limitNames = ['slow', 'timed_out', 'in_flight', 'loop_delay'] as const;
+export type LimitName = (typeof limitNames)[number];
+
 /** Protocols to which connections are upgraded that are counted by name; any other is `other`. */
 export const knownUpgrades: readonly string[] = ['websocket', 'h2c', 'connect'];
 export const otherUpgrade = 'other';
@@ -56,6 +60,8 @@ export interface TrafficDelta {
   readonly sent: number;
   /** By protocol, such as `websocket`. */
   readonly upgrades: readonly (readonly [protocol: string, count: number])[];
+  /** How often limits of requests acted; left out by a master of a version that had none. */
+  readonly limited?: readonly (readonly [name: LimitName, count: number])[];
 }
 
 /** One metric of the app's own prom-client registry, as its `getMetricsAsJSON()` gives it. */

@@ -5,7 +5,7 @@
 import type { ChildProcess } from 'node:child_process';
 import cluster from 'node:cluster';
 import dgram from 'node:dgram';
-import type { Server as HttpServer, ServerResponse } from 'node:http';
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import Module from 'node:module';
 import net, { type Server } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -876,6 +876,27 @@ export function onModuleLoaded(path: RegExp, callback: (exports: unknown) => voi
 /** The head of a response as it was sent. Relies on `response._header`. */
 export function sentHead(response: ServerResponse): string {
   return (response as unknown as { _header?: string | null })._header ?? '';
+}
+
+/**
+ * Takes a request whose body is still arriving from the app: to the app it is as if the client had left, and what is still
+ * to come is read and thrown away, so that the client gets its answer. The connection stays.
+ *
+ * Relies on Node leaving out what arrives for a request that is `_dumped`, on `request.destroy()` destroying `request.socket`
+ * unless that is destroyed already, and on `socket._handle.readStart()`.
+ */
+export function abandonRequest(request: IncomingMessage): void {
+  const { socket } = request;
+  const internals = request as { _dumped?: boolean; socket: net.Socket };
+  internals._dumped = true;
+  internals.socket = Object.create(socket, { destroyed: { value: true } }) as net.Socket;
+  try {
+    // As Node says it of a client that has left.
+    request.destroy(Object.assign(new Error('aborted'), { code: 'ECONNRESET' }));
+  } finally {
+    internals.socket = socket;
+    setReading(socket, true);
+  }
 }
 
 /** The connection under a TLS socket. Relies on `socket._parent`. */

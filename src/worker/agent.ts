@@ -21,6 +21,7 @@ import { giveEvidence, releaseDebugger } from './evidence.ts';
 import { HealthEndpoint } from './health/endpoint.ts';
 import { Readiness } from './health/readiness.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { Limits } from './limits/limits.ts';
 import { Listens } from './listen.ts';
 import { App } from './loading/app.ts';
 import { FailureWatch } from './loading/failure.ts';
@@ -40,6 +41,7 @@ class Agent {
   readonly #readiness = new Readiness(this.#channel, (error) => this.#failures.fail(error));
   readonly #health: HealthEndpoint | null;
   readonly #traffic: Traffic;
+  readonly #limits: Limits | null;
   readonly #metrics: Metrics | null;
   readonly #heartbeat: Heartbeat;
   readonly #migration: Migration;
@@ -54,8 +56,12 @@ class Agent {
     const channel = this.#channel;
     this.#boot = boot;
     const { settings } = boot;
-    this.#health = settings.health === null ? null : new HealthEndpoint(settings.health, this.#readiness);
+    this.#health =
+      settings.health === null
+        ? null
+        : new HealthEndpoint(settings.health, this.#readiness, () => this.#limits?.isOverloaded === true);
     this.#traffic = new Traffic({ keepAlive: settings.keepAlive, health: this.#health });
+    this.#limits = Limits.join(this.#traffic, channel, settings);
     this.#metrics = boot.metrics === null ? null : new Metrics(channel, this.#traffic, boot.metrics, boot.hooks);
     this.#heartbeat = new Heartbeat(channel, this.#traffic, this.#metrics);
     const [bound] = settings.bind;
@@ -144,6 +150,7 @@ class Agent {
       if (this.#failures.hasFailed) return;
       this.#failures.ready();
       this.#metrics?.onListening();
+      this.#limits?.start();
       // Before the next worker of a rollout is started, and before this one counts.
       const { compileCache } = this.#boot;
       if (compileCache?.keeps === true) keepCompiled(compileCache.folder);

@@ -72,6 +72,8 @@ export class Heartbeat {
     return {
       requests: this.#traffic.requests,
       inFlight: this.#traffic.inFlight.count(),
+      rejected: this.#traffic.limits?.rejected ?? null,
+      timedOut: this.#traffic.limits?.timedOut ?? null,
       connections: this.#traffic.connections.open.size,
       rss,
       heapUsed,

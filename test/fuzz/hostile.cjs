@@ -94,6 +94,11 @@ const messages = {
   unheard: () => ({}),
   mute: () => ({}),
   'session-missed': () => ({}),
+  slow: () => ({
+    requests: [{ method: name(), url: name(), route: name(), id: name(), age: 1, state: 'running', status: null }],
+    more: 1,
+    within: 1,
+  }),
   booted: () => ({}),
   ready: () => ({}),
   termed: () => ({}),

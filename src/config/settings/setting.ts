@@ -7,6 +7,7 @@ export type Group =
   | 'Reload and stop'
   | 'Recycling'
   | 'Stuck workers'
+  | 'Slow and too much'
   | 'Control and health'
   | 'Metrics'
   | 'Log'

@@ -2,6 +2,8 @@
 import {
   durationBounds,
   knownUpgrades,
+  type LimitName,
+  limitNames,
   otherMethod,
   otherRoute,
   otherUpgrade,
@@ -35,6 +37,7 @@ export class TrafficTotals {
   /** Routes that are known because a worker named them first, by worker. */
   readonly #namedBy = new Map<number, number>();
   readonly #upgrades = new Tally(['websocket']);
+  readonly #limited = new Tally(limitNames);
   readonly #sums = { ...nothing };
 
   /** @param id the worker; `null` if it is another master that counted */
@@ -42,6 +45,7 @@ export class TrafficTotals {
     for (const series of delta.series) this.#addSeries(series, id);
     for (const [protocol, count] of delta.upgrades)
       this.#upgrades.add(knownUpgrades.includes(protocol) ? protocol : otherUpgrade, count);
+    for (const [name, count] of delta.limited ?? []) this.#limited.add(name, count);
     this.#sums.aborted += delta.aborted;
     this.#sums.connections += delta.connections;
     this.#sums.received += delta.received;
@@ -65,7 +69,9 @@ export class TrafficTotals {
       return { method, status: Number(status), route, seconds, buckets: [...buckets] };
     });
     const upgrades = this.#upgrades.by('protocol').map(([{ protocol = '' }, count]) => [protocol, count] as const);
-    const pieces: TrafficDelta[] = [{ ...this.#sums, upgrades, series: series.slice(0, piece) }];
+    const pieces: TrafficDelta[] = [
+      { ...this.#sums, upgrades, limited: this.#limitCounts(), series: series.slice(0, piece) },
+    ];
     for (let at = piece; at < series.length; at += piece)
       pieces.push({ ...nothing, upgrades: [], series: series.slice(at, at + piece) });
     return pieces;
@@ -96,7 +102,33 @@ export class TrafficTotals {
       single('counter', 'http_received_bytes_total', 'Bytes read from clients, TLS and headers included', received),
       single('counter', 'http_sent_bytes_total', 'Bytes written to clients, TLS and headers included', sent),
       family('counter', 'http_upgrades_total', 'Connections that were upgraded', this.#upgrades.by('protocol')),
+      ...this.#limitFamilies(),
     ];
+  }
+
+  #limitFamilies(): Family[] {
+    const counts = new Map(this.#limitCounts());
+    const rejected = (['in_flight', 'loop_delay'] as const).map((cause): [Labels, number] => [
+      { cause },
+      counts.get(cause) ?? 0,
+    ]);
+    const slow = counts.get('slow') ?? 0;
+    const timedOut = counts.get('timed_out') ?? 0;
+    return [
+      single('counter', 'prefork_slow_requests_total', 'Requests that took as long as slowRequest', slow),
+      single(
+        'counter',
+        'prefork_timed_out_requests_total',
+        'Requests answered with 504 after requestTimeout',
+        timedOut,
+      ),
+      family('counter', 'prefork_rejected_requests_total', 'Requests turned away with 503, by why', rejected),
+    ];
+  }
+
+  #limitCounts(): [LimitName, number][] {
+    const counts = new Map(this.#limited.by('name').map(([{ name = '' }, count]) => [name, count]));
+    return limitNames.map((name) => [name, counts.get(name) ?? 0]);
   }
 
   #addSeries({ method, status, route: given, seconds, buckets }: TrafficSeries, id: number | null): void {

@@ -28,6 +28,7 @@ const limits: Readonly<Partial<Record<WorkerMessage['type'], Limit>>> = {
   'log-trouble': { burst: 30, perSecond: 5 },
   short: { burst: 60, perSecond: 10 },
   draining: { burst: 50, perSecond: 5 },
+  slow: { burst: 60, perSecond: 5 },
   migrated: { burst: 50, perSecond: 5 },
   drained: { burst: 10, perSecond: 0.1 },
   'app-metrics': { burst: 20, perSecond: 4 },

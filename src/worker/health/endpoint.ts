@@ -11,12 +11,15 @@ export interface HealthPaths {
 export class HealthEndpoint implements HealthAnswers {
   readonly #paths: HealthPaths;
   readonly #readiness: Readiness;
+  readonly #isOverloaded: () => boolean;
   /** What the master says of the whole service. */
   #service: HealthReport = { status: 'healthy', ready: 1, wanted: 1, version: null };
 
-  constructor(paths: HealthPaths, readiness: Readiness) {
+  /** @param isOverloaded whether this worker turns requests away */
+  constructor(paths: HealthPaths, readiness: Readiness, isOverloaded: () => boolean = () => false) {
     this.#paths = paths;
     this.#readiness = readiness;
+    this.#isOverloaded = isOverloaded;
   }
 
   onService(report: HealthReport): void {
@@ -33,7 +36,8 @@ export class HealthEndpoint implements HealthAnswers {
     const { version } = this.#service;
     if (path === live) return answerOf(200, { status: 'alive', version, uptime });
     const { status, wanted } = this.#service;
-    const own = this.#readiness.isWell || status === 'draining' ? status : 'not_ready';
+    const well = this.#isOverloaded() && (status === 'healthy' || status === 'degraded') ? 'overloaded' : status;
+    const own = this.#readiness.isWell || status === 'draining' ? well : 'not_ready';
     const components = Object.fromEntries(
       this.#readiness.results.map(({ name, ok, critical, error }) => [
         name,

@@ -86,13 +86,14 @@ export class TrafficMeter implements Observer {
       received: Math.max(0, received - last.received),
       sent: Math.max(0, sent - last.sent),
       upgrades: upgraded,
+      limited: this.#traffic.limits?.take() ?? [],
     };
     this.#fresh = [];
     this.#aborted = 0;
     this.#last = { accepted, received, sent, upgrades: new Map(upgrades) };
     const isEmpty =
       delta.series.length === 0 && delta.aborted === 0 && delta.connections === 0 && delta.received + delta.sent === 0;
-    return isEmpty && upgraded.length === 0 ? null : delta;
+    return isEmpty && upgraded.length === 0 && delta.limited?.length === 0 ? null : delta;
   }
 
   #count(method: string | undefined, status: number, route: string | null, milliseconds: number): void {

@@ -25,6 +25,10 @@ export interface Observer {
     connection: Connection,
     milliseconds: number,
   ): void;
+  /** An HTTP/2 stream begins that the app is about to see. */
+  onStreamBegun?(stream: ServerHttp2Stream, about: StreamInFlight, connection: Connection): void;
+  /** An HTTP/2 stream of {@link onStreamBegun} is closed, however it has ended. */
+  onStreamClosed?(stream: ServerHttp2Stream, about: StreamInFlight, connection: Connection): void;
   /** The client left before the response was complete. `response` is `null` for HTTP/2. */
   onAborted?(response: ServerResponse | null, connection: Connection, milliseconds: number): void;
   /** The connection is upgraded to another protocol. */
@@ -44,6 +48,8 @@ export class Observers {
   readonly onRequest: Tell<'onRequest'> = null;
   readonly onFinished: Tell<'onFinished'> = null;
   readonly onStreamFinished: Tell<'onStreamFinished'> = null;
+  readonly onStreamBegun: Tell<'onStreamBegun'> = null;
+  readonly onStreamClosed: Tell<'onStreamClosed'> = null;
   readonly onAborted: Tell<'onAborted'> = null;
   readonly onUpgrade: Tell<'onUpgrade'> = null;
   readonly onClosed: Tell<'onClosed'> = null;

@@ -9,13 +9,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Server, Socket } from 'node:net';
-import { bytesWritten, type Connection, type Wire } from './connection.ts';
+import type { LimitCounts } from '../limits/counts.ts';
+import { bytesWritten, type Connection, type StreamInFlight, type Wire } from './connection.ts';
 import { Connections } from './connections.ts';
 import { onStreamEnd, watchAllServers, watchServer } from './emits.ts';
 import { Finishes } from './finishes.ts';
 import { trackFrames } from './frames.ts';
 import { InFlight } from './in-flight.ts';
-import { type HealthAnswers, Interception } from './intercept.ts';
+import { type Admission, type HealthAnswers, Interception } from './intercept.ts';
 import { type Observer, Observers } from './observer.ts';
 
 export interface TrafficOptions {
@@ -23,6 +24,14 @@ export interface TrafficOptions {
   readonly keepAlive: number;
   /** `null` leaves all health checks to the app. */
   readonly health: HealthAnswers | null;
+}
+
+/** An HTTP/2 stream that is followed to its end. */
+interface Followed {
+  readonly about: StreamInFlight;
+  readonly connection: Connection;
+  /** Whether the app sees it. */
+  isOfApp: boolean;
 }
 
 /** Node's default of `server.keepAliveTimeout`, in milliseconds. */
@@ -33,6 +42,8 @@ const knownProtocols = new Set(['websocket', 'h2c', 'connect']);
 export class Traffic {
   readonly connections = new Connections((connection) => this.#closed(connection));
   readonly inFlight = new InFlight(this.connections);
+  /** How often limits of requests acted; `null` if there are none. */
+  limits: LimitCounts | null = null;
   readonly #keepAlive: number;
   readonly #observers = new Observers();
   readonly #interception: Interception;
@@ -46,7 +57,10 @@ export class Traffic {
     const { connections, inFlight } = this;
     const observers = this.#observers;
     this.#keepAlive = keepAlive;
-    this.#interception = new Interception(health, connections, observers);
+    this.#interception = new Interception(health, connections, observers, {
+      begin: (connection, response) => inFlight.begin(connection, response),
+      beginStream: (stream, headers) => void this.#follow(stream, headers),
+    });
     this.#finishes = new Finishes({ connections, inFlight, interception: this.#interception, observers });
   }
 
@@ -75,6 +89,11 @@ export class Traffic {
     this.#interception.reject(isOn);
   }
 
+  /** @param admission decides from now on which requests the app gets */
+  guard(admission: Admission): void {
+    this.#interception.guard(admission);
+  }
+
   /** @param isOwn tells connections that this process has made to itself: no app sees them, and they are not counted */
   ignore(isOwn: (socket: Socket) => boolean): void {
     this.#isOwnCall = isOwn;
@@ -100,7 +119,8 @@ export class Traffic {
       return true;
     }
     const isRequest = name === 'request' || name === 'stream' || name === 'checkContinue';
-    if (isRequest && this.#interception.take(name, first, second)) return true;
+    if (isRequest ? this.#interception.take(name, first, second) : this.#interception.takeOther(name, first, second))
+      return true;
     this.#see(server, name, first, second);
     return false;
   }
@@ -181,13 +201,24 @@ export class Traffic {
   #stream(stream: ServerHttp2Stream, headers: Record<string, unknown>): void {
     this.#requests += 1;
     this.#observers.onHeaders?.(headers);
+    const followed = this.#follow(stream, headers);
+    if (followed === null) return;
+    followed.isOfApp = true;
+    this.#observers.onStreamBegun?.(stream, followed.about, followed.connection);
+  }
+
+  /** @returns `null` if the stream's connection is not in the table */
+  #follow(stream: ServerHttp2Stream, headers: Readonly<Record<string, unknown>>): Followed | null {
     const connection = this.connections.of(stream.session);
-    if (connection === null) return;
+    if (connection === null) return null;
     const about = this.inFlight.beginStream(connection, stream, headers);
-    if (about === null) return;
+    if (about === null) return null;
+    const followed: Followed = { about, connection, isOfApp: false };
     onStreamEnd(stream, () => {
       connection.streams?.delete(stream);
       this.#finishes.streamClosed(stream, about, connection);
+      if (followed.isOfApp) this.#observers.onStreamClosed?.(stream, about, connection);
     });
+    return followed;
   }
 }

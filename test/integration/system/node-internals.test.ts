@@ -16,6 +16,7 @@ import { afterEach, describe, test } from 'node:test';
 import tls from 'node:tls';
 import { openQueue } from '../../../src/master/migration/queue.ts';
 import {
+  abandonRequest,
   bindDatagramHandle,
   bindHandle,
   currentResponse,
@@ -305,6 +306,34 @@ describe('what is known of an HTTP connection', () => {
     assert.equal(isReceiving(socket), true);
     raw.write('67890');
     await until('the end of it', () => !isReceiving(socket));
+  });
+
+  test('a request that is abandoned is gone for the app, and its connection is read on', async () => {
+    const seen: string[] = [];
+    const { port, sockets } = await serve((req, res) => {
+      req.on('aborted', () => seen.push(`aborted ${req.socket.remotePort === sockets[0]?.remotePort}`));
+      req.on('error', (error: NodeJS.ErrnoException) => seen.push(`error ${error.code}`));
+      req.on('end', () => seen.push('end'));
+      req.on('close', () => seen.push('close'));
+      // It takes a part of what comes, and then no more.
+      req.once('readable', () => {
+        req.read(1);
+        res.end('done');
+        process.nextTick(() => abandonRequest(req));
+      });
+    });
+    const raw = await connect(port);
+    raw.write(head('/', { 'Content-Length': String(4 * 1024 * 1024) }, 'POST'));
+    await raw.write(Buffer.alloc(1024 * 1024)).waitFor(/done/);
+    const [socket] = sockets;
+    assert.ok(socket !== undefined);
+    await until('its end for the app', () => seen.includes('close'));
+    assert.equal(socket.destroyed, false);
+    assert.equal(isReceiving(socket), true);
+    raw.write(Buffer.alloc(3 * 1024 * 1024));
+    await until('the end of it', () => !isReceiving(socket));
+    assert.equal(raw.ending, 'open');
+    assert.deepEqual(seen, ['aborted true', 'error ECONNRESET', 'close']);
   });
 
   test('an upgrade takes the parser away', async () => {

@@ -16,6 +16,10 @@ describe('what a worker reports', () => {
       null,
       {},
       { ...good.delta, aborted: -1 },
+      { ...good.delta, limited: 'x' },
+      { ...good.delta, limited: [['slow', -1]] },
+      { ...good.delta, limited: [['whatever', 1]] },
+      { ...good.delta, limited: Array.from({ length: 9 }, () => ['slow', 1]) },
       { ...good.delta, sent: Number.NaN },
       { ...good.delta, sent: Number.POSITIVE_INFINITY },
       // Two of them would be infinite.

@@ -165,3 +165,38 @@ test('SEC-08 messages: of connections that could not move, only reasons that the
   };
   assert.deepEqual(checked, { kind: 'message', message });
 });
+
+test('SEC-08 messages: slow requests are bounded in number and length, of known states, and plain', () => {
+  const request = { method: 'GET', url: '/', route: '/', id: 'a', age: 1, state: 'running', status: null };
+  const checked = (requests: unknown, more: unknown = 0) =>
+    checkWorkerMessage({ type: 'slow', requests, more, within: 10_000, extra: 1 });
+  assert.deepEqual(checked([request]), {
+    kind: 'message',
+    message: { type: 'slow', requests: [request], more: 0, within: 10_000 },
+  });
+  for (const bad of ['x', null, { length: 1 }]) assert.equal(checked(bad).kind, 'malformed');
+  for (const bad of [-1, 1.5, 'x', null, Number.NaN]) assert.equal(checked([], bad).kind, 'malformed');
+  const requestsOf = (given: unknown): readonly unknown[] => {
+    const { message } = checked(given) as { message: { requests: readonly unknown[] } };
+    return message.requests;
+  };
+  assert.equal(requestsOf(Array.from({ length: 1_000 }, () => request)).length, 10);
+  const odd = [null, 1, {}, { ...request, state: 'gone' }, { ...request, age: -1 }, { ...request, url: 1 }];
+  assert.deepEqual(requestsOf(odd), []);
+  const long = {
+    ...request,
+    method: 'x'.repeat(1e5),
+    url: 'y'.repeat(1e5),
+    route: 'z'.repeat(1e5),
+    id: {},
+    status: 1e9,
+  };
+  const [cut] = requestsOf([long]) as { method: string; url: string; route: string; id: unknown; status: unknown }[];
+  assert.deepEqual(
+    [cut?.method.length, cut?.url.length, cut?.route.length, cut?.id, cut?.status],
+    [20, 500, 200, null, null],
+  );
+  const [odds] = requestsOf([{ ...request, url: '/\u001b[2J\n', route: '\n' }]) as { url: string; route: string }[];
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none
+  assert.doesNotMatch(`${odds?.url}${odds?.route}`, /[\u0000-\u001f]/);
+});

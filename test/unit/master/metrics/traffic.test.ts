@@ -30,6 +30,28 @@ describe('totals of traffic', () => {
     assert.equal(sumOf(page, 'http_requests_total', { route: otherRoute }), 4_700);
   });
 
+  it('LIM-06: the limits of requests are counted by cause, from zero, and pass to another master', async () => {
+    const totals = new TrafficTotals();
+    assert.equal(sumOf(await read(totals), 'prefork_rejected_requests_total', { cause: 'loop_delay' }), 0);
+    totals.add({
+      ...delta('/a', 1),
+      limited: [
+        ['slow', 1],
+        ['in_flight', 2],
+        ['timed_out', 4],
+      ],
+    });
+    totals.add({ ...delta('/a', 1), limited: [['in_flight', 8]] });
+    const heir = new TrafficTotals();
+    for (const piece of totals.export()) heir.add(piece);
+    for (const each of [totals, heir]) {
+      const page = await read(each);
+      assert.equal(sumOf(page, 'prefork_slow_requests_total'), 1);
+      assert.equal(sumOf(page, 'prefork_timed_out_requests_total'), 4);
+      assert.equal(sumOf(page, 'prefork_rejected_requests_total', { cause: 'in_flight' }), 10);
+    }
+  });
+
   it('quote what a label may not hold', async () => {
     const totals = new TrafficTotals();
     totals.add(delta('/"\\\n', 1));
