@@ -10,6 +10,7 @@ import type { FailureKind } from '../core/model.ts';
 import type { DatagramQuery, ListenQuery } from '../system/node-internals.ts';
 import type { WorkerFigures } from './figures.ts';
 import type { MigrationDelta, QueueDescriptors } from './migration.ts';
+import type { ReportedRequest } from './request.ts';
 import type { Health } from './status.ts';
 import type { AppMetric, TrafficDelta } from './traffic.ts';
 
@@ -99,7 +100,7 @@ export interface StackMessage {
   readonly type: 'stack';
   readonly frames: readonly string[];
   readonly isOwn: boolean;
-  readonly requests: readonly { readonly method: string; readonly url: string; readonly age: number }[];
+  readonly requests: readonly ReportedRequest[];
   readonly resources: readonly string[];
 }
 
@@ -145,7 +146,7 @@ export type WorkerMessage =
   /** Why the drain is not over yet; sent now and then while it lasts. */
   | {
       readonly type: 'draining';
-      readonly requests: readonly { readonly method: string; readonly url: string; readonly age: number }[];
+      readonly requests: readonly ReportedRequest[];
       readonly inFlight: number;
       readonly connections: number;
       readonly upgraded: number;

@@ -1,9 +1,8 @@
 /** Gives every request an id from its beginning: the app, the log and the client see the same. */
+import { isRequestId } from '../../protocol/request.ts';
 import type { Observer } from '../traffic/observer.ts';
 
 const requestId = 'x-request-id';
-/** An id that a client or a proxy may choose; any other is replaced. */
-const goodId = /^[\w.:@/+=,-]{1,200}$/;
 
 export const requestIds: Observer = {
   onBegin(request, response) {
@@ -22,7 +21,7 @@ function newId(): string {
 /** @returns the id that the headers have from now on: the one they came with, or a new one */
 function idIn(headers: Record<string, unknown>): string {
   const given = headers[requestId];
-  const id = typeof given === 'string' && goodId.test(given) ? given : newId();
+  const id = isRequestId(given) ? given : newId();
   headers[requestId] = id;
   return id;
 }
