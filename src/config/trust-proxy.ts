@@ -25,10 +25,11 @@ const maxRanges = 500;
 export function parseTrustProxy(value: unknown, isText: boolean): TrustProxy | { readonly problem: string } {
   if (typeof value === 'boolean') return value;
   if (typeof value === 'number') return hops(value);
-  const items = (Array.isArray(value) ? (value as readonly unknown[]) : [value]).flatMap((item) =>
-    typeof item === 'string' ? item.split(',').map((text) => text.trim()) : [item],
-  );
-  if (!items.every((item) => typeof item === 'string')) return { problem: '' };
+  const given: readonly unknown[] = Array.isArray(value) ? value : [value];
+  // What begins with a zero byte stands for what no JSON has.
+  const texts = given.filter((item): item is string => typeof item === 'string' && !item.includes('\0'));
+  if (texts.length < given.length) return { problem: '' };
+  const items = texts.flatMap((text) => text.split(',')).map((text) => text.trim());
   const [only] = items;
   // Gunicorn's way to write it.
   if (items.length === 1 && only === '*') return true;

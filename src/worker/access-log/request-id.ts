@@ -6,11 +6,14 @@ const requestId = 'x-request-id';
 
 export const requestIds: Observer = {
   onBegin(request, response) {
-    const id = idIn(request.headers);
+    const id = requestIdIn(request.headers);
     if (!response.headersSent) response.setHeader(requestId, id);
   },
   // An app that uses the streams themselves finds the id in their headers, and answers as it likes.
-  onHeaders: idIn,
+  onHeaders: requestIdIn,
+  onUpgrade({ headers }) {
+    requestIdIn(headers);
+  },
 };
 
 /** node:crypto is loaded at the first request that needs it: it costs a worker more than the rest of the agent. */
@@ -19,7 +22,7 @@ function newId(): string {
 }
 
 /** @returns the id that the headers have from now on: the one they came with, or a new one */
-function idIn(headers: Record<string, unknown>): string {
+export function requestIdIn(headers: Record<string, unknown>): string {
   const given = headers[requestId];
   const id = isRequestId(given) ? given : newId();
   headers[requestId] = id;
