@@ -120,7 +120,7 @@ describe('stuck workers', { concurrency: 4 }, () => {
     await stopClean(s);
   });
 
-  it('HB-09: the hook onWorkerAbort gets the stack and the requests', async (t) => {
+  it('HB-09, TRC-01: the hook onWorkerAbort gets the stack and the requests', async (t) => {
     const s = await start(t, {
       config: `
         import { writeFileSync, renameSync } from 'node:fs';

@@ -45,7 +45,7 @@ function onlyId({ ids }: Told): string {
 
 describe('requestId()', { concurrency: 2 }, () => {
   for (const kind of ['express', 'fastify', 'http']) {
-    it(`${kind}: is the id that the request came with or a new one, from the first request on`, async (t) => {
+    it(`TRC-02: ${kind}: is the id that the request came with or a new one, from the first request on`, async (t) => {
       const s = await start(t, kind);
       const first = await ask(s, '/first', { headers: { traceparent } });
       assert.match(onlyId(first), newId, 'the very first one');
@@ -57,7 +57,7 @@ describe('requestId()', { concurrency: 2 }, () => {
     });
   }
 
-  it('is known where a body has been read, and at the end of a response', async (t) => {
+  it('TRC-02: is known where a body has been read, and at the end of a response', async (t) => {
     const json = {
       method: 'POST',
       body: '{"a":1}',
@@ -75,7 +75,7 @@ describe('requestId()', { concurrency: 2 }, () => {
   });
 
   for (const kind of ['http2', 'streams']) {
-    it(`${kind}: streams of one session have their own`, async (t) => {
+    it(`TRC-02: ${kind}: streams of one session have their own`, async (t) => {
       const s = await start(t, kind);
       const client = http2.connect(`http://127.0.0.1:${s.port}`);
       // The service may be gone before it is closed.
@@ -98,7 +98,7 @@ describe('requestId()', { concurrency: 2 }, () => {
     });
   }
 
-  it('is that of the request to upgrade, in the handlers of a WebSocket', async (t) => {
+  it('TRC-02: is that of the request to upgrade, in the handlers of a WebSocket', async (t) => {
     const s = await start(t, 'http');
     const open = async (id: string): Promise<WebSocket> => {
       const socket = new WebSocket(`ws://127.0.0.1:${s.port}/`, { headers: { 'x-request-id': id } });
@@ -132,7 +132,7 @@ describe('requestId()', { concurrency: 2 }, () => {
     assert.equal(stdout, 'null null\n');
   });
 
-  it('is never the one of another request, under load and over reloads, and the log and the client have the same', async (t) => {
+  it('TRC-02: is never the one of another request, under load and over reloads, and the log and the client have the same', async (t) => {
     const s = await start(t, 'express', {
       workers: 2,
       args: ['--access-log', 'access.log', '--access-log-format', 'json', '--access-log-fields', 'requestId,status'],
@@ -180,7 +180,7 @@ describe('requestId()', { concurrency: 2 }, () => {
 });
 
 describe('what is not used costs nothing', () => {
-  it('is turned off if the app does not ask, and on again when it does', async (t) => {
+  it('TRC-02: is turned off if the app does not ask, and on again when it does', async (t) => {
     const s = await start(t, 'late');
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
     t.after(() => agent.destroy());

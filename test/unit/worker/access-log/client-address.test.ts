@@ -27,7 +27,7 @@ function client(trust: unknown, remote: string, headers: Headers): string {
 const xff = (value: string): Headers => ({ 'x-forwarded-for': value });
 const forwarded = (value: string): Headers => ({ forwarded: value });
 
-describe('the client behind proxies', () => {
+describe('TRC-03: the client behind proxies', () => {
   it('is whoever is connected if nobody is trusted', () => {
     for (const trust of [false, 0, []]) assert.equal(client(trust, '10.0.0.1', xff('1.2.3.4')), '10.0.0.1');
     assert.equal(trusting(false), null, 'nothing is looked at');

@@ -7,7 +7,7 @@ const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
 const span = '00f067aa0ba902b7';
 const good = `00-${trace}-${span}-01`;
 
-describe('traceparent', () => {
+describe('TRC-01: traceparent', () => {
   it('is taken apart', () => {
     assert.deepEqual(parseTraceparent(good), { traceId: trace, spanId: span, flags: '01' });
     assert.equal(parseTraceparent(`00-${trace}-${span}-00`)?.flags, '00');
