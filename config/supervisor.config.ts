@@ -115,6 +115,12 @@ export default defineConfig({
   // accessLog: '/var/log/shop/access.log',
   // Gunicorn's atoms, or 'json'.
   // accessLogFormat: 'json',
+  // Of 'json': these fields, headers among them.
+  // accessLogFields: ['time', 'url', 'status', 'durationMs', 'trace_id', 'request.header.user-agent'],
+  // No line for these.
+  // accessLogSkip: ['/healthz', '/assets/*'],
+  // The client's address, as these proxies have it.
+  // trustProxy: ['loopback', '10.0.0.0/8'],
   // errorLog: '/var/log/shop/error.log',
   // What workers print goes to the log, with slot and pid.
   // captureOutput: false,

@@ -16,6 +16,7 @@ export {
   waitUntil,
   worker,
 } from './app/api.ts';
+export { requestId, traceId } from './app/requests.ts';
 export type { UserConfig, WorkerAbort } from './config/user-config.ts';
 export {
   AlreadyRunningError,

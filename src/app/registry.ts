@@ -25,6 +25,14 @@ export interface WorkerFacts {
   readonly name: string;
 }
 
+/** What is known of the request that the calling code serves; `null` where it serves none. */
+export interface CurrentRequest {
+  /** The app has what asks, and may begin to. */
+  expect(): void;
+  id(): string | null;
+  traceId(): string | null;
+}
+
 export interface Registry {
   readonly checks: Map<string, Check>;
   readonly starts: (() => unknown)[];
@@ -34,6 +42,8 @@ export interface Registry {
   placements?: ((slot: number) => unknown)[];
   /** Background work that a drain awaits. */
   readonly pending: Set<Promise<unknown>>;
+  /** Who knows which request is being served; the worker sets it before the app is loaded. */
+  requests?: CurrentRequest;
   /** `null` where nobody supervises this process. */
   worker: WorkerFacts | null;
 }

@@ -14,7 +14,14 @@ export interface WorkerAbort {
   readonly blockedMs: number;
   /** Frames of the JavaScript stack, innermost first; empty if the stack could not be taken. */
   readonly stack: readonly string[];
-  readonly requests: readonly { readonly method: string; readonly url: string; readonly age: number }[];
+  /** In flight, oldest first: `age` in milliseconds, `id` its `X-Request-ID`, `trace` the trace id of its `traceparent`. */
+  readonly requests: readonly {
+    readonly method: string;
+    readonly url: string;
+    readonly age: number;
+    readonly id: string | null;
+    readonly trace: string | null;
+  }[];
 }
 
 /** `Call` is the function as a config file writes it. */

@@ -73,6 +73,8 @@ export function resolveSettings(
       'maxRequestsJitter',
       `expected at most ten times maxRequests (${maxRequests * 10}), got ${maxRequestsJitter}`,
     );
+  if (plain.accessLogFields !== null && plain.accessLogFormat !== 'json' && !isRefused('accessLogFormat'))
+    complain('accessLogFields', "expected accessLogFormat to be 'json': other formats have no fields");
   if (readyQuorum > workers && !isRefused('workers'))
     complain('readyQuorum', `expected at most workers (${workers}), got ${readyQuorum}`);
 

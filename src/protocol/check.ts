@@ -27,6 +27,7 @@ import {
 } from './check-values.ts';
 import { type ErrorReport, type SlowRequest, slowStates, type WorkerMessage } from './messages.ts';
 import { type KeptReason, keptReasons } from './migration.ts';
+import { isRequestId, isTraceId, type ReportedRequest } from './request.ts';
 
 export type Checked =
   | { readonly kind: 'message'; readonly message: WorkerMessage }
@@ -166,11 +167,13 @@ function checkDraining(m: Fields): WorkerMessage | null {
   return { type: 'draining', requests, inFlight: m.inFlight, connections: m.connections, upgraded: m.upgraded };
 }
 
-function checkRequests(requests: readonly unknown[]): { method: string; url: string; age: number }[] {
+function checkRequests(requests: readonly unknown[]): ReportedRequest[] {
   return requests.slice(0, 20).flatMap((raw: unknown) => {
     if (!isFields(raw) || typeof raw.method !== 'string' || typeof raw.url !== 'string' || !isAmount(raw.age))
       return [];
-    return [{ method: clip(raw.method, 20), url: clip(raw.url, 500), age: raw.age }];
+    const id = isRequestId(raw.id) ? clip(raw.id, 200) : null;
+    const trace = isTraceId(raw.trace) ? raw.trace : null;
+    return [{ method: clip(raw.method, 20), url: clip(raw.url, 500), age: raw.age, id, trace }];
   });
 }
 

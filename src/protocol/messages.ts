@@ -6,10 +6,12 @@
 import type { Address } from '../config/address.ts';
 import type { WorkerHookName } from '../config/hooks.ts';
 import type { WorkerSettings } from '../config/resolved.ts';
+import type { TrustProxy } from '../config/trust-proxy.ts';
 import type { FailureKind } from '../core/model.ts';
 import type { DatagramQuery, ListenQuery } from '../system/node-internals.ts';
 import type { WorkerFigures } from './figures.ts';
 import type { MigrationDelta, QueueDescriptors } from './migration.ts';
+import type { ReportedRequest } from './request.ts';
 import type { Health } from './status.ts';
 import type { AppMetric, TrafficDelta } from './traffic.ts';
 
@@ -34,6 +36,19 @@ export const bootVariable = 'PREFORK_WORKER';
 /** The name of the worker's functions whose presence in a stack means that prefork's own code ran, not the app's. */
 export const ownWork = 'prefork.ownWork';
 
+export interface AccessLogInfo {
+  /** A path, or an open descriptor. */
+  readonly target: string | number;
+  /** Gunicorn's atoms, or `json`. */
+  readonly format: string;
+  /** Of `json`; `null` is the usual ones. */
+  readonly fields: readonly string[] | null;
+  /** Patterns of paths that have no line; `null` is none. */
+  readonly skip: readonly string[] | null;
+  /** Proxies that are believed about the client's address. */
+  readonly trustProxy: TrustProxy;
+}
+
 /** What a worker gets with its birth. */
 export interface BootInfo {
   readonly id: number;
@@ -46,8 +61,7 @@ export interface BootInfo {
   readonly defaultBind: Address;
   /** Milliseconds. */
   readonly heartbeat: number;
-  /** `target` is a path or an open descriptor; `format` is Gunicorn's atoms, or `json`. */
-  readonly accessLog: { readonly target: string | number; readonly format: string } | null;
+  readonly accessLog: AccessLogInfo | null;
   /** What is counted; `null` is nothing. `app` is whether the app's own metrics are wanted. */
   readonly metrics: { readonly app: boolean } | null;
   /** The queue between workers; `null` if there is none. */
@@ -99,7 +113,7 @@ export interface StackMessage {
   readonly type: 'stack';
   readonly frames: readonly string[];
   readonly isOwn: boolean;
-  readonly requests: readonly { readonly method: string; readonly url: string; readonly age: number }[];
+  readonly requests: readonly ReportedRequest[];
   readonly resources: readonly string[];
 }
 
@@ -165,7 +179,7 @@ export type WorkerMessage =
   /** Why the drain is not over yet; sent now and then while it lasts. */
   | {
       readonly type: 'draining';
-      readonly requests: readonly { readonly method: string; readonly url: string; readonly age: number }[];
+      readonly requests: readonly ReportedRequest[];
       readonly inFlight: number;
       readonly connections: number;
       readonly upgraded: number;

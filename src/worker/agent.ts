@@ -29,6 +29,7 @@ import { Metrics } from './metrics/metrics.ts';
 import { Migration } from './migration/migration.ts';
 import { outlivePrinting } from './printing.ts';
 import { EventFilter } from './process-events.ts';
+import { RequestContext } from './request-context/request-context.ts';
 import { holdSignals } from './signals.ts';
 import { isThreadOfWorker, shareInThread } from './threads.ts';
 import { watchPolling } from './traffic/polling.ts';
@@ -98,6 +99,7 @@ class Agent {
   start(): void {
     const { slot, id, generation, heartbeat, settings } = this.#boot;
     registry().worker = { slot, id, generation, name: settings.name };
+    registry().requests = new RequestContext();
     const events = new EventFilter();
     holdSignals(events, () => this.#termed());
     this.#channel.open(events, {

@@ -105,7 +105,7 @@ const messages = {
   stack: () => ({
     frames: Array.from({ length: below(60) }, name),
     isOwn: random() < 0.3,
-    requests: [{ method: name(), url: `/${name()}`, age: below(1e6) }],
+    requests: [{ method: name(), url: `/${name()}`, age: below(1e6), id: name(), trace: name() }],
     resources: [name()],
   }),
   beat: () => ({ figures: figures() }),

@@ -1,6 +1,7 @@
 /** What is logged, and where to. */
 import { defaultAccessLogFormat } from '../access-format.ts';
 import { accessFormat, boolean, choice, logFile } from './kinds.ts';
+import { accessFields, pathPatterns, trustProxy } from './log-kinds.ts';
 import { inGroup } from './setting.ts';
 
 const setting = inGroup('Log');
@@ -40,6 +41,23 @@ export const log = {
     defaultAs: 'as Gunicorn',
     doc: "Format of the access log, in Gunicorn's atoms such as %(h)s, or json",
     elsewhere: ['access_logformat', 'access_log_format'],
+  }),
+  accessLogFields: setting({
+    kind: accessFields,
+    default: null,
+    defaultAs: 'the usual ones',
+    doc: 'Fields of the access log in JSON, headers as request.header.NAME and response.header.NAME',
+  }),
+  accessLogSkip: setting({
+    kind: pathPatterns,
+    default: null,
+    doc: 'Paths whose requests have no line in the access log, such as /healthz or /assets/*',
+  }),
+  trustProxy: setting({
+    kind: trustProxy,
+    default: false,
+    doc: "Proxies that are believed about the client's address (X-Forwarded-For, Forwarded), in the access log",
+    elsewhere: ['forwarded_allow_ips', 'proxy_allow_ips', 'set_real_ip_from'],
   }),
   captureOutput: setting({
     kind: boolean,

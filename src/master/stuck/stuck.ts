@@ -5,6 +5,7 @@ import type { Settings } from '../../config/resolved.ts';
 import { findWorker } from '../../core/fleet.ts';
 import type { Fleet, Worker } from '../../core/model.ts';
 import type { StackMessage } from '../../protocol/messages.ts';
+import { idsOf } from '../../protocol/request.ts';
 import { workerFields } from '../log/line.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Timeline } from '../log/timeline.ts';
@@ -119,7 +120,7 @@ export class Stuck {
     const serving = (url: (full: string) => string) =>
       oldest === undefined
         ? ''
-        : `, serving ${oldest.method} ${url(oldest.url)} for ${(oldest.age / 1000).toFixed(1)} s`;
+        : `, serving ${oldest.method} ${url(oldest.url)} for ${(oldest.age / 1000).toFixed(1)} s${idsOf(oldest)}`;
     // It ran again when it was looked at.
     if (!fatal && isOwnWork) return;
     const message = worker.phase.name === 'booting' ? aboutBoot(capture, worker) : aboutBlock(capture, silentMs);

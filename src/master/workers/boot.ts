@@ -47,7 +47,9 @@ export function bootInfo(
   };
 }
 
-function accessLogOf({ accessLog, accessLogFormat: format, captureOutput }: Settings): BootInfo['accessLog'] {
+function accessLogOf(settings: Settings): BootInfo['accessLog'] {
+  const { accessLog, accessLogFormat: format, accessLogFields: fields, accessLogSkip: skip, trustProxy } = settings;
   if (accessLog === null) return null;
-  return { target: accessLog !== '-' ? accessLog : captureOutput ? spareStdout : 1, format };
+  const target = accessLog !== '-' ? accessLog : settings.captureOutput ? spareStdout : 1;
+  return { target, format, fields, skip, trustProxy };
 }

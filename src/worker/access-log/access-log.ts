@@ -1,16 +1,20 @@
 /** Writes a line for each request that has ended. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
+import { type AccessField, parseAccessField } from '../../config/access-fields.ts';
 import { parseAccessFormat } from '../../config/access-format.ts';
-import type { BootInfo } from '../../protocol/messages.ts';
+import type { AccessLogInfo, BootInfo } from '../../protocol/messages.ts';
 import type { Channel } from '../channel.ts';
 import type { Connection, StreamInFlight } from '../traffic/connection.ts';
 import type { Observer } from '../traffic/observer.ts';
 import type { Traffic } from '../traffic/traffic.ts';
+import { trusting } from './client-address.ts';
 import { Destination } from './destination.ts';
-import { type Formatter, jsonFormatter, textFormatter, type Wants, wantsOf } from './format.ts';
+import { type Formatter, peerOf, textFormatter, type Wants, wantsOf } from './format.ts';
+import { fieldsFormatter, jsonFormatter, jsonWantsOf } from './json.ts';
 import { type AccessRecord, countBodies, RequestRecord, streamRecordOf, upgradeRecordOf } from './record.ts';
 import { requestIds } from './request-id.ts';
+import { skipping } from './skip.ts';
 
 /** Milliseconds between two reports of lines that were lost. */
 const lossEvery = 1_000;
@@ -22,16 +26,17 @@ export class AccessLog implements Observer {
   readonly #destination: Destination;
   readonly #format: Formatter;
   readonly #wants: Wants;
+  /** Which requests have no line, by their URL; `null` if all have one. */
+  readonly #skips: ((url: string) => boolean) | null;
   /** Connections that were upgraded: their lines are written when they are closed. */
   readonly #upgrades = new Map<Connection, { readonly request: IncomingMessage; readonly since: number }>();
 
-  constructor(wanted: NonNullable<BootInfo['accessLog']>, boot: SeatedBoot, channel: Channel) {
+  constructor(wanted: AccessLogInfo, boot: SeatedBoot, channel: Channel) {
     this.#destination = new Destination(wanted.target);
-    const { slot, id: worker, generation } = boot;
-    const { name } = boot.settings;
-    const parts = wanted.format === 'json' ? null : parseAccessFormat(wanted.format);
-    this.#format = Array.isArray(parts) ? textFormatter(parts) : jsonFormatter({ name, slot, worker, generation });
-    this.#wants = wantsOf(Array.isArray(parts) ? parts : null);
+    const [format, wants] = formatOf(wanted, boot);
+    this.#format = format;
+    this.#wants = wants;
+    this.#skips = wanted.skip === null ? null : skipping(wanted.skip);
     if (this.#wants.bytes) countBodies();
     setInterval(() => {
       const trouble = this.#destination.takeTrouble();
@@ -39,12 +44,13 @@ export class AccessLog implements Observer {
     }, lossEvery).unref();
   }
 
-  /** Joins the traffic; with the format `json` requests get their ids as well. */
+  /** Joins the traffic; if its lines have the ids of requests, these get their ids as well. */
   static join(traffic: Traffic, boot: SeatedBoot, channel: Channel): AccessLog | null {
     if (boot.accessLog === null) return null;
     const log = new AccessLog(boot.accessLog, boot, channel);
     traffic.subscribe(log);
-    if (boot.accessLog.format === 'json') traffic.subscribe(requestIds);
+    const { format, fields } = boot.accessLog;
+    if (format === 'json' && fields?.includes('requestId') !== false) traffic.subscribe(requestIds);
     return log;
   }
 
@@ -91,6 +97,23 @@ export class AccessLog implements Observer {
   }
 
   #write(record: AccessRecord): void {
+    if (this.#skips?.(record.url) === true) return;
     this.#destination.write(this.#format(record, Date.now()));
   }
+}
+
+/** @returns what makes a line, and what it needs */
+function formatOf({ format, fields, trustProxy }: AccessLogInfo, boot: SeatedBoot): [Formatter, Wants] {
+  const clientOf = trusting(trustProxy) ?? peerOf;
+  if (format !== 'json') {
+    const parts = parseAccessFormat(format);
+    // It was checked before; a format that is none has no parts.
+    const known = Array.isArray(parts) ? parts : [];
+    return [textFormatter(known, clientOf), wantsOf(known)];
+  }
+  const { slot, id: worker, generation } = boot;
+  const writer = { name: boot.settings.name, slot, worker, generation };
+  if (fields === null) return [jsonFormatter(writer, clientOf), jsonWantsOf(null)];
+  const asked = fields.map(parseAccessField).filter((field): field is AccessField => typeof field !== 'string');
+  return [fieldsFormatter(asked, writer, clientOf), jsonWantsOf(asked)];
 }

@@ -1,10 +1,16 @@
-/** Makes a line of the access log: in Gunicorn's atoms, or as JSON. Nothing that a client sends makes two of it. */
+/** Makes a line of the access log in Gunicorn's atoms. Nothing that a client sends makes two of it. */
 import type { FormatPart } from '../../config/access-format.ts';
-import { escapeJson, plain } from '../../system/plain.ts';
+import { plain } from '../../system/plain.ts';
 import type { AccessRecord } from './record.ts';
 
 /** @param now milliseconds since 1970 */
 export type Formatter = (record: AccessRecord, now: number) => string;
+
+/** Who a request is from. */
+export type ClientOf = (record: AccessRecord) => string;
+
+/** Whoever is connected. */
+export const peerOf: ClientOf = ({ remote }) => remote;
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 /** What could end the quotes around it, what is unsafe anywhere (see `system/plain.ts`), and what takes two code units. */
@@ -14,7 +20,7 @@ function unsafe(): RegExp {
 }
 
 /** Of this nothing has to be looked at twice: printable ASCII but for quotes and backslashes, as most of all text. */
-const harmless = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+export const harmless = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
 /** Escapes what a client sent: it can end neither the line nor the quotes around it, and controls no terminal. */
 export function escapeText(text: string): string {
@@ -39,10 +45,8 @@ export interface Wants {
   readonly bytes: boolean;
 }
 
-/** @param parts `null` is JSON */
-export function wantsOf(parts: readonly FormatPart[] | null): Wants {
-  const has = (...atoms: string[]): boolean =>
-    parts?.some((part) => part.kind === 'atom' && atoms.includes(part.atom)) ?? true;
+export function wantsOf(parts: readonly FormatPart[]): Wants {
+  const has = (...atoms: string[]): boolean => parts.some((part) => part.kind === 'atom' && atoms.includes(part.atom));
   return { remote: has('h'), bytes: has('b', 'B') };
 }
 
@@ -52,11 +56,11 @@ interface Piece {
   readonly of: Formatter;
 }
 
-export function textFormatter(parts: readonly FormatPart[]): Formatter {
+export function textFormatter(parts: readonly FormatPart[], clientOf: ClientOf = peerOf): Formatter {
   const pieces: Piece[] = [];
   let before = '';
   for (const part of parts) {
-    const piece = pieceOf(part);
+    const piece = pieceOf(part, clientOf);
     if (typeof piece === 'string') before += piece;
     else {
       pieces.push({ before, of: piece });
@@ -71,7 +75,7 @@ export function textFormatter(parts: readonly FormatPart[]): Formatter {
   };
 }
 
-function pieceOf(part: FormatPart): Formatter | string {
+function pieceOf(part: FormatPart, clientOf: ClientOf): Formatter | string {
   switch (part.kind) {
     case 'text':
       return plain(part.text);
@@ -82,7 +86,7 @@ function pieceOf(part: FormatPart): Formatter | string {
     case 'e':
       return () => escaped(process.env[part.name] ?? null);
     case 'atom':
-      return atomOf(part.atom);
+      return part.atom === 'h' ? clientOf : atomOf(part.atom);
   }
 }
 
@@ -90,10 +94,10 @@ function escaped(text: string | null): string {
   return text === null || text === '' ? '-' : escapeText(text);
 }
 
-function atomOf(atom: Extract<FormatPart, { kind: 'atom' }>['atom']): Formatter | string {
+type Atom = Extract<FormatPart, { kind: 'atom' }>['atom'];
+
+function atomOf(atom: Exclude<Atom, 'h'>): Formatter | string {
   switch (atom) {
-    case 'h':
-      return ({ remote }) => remote;
     case 'l':
       return '-';
     case 'u':
@@ -155,50 +159,4 @@ export function clfDate(now: number): string {
   lastSecond = second;
   lastDate = `${day}:${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${zone}`;
   return lastDate;
-}
-
-export interface Writer {
-  readonly name: string;
-  readonly slot: number;
-  readonly worker: number;
-  readonly generation: number;
-}
-
-/** The same bytes as `JSON.stringify` gives for an object of it, made of what a line has of its own and what all have. */
-export function jsonFormatter(writer: Writer): Formatter {
-  const tail = `,${escapeJson(JSON.stringify({ pid: process.pid, ...writer })).slice(1)}\n`;
-  return (record, now) => {
-    const { method, url, protocol, status, bytes } = record;
-    return (
-      `{"time":"${isoDate(now)}","remoteAddress":${jsonText(record.remote)},"method":${jsonText(method)},` +
-      `"url":${jsonText(url)},"protocol":${jsonText(protocol)},"status":${jsonNumber(status)},` +
-      `"bytes":${jsonNumber(bytes)},"durationMs":${jsonNumber(Math.round(record.milliseconds * 1_000) / 1_000)},` +
-      `${record.isAborted ? '"aborted":true,' : ''}"referer":${jsonText(record.requestHeader('referer'))},` +
-      `"userAgent":${jsonText(record.requestHeader('user-agent'))},` +
-      `"requestId":${jsonText(record.requestHeader('x-request-id'))}${tail}`
-    );
-  };
-}
-
-function jsonText(text: string | null): string {
-  if (text === null) return 'null';
-  return harmless.test(text) ? `"${text}"` : escapeJson(JSON.stringify(text));
-}
-
-function jsonNumber(value: number | null): string {
-  return Number.isFinite(value) ? String(value) : 'null';
-}
-
-let isoSecond = 0;
-let isoStart = '';
-
-/** `2026-11-21T08:15:00.000Z`; all but the milliseconds is made once a second. */
-function isoDate(now: number): string {
-  const second = Math.floor(now / 1_000);
-  if (second !== isoSecond || isoStart === '') {
-    isoSecond = second;
-    isoStart = new Date(second * 1_000).toISOString().slice(0, -4);
-  }
-  const rest = Math.floor(now - second * 1_000);
-  return `${isoStart}${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}Z`;
 }

@@ -13,6 +13,19 @@ export interface EmitWatcher {
   onEmit(server: Server, name: string | symbol, first: unknown, second: unknown): boolean;
 }
 
+/** Calls `emit` for an event that brings the app a request; `args` are its name and what it has. */
+export type Surround = (args: ArrayLike<unknown>, emit: () => boolean) => boolean;
+
+const bringsRequest = new Set<string | symbol>([
+  ...['request', 'checkContinue', 'checkExpectation', 'stream', 'upgrade', 'connect'],
+]);
+let surround: Surround | null = null;
+
+/** @param run what calls the app with each request from now on; `null` is nobody, and costs one comparison an event */
+export function surroundRequests(run: Surround | null): void {
+  surround = run;
+}
+
 const watchers = hidden<EmitWatcher>();
 let watcherOfAll: EmitWatcher | null = null;
 let isInstalled = false;
@@ -38,6 +51,10 @@ function install(): void {
     const watcher = watchers.of(this) ?? watcherOfAll;
     if (watcher?.onEmit(this, name, first, second) === true) return true;
     // biome-ignore-start lint/complexity/noArguments: the fastest way to see how many there are, and to pass them on
+    if (surround !== null && bringsRequest.has(name)) {
+      const args = arguments as ArrayLike<unknown>;
+      return surround(args, () => Reflect.apply(emit, this, args));
+    }
     // The two of each connection and each request; a list of them would be made anew for each.
     if (arguments.length === 3) return emit.call(this, name, first, second);
     if (arguments.length === 2) return emit.call(this, name, first);

@@ -1,17 +1,14 @@
 /** The requests whose responses are not finished, and when each began. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
+import { isRequestId, type ReportedRequest } from '../../protocol/request.ts';
 import { currentResponse } from '../../system/node-internals.ts';
 import type { Connection, StreamInFlight } from './connection.ts';
 import type { Connections } from './connections.ts';
+import { parseTraceparent } from './traceparent.ts';
 
 /** A request whose response is not finished. */
-export interface RequestInFlight {
-  readonly method: string;
-  readonly url: string;
-  /** Milliseconds since it began. */
-  readonly age: number;
-}
+export type RequestInFlight = ReportedRequest;
 
 export class InFlight {
   readonly #connections: Connections;
@@ -87,8 +84,8 @@ export class InFlight {
     for (const connection of this.#connections.open) {
       const response = currentResponse(connection.socket);
       if (response !== null) found.push(describe(response.req, now - connection.requestAt));
-      for (const { method, url, since } of connection.streams?.values() ?? [])
-        found.push({ method, url, age: now - since });
+      for (const { method, url, since, headers } of connection.streams?.values() ?? [])
+        found.push({ method, url, age: now - since, ...idsIn(headers) });
     }
     return found.sort((a, b) => b.age - a.age).slice(0, most);
   }
@@ -101,5 +98,11 @@ export function urlOf(request: IncomingMessage): string {
 }
 
 function describe(request: IncomingMessage, age: number): RequestInFlight {
-  return { method: request.method ?? '', url: urlOf(request), age };
+  return { method: request.method ?? '', url: urlOf(request), age, ...idsIn(request.headers) };
+}
+
+/** Read from the headers when somebody asks: a request that nobody asks about costs nothing. */
+function idsIn(headers: Readonly<Record<string, unknown>>): Pick<RequestInFlight, 'id' | 'trace'> {
+  const id = headers['x-request-id'];
+  return { id: isRequestId(id) ? id : null, trace: parseTraceparent(headers.traceparent)?.traceId ?? null };
 }

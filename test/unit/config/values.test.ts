@@ -62,6 +62,29 @@ const inFile: readonly Row[] = [
   ['logLevel', "'loud'", /one of trace, .*silent, got 'loud'$/],
   ['logFormat', 'null ?? 1', /one of auto, pretty, json, got 1$/],
   ['typescript', 'true', /one of auto, native, tsx, got true$/],
+  [
+    'accessLogFields',
+    "['time', 'statsu']",
+    /a list of fields .*there is no "statsu"; did you mean status\?\), got \[ 'time', 'statsu' \]$/,
+  ],
+  ['accessLogFields', "['req.headers.user-agent']", /did you mean request\.header\.user-agent\?/],
+  ['accessLogFields', "['response.x-cache']", /did you mean response\.header\.x-cache\?/],
+  ['accessLogFields', "['request.header.a b']", /there is no "request\.header\.a b"/],
+  ['accessLogFields', "['request.header.']", /there is no "request\.header\."/],
+  ['accessLogFields', "['flavour']", /there is no "flavour" \(docs\/logs\.md has them all\)\)/],
+  ['accessLogFields', "['time', 'time']", /time is there twice/],
+  ['accessLogFields', "'time'", /a list of fields such as time.*, got 'time'$/],
+  ['accessLogFields', '[]', /a list of fields.*, got \[\]$/],
+  ['accessLogFields', '[1]', /a list of fields.*, got \[ 1 \]$/],
+  ['accessLogSkip', "['healthz']", /a list of paths .*"healthz" begins with neither \/ nor \*\)/],
+  ['accessLogSkip', "['/a?b']", /"\/a\?b" has a query, which is not looked at/],
+  ['accessLogSkip', "'/healthz'", /a list of paths.*, got '\/healthz'$/],
+  ['accessLogSkip', '[/x/]', /a list of paths/],
+  ['accessLogSkip', "Array.from({ length: 101 }, (_, i) => '/' + i)", /at most 100 of them/],
+  ['trustProxy', "'nginx'", /true, false, a number of hops, or addresses .*"nginx" is no address\), got 'nginx'$/],
+  ['trustProxy', "['loopbak']", /did you mean loopback\?\), got/],
+  ['trustProxy', '-1', /hops are 0 to 32\), got -1$/],
+  ['trustProxy', '() => true', /uniquelocal, got a function$/],
   ['maxSurge', '0', /at least 1, or a share such as '25%', got 0$/],
   ['maxSurge', "'0%'", /share such as '25%', got '0%'$/],
   ['maxSurge', "'101%'", /share such as '25%', got '101%'$/],
@@ -238,5 +261,30 @@ describe('log files', () => {
     assert.deepEqual([accessLog, errorLog], ['-', null]);
     const files = await load(folder, { flags: { app: 'app.cjs', accessLog: 'a.log', errorLog: 'e.log' } });
     assert.deepEqual([files.accessLog, files.errorLog], [`${folder}/a.log`, `${folder}/e.log`]);
+  });
+});
+
+describe('the access log', () => {
+  it('takes lists with spaces or commas on the command line', async (t) => {
+    const flags = {
+      ...{ app: 'app.cjs', accessLogFormat: 'json', accessLogFields: ['time,url', 'Request.Header.User-Agent'] },
+      ...{ accessLogSkip: ['/healthz, /assets/*'], trustProxy: ['1'] },
+    };
+    const { accessLogFields, accessLogSkip, trustProxy } = await load(project(t), { flags });
+    assert.deepEqual(accessLogFields, ['time', 'url', 'Request.Header.User-Agent']);
+    assert.deepEqual([accessLogSkip, trustProxy], [['/healthz', '/assets/*'], 1]);
+  });
+
+  it('has fields only as JSON', async (t) => {
+    const cwd = project(t, { 'a.mjs': "export default { app: 'app.cjs', accessLogFields: ['time'] }" });
+    const [problem] = await problemsOf(cwd, { configFile: 'a.mjs' });
+    assert.match(String(problem?.message), /expected accessLogFormat to be 'json'/);
+    assert.equal(problem?.setting, 'accessLogFields');
+  });
+
+  it("knows Gunicorn's name for trustProxy", async (t) => {
+    const cwd = project(t, { 'a.mjs': "export default { app: 'app.cjs', forwarded_allow_ips: '*' }" });
+    const [problem] = await problemsOf(cwd, { configFile: 'a.mjs' });
+    assert.match(String(problem?.message), /did you mean trustProxy\?/);
   });
 });

@@ -87,6 +87,21 @@ test('SEC-08 messages: a stack is cut, and made plain', () => {
   }
 });
 
+test('SEC-08 messages: the ids of a request are ids, or none', () => {
+  const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+  const idsOf = (id: unknown, given: unknown): unknown => {
+    const requests = [{ method: 'GET', url: '/', age: 1, id, trace: given }];
+    const checked = checkWorkerMessage({ type: 'stack', frames: [], isOwn: false, requests, resources: [] });
+    assert.ok(checked.kind === 'message' && checked.message.type === 'stack');
+    const [request] = checked.message.requests;
+    return [request?.id, request?.trace];
+  };
+  assert.deepEqual(idsOf('r-1', trace), ['r-1', trace]);
+  for (const wrong of [undefined, null, 7, {}, '', 'a b', 'a\nb', 'x'.repeat(201), '\u202e'])
+    assert.deepEqual(idsOf(wrong, wrong), [null, null], String(wrong));
+  assert.deepEqual(idsOf('r-1', '0'.repeat(32)), ['r-1', null]);
+});
+
 test('SEC-08 messages: hostile keys are inert', () => {
   const raw: unknown = JSON.parse('{"type":"beat","figures":{"__proto__":{"polluted":1}},"__proto__":{"polluted":1}}');
   assert.equal(checkWorkerMessage(raw).kind, 'malformed');

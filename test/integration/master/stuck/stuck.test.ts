@@ -120,7 +120,7 @@ describe('stuck workers', { concurrency: 4 }, () => {
     await stopClean(s);
   });
 
-  it('HB-09: the hook onWorkerAbort gets the stack and the requests', async (t) => {
+  it('HB-09, TRC-01: the hook onWorkerAbort gets the stack and the requests', async (t) => {
     const s = await start(t, {
       config: `
         import { writeFileSync, renameSync } from 'node:fs';
@@ -133,7 +133,10 @@ describe('stuck workers', { concurrency: 4 }, () => {
           },
         };`,
     });
-    const socket = stick(s);
+    const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const headers = { 'x-request-id': 'r-7', traceparent: `00-${trace}-00f067aa0ba902b7-01` };
+    const stuckRequest = request(s.target, '/spin-forever?id=7', { headers, timeout: 30_000 });
+    stuckRequest.catch(() => 'it is not answered');
     const told = await until(
       'the hook to be called',
       () => JSON.parse(readFileSync(join(s.dir, 'abort.json'), 'utf8')) as Record<string, unknown>,
@@ -146,10 +149,13 @@ describe('stuck workers', { concurrency: 4 }, () => {
     assert.ok(Number(told.blockedMs) >= 4_000, String(told.blockedMs));
     const [frame] = told.stack as string[];
     assert.match(String(frame), new RegExp(`spinForever .*app\\.cjs:${lineOf(fixtureApp, 'for (;;);')}`));
-    const [busy] = told.requests as { method: string; url: string; age: number }[];
+    const [busy] = told.requests as { method: string; url: string; age: number; id: string; trace: string }[];
     assert.deepEqual([busy?.method, busy?.url], ['GET', '/spin-forever?id=7']);
+    assert.deepEqual([busy?.id, busy?.trace], ['r-7', trace], 'by these it is found in other logs');
     assert.ok(Number(busy?.age) > 3_000);
-    assert.notEqual(await socket.waitEnd(), 'open');
+    const line = await s.waitForLog(isBlocked);
+    assert.ok(line.msg.endsWith(` s (id r-7, trace ${trace})`), line.msg);
+    await assert.rejects(stuckRequest);
     await s.waitWorkers(2);
     await stopClean(s);
   });

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parseAccessFormat } from '../../../../src/config/access-format.ts';
 import { type Logger, openLog } from '../../../../src/master/log/logger.ts';
-import { jsonFormatter, textFormatter } from '../../../../src/worker/access-log/format.ts';
+import { textFormatter } from '../../../../src/worker/access-log/format.ts';
+import { jsonFormatter } from '../../../../src/worker/access-log/json.ts';
 import type { AccessRecord } from '../../../../src/worker/access-log/record.ts';
 import { hostileTexts, unplain } from '../../../support/hostile-text.ts';
 

@@ -1,14 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { type AccessField, parseAccessField, usualFields } from '../../../../src/config/access-fields.ts';
 import { defaultAccessLogFormat, parseAccessFormat } from '../../../../src/config/access-format.ts';
 import { escapeJson } from '../../../../src/system/plain.ts';
-import {
-  clfDate,
-  escapeText,
-  jsonFormatter,
-  textFormatter,
-  wantsOf,
-} from '../../../../src/worker/access-log/format.ts';
+import { clfDate, escapeText, textFormatter, wantsOf } from '../../../../src/worker/access-log/format.ts';
+import { fieldsFormatter, jsonFormatter, jsonWantsOf } from '../../../../src/worker/access-log/json.ts';
 import type { AccessRecord } from '../../../../src/worker/access-log/record.ts';
 
 const headers: Readonly<Record<string, string>> = {
@@ -30,6 +26,14 @@ const record: AccessRecord = {
   responseHeader: (name) => (name === 'etag' ? 'W/"1"' : null),
 };
 const now = Date.UTC(2026, 10, 21, 8, 15, 0);
+
+function fieldsOf(names: readonly string[]): AccessField[] {
+  return names.map((name) => {
+    const field = parseAccessField(name);
+    assert.ok(typeof field !== 'string', String(field));
+    return field;
+  });
+}
 
 function format(text: string, given: Partial<AccessRecord> = {}): string {
   const parts = parseAccessFormat(text);
@@ -152,6 +156,7 @@ describe('a line, whatever is in it', () => {
 
   it('as JSON is what JSON.stringify makes of it', () => {
     const formatter = jsonFormatter(writer);
+    const listed = fieldsFormatter(fieldsOf(usualFields), writer);
     for (let index = 0; index < odd.length * numbers.length; index++) {
       const each = given(index);
       const time = times[index % times.length] ?? 0;
@@ -172,7 +177,53 @@ describe('a line, whatever is in it', () => {
         ...writer,
       });
       assert.equal(formatter(each, time), `${escapeJson(whole)}\n`);
+      assert.equal(listed(each, time), `${escapeJson(whole)}\n`, 'the usual fields, asked for');
     }
+  });
+
+  it('as JSON has the fields that were asked for, in their order, and headers', () => {
+    const names = ['request.header.Referer', 'query', 'path', 'response.header.etag', 'aborted', 'status', 'slot'];
+    const line = fieldsFormatter(fieldsOf(names), writer)(record, now);
+    assert.equal(
+      line,
+      `${JSON.stringify({
+        'request.header.referer': headers.referer,
+        query: 'c=d&e=%0a',
+        path: '/a/b',
+        'response.header.etag': 'W/"1"',
+        status: 200,
+        slot: 0,
+      })}\n`,
+    );
+    const none = fieldsFormatter(fieldsOf(['request.header.x-none', 'trace_id']), writer)(record, now);
+    assert.equal(none, '{"request.header.x-none":null}\n');
+    assert.equal(fieldsFormatter(fieldsOf(['trace_id']), writer)(record, now), '{}\n');
+    const evil = fieldsFormatter(fieldsOf(['url', 'request.header.user-agent']), writer);
+    for (const text of odd) {
+      const written = evil({ ...record, url: text, requestHeader: () => text }, now);
+      assert.equal(written.indexOf('\n'), written.length - 1);
+      assert.deepEqual(JSON.parse(written), { url: text, 'request.header.user-agent': text });
+    }
+  });
+
+  it('as JSON has the trace that the request is a part of, and invents none', () => {
+    const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const of = (traceparent: string): Record<string, unknown> => {
+      const requestHeader = (name: string): string | null => (name === 'traceparent' ? traceparent : null);
+      const lines = [jsonFormatter(writer), fieldsFormatter(fieldsOf(usualFields), writer)].map((formatter) =>
+        formatter({ ...record, requestHeader }, now),
+      );
+      assert.equal(lines[0], lines[1]);
+      return JSON.parse(String(lines[0])) as Record<string, unknown>;
+    };
+    const { trace_id, span_id, trace_flags } = of(`00-${trace}-00f067aa0ba902b7-01`);
+    assert.deepEqual([trace_id, span_id, trace_flags], [trace, '00f067aa0ba902b7', '01']);
+    for (const wrong of ['', 'x', `ff-${trace}-00f067aa0ba902b7-01`, `00-${'0'.repeat(32)}-00f067aa0ba902b7-01`])
+      assert.deepEqual(
+        Object.keys(of(wrong)).filter((name) => name.includes('_')),
+        [],
+        wrong,
+      );
   });
 
   it('as text is its atoms in turn', () => {
@@ -206,7 +257,8 @@ describe('a line, whatever is in it', () => {
     assert.deepEqual(wants('%(m)s %(s)s b'), { remote: false, bytes: false });
     assert.deepEqual(wants('%(B)s'), { remote: false, bytes: true });
     assert.deepEqual(wants('%(h)s'), { remote: true, bytes: false });
-    assert.deepEqual(wantsOf(null), { remote: true, bytes: true });
+    assert.deepEqual(jsonWantsOf(null), { remote: true, bytes: true });
+    assert.deepEqual(jsonWantsOf(fieldsOf(['time', 'bytes'])), { remote: false, bytes: true });
   });
 });
 
