@@ -64,6 +64,11 @@ export class Generations {
     return this.#named;
   }
 
+  /** Those of these generations, and of the one in force. */
+  ofAll(generations: Iterable<number>): Map<number, Settings> {
+    return new Map([...generations].map((each) => [each, this.of(each)]));
+  }
+
   of(generation: number): Settings {
     return this.#settings.get(generation) ?? this.#current;
   }
@@ -143,7 +148,8 @@ export class Generations {
     for (const path of [previous.chdir, previous.app.path]) {
       if (!existsSync(path)) throw new ReleaseError(`the previous release is gone: ${path} does not exist`);
     }
-    return previous;
+    // Files of it may have changed meanwhile: it is a release of its own.
+    return { ...previous };
   }
 
   /** Forgets generations older than the one in force that have no workers. */

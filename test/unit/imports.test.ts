@@ -41,7 +41,7 @@ const floors: readonly (readonly string[])[] = [
   ['operator', 'stuck', 'metrics', 'policy', 'outcomes'],
   ['sockets', 'arbiter'],
   ['workers', 'stop-now'],
-  ['log', 'service', 'notices', 'clock', 'migration'],
+  ['log', 'service', 'notices', 'clock', 'migration', 'releases'],
 ];
 
 const internals = /_createServerHandle|_getServer\b|_httpMessage|_listeningId|internalMessage|_pipeName/;
@@ -173,7 +173,7 @@ test('core needs nothing of Node', () => {
 });
 
 /** What the page takes into the browser; it needs nothing but types from anywhere else. */
-const forBrowsers = ['figures.ts', 'figures-row.ts', 'figures-text.ts', 'reload-text.ts'];
+const forBrowsers = ['figures.ts', 'figures-row.ts', 'figures-text.ts', 'reload-text.ts', 'release-text.ts'];
 
 /** Imports of values from another folder, or from a package. */
 function valuesFromElsewhere(text: string): string[] {

@@ -15,6 +15,8 @@ export interface Steering {
   readonly events: Events;
   readonly settings: () => Settings;
   readonly metrics: MetricsPage;
+  /** Looks anew at the files of the releases. */
+  readonly look?: () => Promise<void>;
   readonly post: (event: Event) => void;
   /** Asks for a reload and waits for its outcome; `null` if the service stopped first. */
   readonly reload: () => Promise<ReloadOutcome | null>;
@@ -26,7 +28,17 @@ export interface Steering {
 type Outcome = ReloadOutcome | UpgradeOutcome;
 
 /** @returns the routes of the control socket */
-export function controlRoutes({ status, events, settings, metrics, post, reload, fleet, upgrade }: Steering): Route[] {
+export function controlRoutes({
+  status,
+  events,
+  settings,
+  metrics,
+  post,
+  reload,
+  fleet,
+  upgrade,
+  look,
+}: Steering): Route[] {
   const taken = (body: object = {}): Reply => ({ status: 202, body: { accepted: true, ...body } });
   const isStopping = (): boolean => status().state === 'stopping';
   const stopping = (): Reply => refuse(409, 'stopping', 'the service is stopping');
@@ -48,7 +60,7 @@ export function controlRoutes({ status, events, settings, metrics, post, reload,
     },
   });
   return [
-    ...viewsOf(status, events, metrics),
+    ...viewsOf(status, events, metrics, look),
     { method: 'GET', path: '/config', handle: () => ok(redacted(settings())) },
     lasting('/reload', reload, () => (isStopping() ? stopping() : null)),
     lasting('/upgrade', upgrade, () => {
