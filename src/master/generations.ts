@@ -93,7 +93,7 @@ export class Generations {
     const { added, listeners: opened } = await listeners.openAll(settings.bind, settings.backlog, settings);
     try {
       signal.throwIfAborted();
-      if (!isRollback) await runRelease(settings, logger(), signal);
+      if (!isRollback) await runRelease(settings, logger(), signal, 'reload');
       signal.throwIfAborted();
     } catch (error) {
       for (const key of added) listeners.close(key);

@@ -12,9 +12,15 @@ export function policyFrom(settings: Settings): Policy {
     // The last heartbeat may be as old as the time between two when the loop blocks.
     blockedWarning: settings.blockedWarning > 0 ? settings.blockedWarning + heartbeat : 0,
     minReady: settings.minReadySeconds,
+    // The new master's workers come after it.
+    upgradeTimeout: settings.upgradeTimeout + (runsAtUpgrade(settings) ? settings.releaseTimeout : 0),
     // A worker may stand at a breakpoint for as long as somebody thinks.
     ...(inspectorOf(settings) === null ? {} : { timeout: 0, blockedWarning: 0, bootTimeout: Number.POSITIVE_INFINITY }),
   };
+}
+
+function runsAtUpgrade({ release, releaseOn }: Settings): boolean {
+  return release !== null && releaseOn.includes('upgrade');
 }
 
 /** Draws when a worker will be spent: uniform in [max, max + jitter], anew for each life. */

@@ -36,6 +36,7 @@ const floors: readonly (readonly string[])[] = [
   ['effects', 'reports'],
   ['end'],
   ['parts'],
+  ['release-at-start'],
   ['upgrade', 'generations'],
   ['claims', 'release'],
   ['operator', 'stuck', 'metrics', 'policy', 'outcomes'],
