@@ -70,13 +70,22 @@ export async function snapshotOf(app: string, folder = folderOf(app)): Promise<S
   return found;
 }
 
-/** Looks again at the files that were there. @returns those that are gone or not the same, and what they are now */
-export async function changedSince(before: Snapshot, folder: string): Promise<Snapshot> {
-  const changed = new Map<string, string>();
+/** A file that is not what it was. */
+export interface Changed {
+  /** What tells its content from others now. */
+  readonly now: string;
+  /** When it changed, milliseconds since 1970; 0 if that is not known. */
+  readonly at: number;
+}
+
+/** Looks again at the files that were there. @returns those that are gone or not the same, by their path */
+export async function changedSince(before: Snapshot, folder: string): Promise<ReadonlyMap<string, Changed>> {
+  const changed = new Map<string, Changed>();
   for (const [path, was] of before) {
     const stats = await statOf(join(folder, path));
     const now = stats === null ? 'gone' : signature(stats);
-    if (now !== was) changed.set(path, now);
+    // What copies a file may set its other times.
+    if (now !== was) changed.set(path, { now, at: stats?.ctimeMs ?? 0 });
   }
   return changed;
 }

@@ -6,7 +6,7 @@ import { whereNow } from '../../config/app.ts';
 import type { Settings } from '../../config/resolved.ts';
 import { changeText, type ReleaseIdentity, type ReleaseStatus } from '../../protocol/release-text.ts';
 import { monotonic } from '../../system/monotonic.ts';
-import { changedSince, folderOf, type Snapshot, snapshotOf } from './files.ts';
+import { type Changed, changedSince, folderOf, type Snapshot, snapshotOf } from './files.ts';
 import { identityOf } from './identity.ts';
 
 /** What is to be said of the release of a worker that boots. */
@@ -28,6 +28,8 @@ export interface Booting {
 const goodEnough = 15_000;
 /** Milliseconds that it is good enough for who asks once. */
 const justNow = 1_000;
+/** Milliseconds between two looks: workers that boot together are one reason to look. */
+const together = 200;
 /** Files that are named. */
 const maxNamed = 5;
 
@@ -36,12 +38,15 @@ interface Release {
   readonly folder: string;
   /** Its files when its first worker booted; `null` before that. */
   before: Promise<Snapshot> | null;
-  changed: Snapshot;
+  changed: ReadonlyMap<string, Changed>;
   moved: string | null;
   /** What was said of it last. */
   told: { readonly changed: string; readonly moved: string | null };
   looking: Promise<void> | null;
-  /** Milliseconds of the monotonic clock. */
+  /** The worker that booted last, of which nothing was said yet. */
+  waits: (Booting & { readonly at: number }) | undefined;
+  timer: NodeJS.Timeout | null;
+  /** When the last look began, milliseconds of the monotonic clock. */
   lookedAt: number;
 }
 
@@ -65,9 +70,19 @@ export class Releases {
     const release = this.#of(settings);
     if (release.before === null) {
       release.before = snapshotOf(settings.app.path, release.folder);
+      release.lookedAt = monotonic();
       return;
     }
-    void this.#look(release, settings, 0).then(() => this.#tell(release, worker, settings));
+    release.waits = { ...worker, at: Date.now() };
+    release.timer ??= setTimeout(
+      () => {
+        release.timer = null;
+        const { waits } = release;
+        if (waits !== undefined)
+          void this.#look(release, settings).then(() => this.#tell(release, waits, waits.at, settings));
+      },
+      Math.max(0, release.lookedAt + together - monotonic()),
+    ).unref();
   }
 
   /** What is known, the newest first; what is older than a while is looked at for the next time. */
@@ -102,33 +117,44 @@ export class Releases {
       moved: null,
       told: { changed: '', moved: null },
       looking: null,
+      waits: undefined,
+      timer: null,
       lookedAt: Number.NEGATIVE_INFINITY,
     };
     this.#known.set(settings, release);
     return release;
   }
 
-  /** @param maxAge milliseconds; one that is under way may have passed what matters, so with 0 another follows it */
-  async #look(release: Release, settings: Settings, maxAge: number): Promise<void> {
+  /** @param maxAge milliseconds that it may have been since the last look */
+  async #look(release: Release, settings: Settings, maxAge = 0): Promise<void> {
     const { before, looking } = release;
     if (before === null || monotonic() - release.lookedAt < maxAge) return;
-    if (looking !== null && maxAge > 0) return await looking;
-    const look = (looking ?? Promise.resolve()).then(async () => {
+    if (looking !== null) {
+      await looking;
+      // It may have passed what has changed since.
+      if (maxAge === 0) await this.#look(release, settings);
+      return;
+    }
+    release.lookedAt = monotonic();
+    release.looking = (async () => {
       release.changed = await changedSince(await before, release.folder);
       const now = whereNow(settings.app);
       release.moved = now === null || now === settings.app.path ? null : now;
-      release.lookedAt = monotonic();
-      if (release.looking === look) release.looking = null;
-    });
-    release.looking = look;
-    await look;
+    })();
+    try {
+      await release.looking;
+    } finally {
+      release.looking = null;
+    }
   }
 
-  #tell(release: Release, worker: Booting, { app }: Settings): void {
-    const { changed, moved, told } = release;
-    const files = [...changed.keys()].sort();
-    const key = JSON.stringify([...changed].sort());
-    release.told = { changed: changed.size === 0 ? '' : key, moved };
+  /** @param at when the worker booted, milliseconds since 1970: what changed later is none of its business */
+  #tell(release: Release, worker: Booting, at: number, { app }: Settings): void {
+    const { moved, told } = release;
+    const changed = [...release.changed].filter((each) => each[1].at <= at).sort();
+    const files = changed.map(([path]) => path);
+    const key = changed.map(([path, { now }]) => `${path} ${now}`).join('\n');
+    release.told = { changed: key, moved };
     const from = `a worker of generation ${worker.generation} boots`;
     if (files.length > 0 && key !== told.changed) {
       const what = changeText({ files: files.slice(0, maxNamed), count: files.length });

@@ -149,17 +149,17 @@ function ticketsIn(folder: string, key: string): Ticket[] {
 
 /** @returns who has the ticket, in words; `null` if it is void */
 function holderOf(path: string): string | null {
-  let content: { readonly name?: unknown; readonly master?: unknown; readonly command?: unknown };
+  let content: { readonly name?: unknown; readonly master?: unknown; readonly command?: unknown } | null;
   try {
     content = JSON.parse(readFileSync(path, 'utf8')) as typeof content;
   } catch (error) {
     // Gone or renamed since the folder was read: the next look sees. What is no ticket is nobody's.
     return (error as NodeJS.ErrnoException).code === undefined ? null : 'another master';
   }
-  const { master, command } = content;
+  const { name, master, command } = content ?? {};
   const lives = (isKnown(master) && isSame(master)) || (isKnown(command) && isGroupOf(command));
   const pid = isKnown(master) ? master.pid : 'unknown';
-  return lives ? `${JSON.stringify(String(content.name).slice(0, 100))} (master ${pid})` : null;
+  return lives ? `${JSON.stringify(String(name).slice(0, 100))} (master ${pid})` : null;
 }
 
 function isKnown(value: unknown): value is Known {
