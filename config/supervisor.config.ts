@@ -63,6 +63,8 @@ export default defineConfig({
   // rollbackWindow: '30s',
   // Run once per reload, before any new worker; if it fails, nothing is changed.
   // release: 'npm run migrate',
+  // Containers deploy by starting: 'all', or a list of 'start', 'reload' and 'upgrade'.
+  // releaseOn: ['reload'],
   // releaseTimeout: '10m',
 
   // Replace a worker after this many requests, at this size, at this age; the jitter keeps workers from leaving together.

@@ -10,6 +10,8 @@ type Check = (value: unknown) => boolean;
 /** More workers than any service has. */
 const maxWorkers = 10_000;
 const maxListeners = 1_000;
+/** More generations than live at a time, and more files than are named. */
+const maxReleases = 1_000;
 /** More entries than any timeline has. */
 const maxEntries = 5_000;
 
@@ -46,6 +48,10 @@ const row: Check = (value) =>
   fields({ slot: nullOr(number), id: number })(value) && Object.entries(value as Fields).every((each) => cell(each));
 const reloadEnd = { reload: number, verdict: text, generation: number, reason: maybe(text), duration: number };
 const upgradeEnd = { upgrade: number, verdict: text, pid: maybe(number), reason: maybe(text), duration: number };
+const release = fields({
+  ...{ generation: number, path: text, version: nullOr(text), commit: nullOr(text), moved: nullOr(text) },
+  changed: nullOr(fields({ count: number, files: list(text, maxReleases) })),
+});
 const status = fields({
   ...{ prefork: text, node: text, name: text, state: text, health: text, app: text },
   ...{ pid: number, uptime: number, generation: number, wanted: number, ready: number },
@@ -61,6 +67,7 @@ const status = fields({
     fields({ min: number, max: number, last: maybe(fields({ from: number, to: number, reason: text, ago: number })) }),
   ),
   // Earlier versions do not say it.
+  releases: (value) => value === undefined || list(release, maxReleases)(value),
   spares: (value) => value === undefined || fields({ wanted: number, ready: number })(value),
   listeners: list(fields({ address: text, waiting: maybe(number) }), maxListeners),
   workers: list(row, maxWorkers),

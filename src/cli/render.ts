@@ -2,6 +2,7 @@
 import { type FigureTable, figures, type Row } from '../protocol/figures.ts';
 import { figureText, span } from '../protocol/figures-text.ts';
 import { migrationText } from '../protocol/migration-text.ts';
+import { releaseLines } from '../protocol/release-text.ts';
 import { progressText } from '../protocol/reload-text.ts';
 import type { Status } from '../protocol/status.ts';
 import { plain } from '../system/plain.ts';
@@ -14,6 +15,7 @@ export function renderStatus(status: Status): string {
     `${plain(status.name)}: ${status.state}, ${status.health}, ${status.ready} of ${status.wanted} workers ready${spares}`,
     `  pid ${status.pid}, up ${span(status.uptime)}, generation ${status.generation}, prefork ${status.prefork}, Node ${status.node}`,
     `  app ${plain(status.app)}`,
+    ...(status.releases ?? []).flatMap((release) => releaseLines(release).map((each) => `  ${plain(each)}`)),
     ...status.listeners.flatMap(({ address, waiting, problem }) => [
       `  on ${plain(address)}${waiting === null ? '' : `, ${waiting} connections wait`}`,
       ...(problem === undefined ? [] : [`  unreachable: ${plain(problem)}`]),

@@ -14,14 +14,16 @@ const extensions = ['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts'];
 /**
  * @param given `./server.js`, `server`, a folder, or `./app.js:createApp`
  * @param folder that a relative path starts from
+ * @param named the same folder as it was given, symlinks kept
  */
-export function findApp(given: string, folder: string): Found {
+export function findApp(given: string, folder: string, named = folder): Found {
   const whole = findFile(resolve(folder, given));
-  if (whole !== null) return { app: { given, path: whole, exportName: null } };
+  if (whole !== null) return { app: { given, path: whole, named: resolve(named, given), exportName: null } };
   // A path may have colons in it, so the last one counts, and only if what stands before it exists.
   const [, file, exportName] = /^(.+):([\p{ID_Start}$_][\p{ID_Continue}$]*)$/u.exec(given) ?? [];
   const path = file === undefined ? null : findFile(resolve(folder, file));
-  if (path !== null && exportName !== undefined) return { app: { given, path, exportName } };
+  if (file !== undefined && path !== null && exportName !== undefined)
+    return { app: { given, path, named: resolve(named, file), exportName } };
   const missing = resolve(folder, file ?? given);
   const why = isFolder(missing)
     ? `which is a directory without an index file ${mainText(missing)}`
@@ -47,6 +49,11 @@ function hintFor(missing: string): string {
   const bare = (name: string) => (extname(missing) === '' ? basename(name, extname(name)) : name);
   const meant = closest(basename(missing), names, bare);
   return meant === null ? '' : `; did you mean ${shorten(meant)}?`;
+}
+
+/** @returns the real path of the file that an app's name leads to now; `null` if there is none */
+export function whereNow({ named }: AppSpec): string | null {
+  return findFile(named);
 }
 
 function findFile(path: string): string | null {

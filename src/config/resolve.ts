@@ -80,10 +80,13 @@ export function resolveSettings(
 
   const chdir = resolveFolder(given('chdir') ?? '.', cwd, (message) => complain('chdir', message));
   const givenApp = given('app');
-  const found = givenApp === undefined ? { problem: noApp(chdir ?? cwd) } : findApp(givenApp, chdir ?? cwd);
+  const found =
+    givenApp === undefined
+      ? { problem: noApp(chdir ?? cwd) }
+      : findApp(givenApp, chdir ?? cwd, resolve(cwd, given('chdir') ?? '.'));
   // One that was refused has its problem already, and if the folder is gone that is the problem.
   if ('problem' in found && !isRefused('app') && chdir !== null) complain('app', found.problem);
-  const app: AppSpec = 'app' in found ? found.app : { given: givenApp ?? '', path: '', exportName: null };
+  const app: AppSpec = 'app' in found ? found.app : { given: givenApp ?? '', path: '', named: '', exportName: null };
   const toAddresses = (name: SettingName, address: GivenAddress) =>
     addressesOf(address, draft.passed, (message) => complain(name, message));
   const bind =
@@ -97,7 +100,9 @@ export function resolveSettings(
   const socketOwner =
     owner === undefined ? identity : take(findOwner(owner), (message) => complain('socketOwner', message));
   const fromFile = envFile === null ? {} : readEnvFile(envFile, (message) => complain('envFile', message));
-  const workerEnv = environmentOf(env, { ...fromFile, ...given('env') }, bind, identity);
+  // By the name of a symlink in it a later worker would find the next release.
+  const pinned = env.PWD === undefined || chdir === null ? env : { ...env, PWD: chdir };
+  const workerEnv = environmentOf(pinned, { ...fromFile, ...given('env') }, bind, identity);
   const isHealthOn = given('health') ?? (values.has('healthLive') || values.has('healthReady'));
   if (isHealthOn && plain.healthLive === plain.healthReady)
     complain('healthReady', 'expected another path than healthLive');
@@ -124,11 +129,20 @@ export function resolveSettings(
     identity,
     umask: given('umask') ?? draft.umask,
     socketOwner,
-    configFile: draft.configFile,
+    configFile: draft.configFile === null ? null : realPath(draft.configFile),
     hooks: draft.hooks,
     doubts: draft.doubts.map(describeProblem),
   };
   return { settings, problems };
+}
+
+/** The hooks of a generation are those of its release, wherever a symlink leads meanwhile. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 }
 
 function resolveFolder(given: string, cwd: string, complain: (message: string) => void): string | null {

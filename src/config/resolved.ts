@@ -11,6 +11,8 @@ export interface AppSpec {
   readonly given: string;
   /** Absolute, with every symlink resolved: what a generation is pinned to. */
   readonly path: string;
+  /** Absolute, as it was given: symlinks in it may lead elsewhere by now. */
+  readonly named: string;
   readonly exportName: string | null;
 }
 

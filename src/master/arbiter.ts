@@ -5,6 +5,7 @@ import type { Event } from '../core/events.ts';
 import type { Fleet } from '../core/model.ts';
 import { observe } from '../core/observe.ts';
 import { RunningClock } from './clock.ts';
+import type { Line } from './log/line.ts';
 import { narrateAction, narrateEvent, narrateSuspension } from './log/narrate.ts';
 import type { Observer } from './log/observer.ts';
 
@@ -35,11 +36,14 @@ export interface ArbiterOptions {
   /** Called in this order for each event and action. */
   readonly observers?: readonly Observer[];
   readonly clock?: RunningClock;
+  /** Adds to the line of an action what the core does not know. */
+  readonly complete?: (line: Line, action: Action, fleet: Fleet) => Line;
 }
 
 export class Arbiter {
   readonly #clock: RunningClock;
   readonly #observers: readonly Observer[];
+  readonly #complete: NonNullable<ArbiterOptions['complete']>;
   readonly #queue: Event[] = [];
   #fleet: Fleet;
   #connection: Connection | null = null;
@@ -51,6 +55,7 @@ export class Arbiter {
   constructor(options: ArbiterOptions) {
     this.#observers = options.observers ?? [];
     this.#fleet = options.fleet;
+    this.#complete = options.complete ?? ((line) => line);
     this.#clock = options.clock ?? new RunningClock();
   }
 
@@ -119,7 +124,12 @@ export class Arbiter {
     const decision = decide(this.#fleet, now);
     this.#fleet = decision.fleet;
     for (const action of decision.actions) {
-      const told = { fleet: this.#fleet, now, line: narrateAction(action, this.#fleet) };
+      const line = narrateAction(action, this.#fleet);
+      const told = {
+        fleet: this.#fleet,
+        now,
+        line: line === null ? null : this.#complete(line, action, this.#fleet),
+      };
       for (const observer of this.#observers) observer.action?.(action, told);
       this.#connection?.act(action, this.#fleet);
     }

@@ -16,8 +16,9 @@ type Effects = {
 };
 
 const effects: Effects = {
-  spawn: (action, _, { generations, pool }) => {
+  spawn: (action, _, { generations, pool, releases }) => {
     const settings = generations.of(action.generation);
+    releases.booting(action, settings);
     pool.spawn({ ...action, settings, limits: drawLimits(settings) });
   },
   place: ({ id, slot }, _, { pool }) => pool.place(id, slot),

@@ -64,6 +64,11 @@ export class Generations {
     return this.#named;
   }
 
+  /** Those of these generations, and of the one in force. */
+  ofAll(generations: Iterable<number>): Map<number, Settings> {
+    return new Map([...generations].map((each) => [each, this.of(each)]));
+  }
+
   of(generation: number): Settings {
     return this.#settings.get(generation) ?? this.#current;
   }
@@ -88,7 +93,7 @@ export class Generations {
     const { added, listeners: opened } = await listeners.openAll(settings.bind, settings.backlog, settings);
     try {
       signal.throwIfAborted();
-      if (!isRollback) await runRelease(settings, logger(), signal);
+      if (!isRollback) await runRelease(settings, logger(), signal, 'reload');
       signal.throwIfAborted();
     } catch (error) {
       for (const key of added) listeners.close(key);
@@ -143,7 +148,8 @@ export class Generations {
     for (const path of [previous.chdir, previous.app.path]) {
       if (!existsSync(path)) throw new ReleaseError(`the previous release is gone: ${path} does not exist`);
     }
-    return previous;
+    // Files of it may have changed meanwhile: it is a release of its own.
+    return { ...previous };
   }
 
   /** Forgets generations older than the one in force that have no workers. */

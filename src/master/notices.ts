@@ -22,6 +22,8 @@ export function noticesFor(settings: Settings, passed: readonly PassedSocket[] =
     notices.push('maxRequestsJitter has no effect without maxRequests');
   if (settings.maxLifetimeJitter > 0 && settings.maxLifetime === 0)
     notices.push('maxLifetimeJitter has no effect without maxLifetime');
+  if (settings.release === null && settings.releaseOn.join() !== 'reload')
+    notices.push('releaseOn has no effect without release');
   if (settings.typescript === 'native' && (process.features as { typescript?: unknown }).typescript !== 'strip') {
     notices.push('typescript: native is not possible with this version of Node; workers will fail to load TypeScript');
   }

@@ -14,6 +14,7 @@ import { MainProcess } from './claims/main-process.ts';
 import { Pidfile } from './claims/pidfile.ts';
 import { Generations } from './generations.ts';
 import type { Log } from './log/logger.ts';
+import { withRelease } from './log/narrate-release.ts';
 import { logObserver } from './log/observer.ts';
 import { Timeline } from './log/timeline.ts';
 import { Metrics } from './metrics/metrics.ts';
@@ -26,6 +27,7 @@ import { controlRoutes } from './operator/routes.ts';
 import { statusOf } from './operator/status.ts';
 import { Outcomes, UpgradeOutcomes } from './outcomes.ts';
 import { policyFrom } from './policy.ts';
+import { Releases } from './releases/releases.ts';
 import { Datagrams } from './sockets/datagrams.ts';
 import { Dropped } from './sockets/dropped.ts';
 import { Grants } from './sockets/grants.ts';
@@ -66,6 +68,7 @@ export interface Parts {
   readonly log: Log;
   readonly listeners: Listeners;
   readonly generations: Generations;
+  readonly releases: Releases;
   readonly arbiter: Arbiter;
   readonly pool: Pool;
   readonly sentinel: Sentinel;
@@ -112,6 +115,12 @@ export function makeParts(options: MasterOptions): Parts {
   const generations = new Generations({ request, listeners, logger, first });
   const settings = () => generations.current;
   const complaints = new Complaints(logger, timeline);
+  const releases = new Releases(({ level, message, files }, { id, slot, generation }) => {
+    log.logger[level]({ slot, worker: id, generation, files }, message);
+    timeline.add({ kind: 'reload', level, text: message, worker: { id, slot, generation, pid: null } });
+  });
+  const inUse = () => generations.ofAll([fleet().generation, ...fleet().workers.map(({ generation }) => generation)]);
+  const look = () => releases.look(inUse());
 
   const status = (): Status =>
     statusOf({
@@ -122,6 +131,7 @@ export function makeParts(options: MasterOptions): Parts {
       problemOf: (key) => listeners.problemOf(key),
       health: health.report(fleet()),
       rates,
+      releases: releases.status(inUse()),
       migration: migration.status(queue !== null && settings().migration),
     });
   const metrics = new Metrics({
@@ -136,6 +146,8 @@ export function makeParts(options: MasterOptions): Parts {
       ...initialFleet(policyFrom(first), queueCount, predecessor?.bequest.wanted),
       predecessor: predecessor === null ? 'none' : 'serves',
     },
+    complete: (line, action, { generation }) =>
+      withRelease(line, action, () => releases.identityOf(generations.of(generation))),
     observers: [logObserver(({ level, fields, message }) => log.logger[level](fields, message)), timeline, metrics],
   });
   const { post } = arbiter;
@@ -143,7 +155,7 @@ export function makeParts(options: MasterOptions): Parts {
 
   const pool = new Pool(queue?.descriptors ?? null);
   const migration = new MigrationTally();
-  const health = new ServiceHealth({ pool, settings });
+  const health = new ServiceHealth({ pool, settings, version: () => releases.identityOf(generations.current).version });
   const grants = new Grants({
     listeners,
     pool,
@@ -173,7 +185,7 @@ export function makeParts(options: MasterOptions): Parts {
   const events = new Events({ status, timeline });
   const outcomes = new Outcomes(() => arbiter.now());
   const upgradeOutcomes = new UpgradeOutcomes();
-  const shown = { status, events, metrics: (accept: string | undefined) => metrics.page(accept) };
+  const shown = { status, events, look, metrics: (accept: string | undefined) => metrics.page(accept) };
   const steering = {
     ...shown,
     settings,
@@ -249,6 +261,7 @@ export function makeParts(options: MasterOptions): Parts {
     log,
     listeners,
     generations,
+    releases,
     arbiter,
     pool,
     sentinel,

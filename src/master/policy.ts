@@ -12,6 +12,8 @@ export function policyFrom(settings: Settings): Policy {
     maxBooting: settings.cores,
     blockedWarning: blockedWarningOf(settings),
     minReady: settings.minReadySeconds,
+    // The new master's workers come after it.
+    upgradeTimeout: settings.upgradeTimeout + (runsAtUpgrade(settings) ? settings.releaseTimeout : 0),
     // A worker may stand at a breakpoint for as long as somebody thinks.
     ...(inspectorOf(settings) === null ? {} : { timeout: 0, blockedWarning: 0, bootTimeout: Number.POSITIVE_INFINITY }),
   };
@@ -22,6 +24,10 @@ function blockedWarningOf({ blockedWarning, slowRequest }: Settings): number {
   const soonest = Math.min(...[blockedWarning, slowRequest].filter((time) => time > 0));
   // The last heartbeat may be as old as the time between two when the loop blocks.
   return Number.isFinite(soonest) ? soonest + heartbeat : 0;
+}
+
+function runsAtUpgrade({ release, releaseOn }: Settings): boolean {
+  return release !== null && releaseOn.includes('upgrade');
 }
 
 /** Draws when a worker will be spent: uniform in [max, max + jitter], anew for each life. */

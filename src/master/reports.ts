@@ -42,9 +42,15 @@ const reports: Reports = {
     complaints.reportUnheard(worker);
     return null;
   },
-  booted: (_, { id }) => ({ type: 'workerBooted', id }),
-  ready: (_, { id }, { grants }) => {
+  booted: (_, worker, { generations, releases }) => {
+    releases.booting(worker, generations.of(worker.generation));
+    return { type: 'workerBooted', id: worker.id };
+  },
+  ready: (_, worker, { generations, grants, releases }) => {
+    const { id } = worker;
     grants.readied(id);
+    // Files may have changed while it booted.
+    releases.booting(worker, generations.of(worker.generation));
     return { type: 'workerReadied', id };
   },
   beat: ({ figures }, { id }, { rates }) => {

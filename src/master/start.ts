@@ -17,6 +17,7 @@ import { logPrinted } from './log/printed.ts';
 import { Master } from './master.ts';
 import { inheritQueue, openQueue, type WorkerQueue } from './migration/queue.ts';
 import { noticesFor } from './notices.ts';
+import { releaseAtStart } from './release-at-start.ts';
 import { prepareAccessLog } from './service/access-log-file.ts';
 import { type Caller, daemonise } from './service/daemon.ts';
 import { findNodemon, onceGone } from './service/nodemon.ts';
@@ -31,6 +32,9 @@ import { cacheNotice } from './workers/compile-cache.ts';
 
 /** Descriptors that the claims, the sentinel and the start of a worker take. */
 const neededFree = 12;
+
+/** Why a start ends that an operator ends. */
+const stopped = new Error('the service is stopping');
 
 /** pino's number for `error`. */
 const errorLevel = 50;
@@ -53,11 +57,14 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   let master: Master | null = null;
   let listeners: Listeners | null = null;
   const early: Event[] = [];
+  let releasing: AbortController | null = null;
   const nodemon = findNodemon();
   const stopListening = listenToSignals({ nodemon: nodemon !== null }, (_signal, event) => {
     if (master !== null) return master.post(event);
     // What is read meanwhile may be older than the order.
     if (event.type !== 'stopRequested') return void early.push(event);
+    // The start ends when the command has.
+    if (releasing !== null) return releasing.abort(stopped);
     // Nothing runs yet, so there is nothing to wait for.
     listeners?.closeAll();
     process.exit(exitStatus.ok);
@@ -102,6 +109,10 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
     if (preloads !== null) logger.warn(preloads);
     if (process.geteuid?.() === 0 && settings.user === null)
       logger.warn('started as root without user: the workers have all rights of root; set user (-u)');
+    releasing = new AbortController();
+    await releaseAtStart({ settings, env: request.env, logger, predecessor, abort: releasing });
+    releasing.signal.throwIfAborted();
+    releasing = null;
     const bequeathed = predecessor?.bequest.listeners ?? [];
     const queues = queueCountFor(settings);
     // What waits in any queue is served, also if there were more of them.
@@ -134,6 +145,11 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   } catch (error) {
     listeners?.closeAll();
     const refused = systemFailure(error);
+    if (releasing?.signal.reason === stopped) {
+      logger.info('stopped, before there was a service');
+      await log.flush();
+      process.exit(exitStatus.ok);
+    }
     if (error instanceof PreforkError) logLines(logger, 'fatal', error.message, { code: error.code });
     else if (refused !== null) logger.fatal({ err: error }, refused);
     else logger.fatal({ err: error }, 'the start failed, this is a bug in prefork, please report it');

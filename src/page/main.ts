@@ -1,5 +1,6 @@
 /** The page: takes what the master sends, and shows it. */
 import { span } from '../protocol/figures-text.ts';
+import { firstDrift, generationText } from '../protocol/release-text.ts';
 import { progressText, verdictText } from '../protocol/reload-text.ts';
 import type { Status } from '../protocol/status.ts';
 import { Connection, type Link } from './connection.ts';
@@ -51,9 +52,9 @@ function showHeader(now: Status): void {
     now.state === 'running' ? now.health.replace('_', ' ') : `${now.state}, ${now.health.replace('_', ' ')}`,
   );
   setAttribute(part('state'), 'data-tone', now.state === 'stopping' ? 'bad' : tone);
-  const { reload, generation, pid, uptime, prefork, node, listeners } = now;
+  const { reload, generation, releases, pid, uptime, prefork, node, listeners } = now;
   const facts = [
-    `generation ${generation}`,
+    generationText(generation, releases),
     `up ${span(uptime)}`,
     `pid ${pid}`,
     ...(listeners.length === 0 ? [] : [listeners.map(({ address }) => address).join(', ')]),
@@ -85,7 +86,8 @@ function showBanner(now: Status): void {
       return ['info', `Reload ${running.reload}: ${progressText(now)}, for ${span(running.uptime)}.`];
     if (last !== null && last.verdict !== 'completed')
       return ['bad', `Reload ${last.reload} ${verdictText[last.verdict]}: ${last.reason ?? 'no reason given'}`];
-    return ['info', ''];
+    const drift = firstDrift(now.releases);
+    return drift === null ? ['info', ''] : ['fair', `${drift}.`];
   })();
   setAttribute(banner, 'data-tone', tone);
   setText(banner, text);

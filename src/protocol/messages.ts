@@ -85,7 +85,7 @@ export interface HealthReport {
   /** Workers that can serve, and that there should be. */
   readonly ready: number;
   readonly wanted: number;
-  /** The app's version, of its package.json. */
+  /** Of the release in force. */
   readonly version: string | null;
 }
 

@@ -2,6 +2,7 @@
 import type { CanaryStage, ReloadHeld, ReloadOutcome, Upgrade, UpgradeOutcome } from '../core/model.ts';
 import type { WorkerStatus } from './figures.ts';
 import type { MigrationStatus } from './migration.ts';
+import type { ReleaseStatus } from './release-text.ts';
 
 export type { WorkerStatus } from './figures.ts';
 
@@ -30,6 +31,8 @@ export interface Status {
   readonly health: Health;
   /** Absolute path of the app. */
   readonly app: string;
+  /** Of each generation that has workers, and of the one in force, the newest first. Earlier versions do not say it. */
+  readonly releases?: readonly ReleaseStatus[];
   /** Workers there should be, and of those how many are ready. */
   readonly wanted: number;
   readonly ready: number;

@@ -69,7 +69,7 @@ export class WorkerUnderTest {
       settings: settingsFor('worker', {
         ...plainSettings(new Map()),
         name: 'test',
-        app: { given: app, path, exportName },
+        app: { given: app, path, named: path, exportName },
         bind: options.bind ?? [],
         drainLinger: options.linger ?? 400,
         replaceLinger: options.linger ?? 400,

@@ -36,12 +36,13 @@ const floors: readonly (readonly string[])[] = [
   ['effects', 'reports'],
   ['end'],
   ['parts'],
+  ['release-at-start'],
   ['upgrade', 'generations'],
   ['claims', 'release'],
   ['operator', 'stuck', 'metrics', 'policy', 'outcomes'],
   ['sockets', 'arbiter'],
   ['workers', 'stop-now'],
-  ['log', 'service', 'notices', 'clock', 'migration', 'autoscale'],
+  ['log', 'service', 'notices', 'clock', 'migration', 'autoscale', 'releases'],
 ];
 
 const internals = /_createServerHandle|_getServer\b|_httpMessage|_listeningId|internalMessage|_pipeName/;
@@ -173,7 +174,7 @@ test('core needs nothing of Node', () => {
 });
 
 /** What the page takes into the browser; it needs nothing but types from anywhere else. */
-const forBrowsers = ['figures.ts', 'figures-row.ts', 'figures-text.ts', 'reload-text.ts'];
+const forBrowsers = ['figures.ts', 'figures-row.ts', 'figures-text.ts', 'reload-text.ts', 'release-text.ts'];
 
 /** Imports of values from another folder, or from a package. */
 function valuesFromElsewhere(text: string): string[] {

@@ -1,5 +1,6 @@
 /** The picture: state and size of the terminal in, lines out. Pure. No line is longer than the terminal is wide. */
 import { bytes, percent, rate, span } from '../../protocol/figures-text.ts';
+import { firstDrift, generationText } from '../../protocol/release-text.ts';
 import { verdictText } from '../../protocol/reload-text.ts';
 import type { Status, WorkerStatus } from '../../protocol/status.ts';
 import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
@@ -51,7 +52,7 @@ function header(status: Status, cells: number): Line[] {
   const first = [
     `${cut(plain(status.name), Math.max(8, Math.floor(cells / 3)))}: ${status.state}, ${status.health.replace('_', ' ')}`,
     `${status.ready}/${status.wanted} workers ready${sparesOf(status)}`,
-    `generation ${status.generation}`,
+    plain(generationText(status.generation, status.releases)),
     `${rate(sum((worker) => worker.requestsPerSecond))} requests/s`,
   ];
   const second = [
@@ -80,12 +81,14 @@ function sparesOf({ spares = { wanted: 0, ready: 0 } }: Status): string {
 }
 
 /** What is under way, or how the last one ended. */
-function lastChange({ reload, upgrade }: Status): readonly [string, Style] {
+function lastChange({ reload, releases, upgrade }: Status): readonly [string, Style] {
   if (upgrade.running !== null)
     return [`upgrade ${upgrade.running.upgrade} under way: ${upgrade.running.step}`, 'warn'];
   const { running, last } = reload;
   if (running !== null)
     return [`reload ${running.reload} under way: ${running.step}, for ${span(running.uptime)}`, 'warn'];
+  const drift = firstDrift(releases);
+  if (drift !== null && (last === null || last.verdict === 'completed')) return [plain(drift), 'warn'];
   if (last === null) return ['no reload yet', 'dim'];
   const why = last.reason === null ? '' : `: ${plain(last.reason)}`;
   const text = `last reload ${last.reload} ${verdictText[last.verdict]} in ${last.duration.toFixed(2)} s${why}`;

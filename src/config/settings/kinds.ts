@@ -193,6 +193,27 @@ export function choice<const Value extends string, const Synonym extends string 
   };
 }
 
+/** When the release command runs. */
+export type ReleaseMoment = (typeof releaseMoments)[number];
+
+const releaseMoments = ['start', 'reload', 'upgrade'] as const;
+
+type WrittenMoment = ReleaseMoment | 'all';
+
+/** One of them, several, or `all`; on the command line with commas too. */
+export const moments: Kind<WrittenMoment | readonly WrittenMoment[], readonly ReleaseMoment[]> = {
+  takes: '`start`, `reload`, `upgrade`, a list of them, or `all`',
+  flag: 'list',
+  parse(value) {
+    const items = [value].flat().flatMap((item: unknown) => (typeof item === 'string' ? item.split(',') : [item]));
+    const words = items.map((item) => (typeof item === 'string' ? item.trim() : item));
+    const found = releaseMoments.filter((moment) => words.includes(moment) || words.includes('all'));
+    const isEach = words.every((word) => word === 'all' || releaseMoments.some((moment) => moment === word));
+    return found.length > 0 && isEach ? ok(found) : no('start, reload or upgrade, several of them, or all');
+  },
+  format: (value) => value.join(','),
+};
+
 /** A whole number. */
 export function count(min: number, max?: number): Kind<number, number> {
   const expected = `a whole number ${max === undefined ? `of at least ${min}` : `from ${min} to ${max}`}`;

@@ -1,5 +1,5 @@
 /** How workers are replaced and stopped. */
-import { boolean, positiveTime, string, surge, time } from './kinds.ts';
+import { boolean, moments, positiveTime, string, surge, time } from './kinds.ts';
 import { computed, inGroup } from './setting.ts';
 
 const setting = inGroup('Reload and stop');
@@ -62,11 +62,17 @@ export const reloadAndStop = {
     for: ['core'],
     doc: 'A release that crash-loops this soon after its rollout is rolled back',
   }),
-  /** A shell command that is run once per reload, before any new worker. */
+  /** A shell command that is run before any new worker: once per reload, and where `releaseOn` says so. */
   release: setting({
     kind: string,
     default: null,
-    doc: 'Command run once per reload, before any new worker',
+    doc: 'Command run once before any new worker, at a reload or when releaseOn says',
+  }),
+  /** `'start'`, `'reload'`, `'upgrade'`, a list of them, or `'all'`. */
+  releaseOn: setting({
+    kind: moments,
+    default: ['reload'],
+    doc: 'When the release command runs: start, reload, upgrade, several of them (start,reload), or all',
   }),
   releaseTimeout: setting({ kind: positiveTime, default: 600_000, doc: 'Time the release command may take' }),
 };

@@ -22,7 +22,7 @@ const maxStatus = 400;
 export type Transition = 'READY' | 'RELOADING' | 'STOPPING';
 
 /** What of it only the latest counts. */
-type Latest = 'STATUS' | 'WATCHDOG';
+type Latest = 'STATUS' | 'WATCHDOG' | 'EXTEND_TIMEOUT_USEC';
 
 type Done = (problem: Error | string | null) => void;
 
@@ -74,6 +74,11 @@ export class Notifier {
   /** We are alive. */
   ping(): void {
     this.#set('WATCHDOG', '1', 0);
+  }
+
+  /** The start takes so many milliseconds more, from now, and is not to be given up before. */
+  extend(milliseconds: number): void {
+    this.#set('EXTEND_TIMEOUT_USEC', String(Math.round(milliseconds * 1_000)), 0);
   }
 
   /** Which process is the service's main one from now on. */

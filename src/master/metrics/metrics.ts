@@ -147,6 +147,7 @@ function state(status: Status): Family[] {
       'Whether enough workers are ready to serve',
       one(status.health === 'healthy' || status.health === 'degraded' ? 1 : 0),
     ),
+    ...releaseFamilies(status),
     ...migrationFamilies(status),
     ...slotGauges(incumbents(workers)),
     family(
@@ -162,6 +163,29 @@ function state(status: Status): Family[] {
       'prefork_listener_backlog',
       'Connections that may wait',
       listeners.map(({ address, backlog }): [Labels, number] => [{ listener: address }, backlog]),
+    ),
+  ];
+}
+
+function releaseFamilies({ releases = [] }: Status): Family[] {
+  return [
+    family(
+      'gauge',
+      'prefork_release_info',
+      'The release of each generation that has workers; always 1',
+      releases.map(({ generation, path, version, commit }): [Labels, number] => [
+        { generation: String(generation), version: version ?? '', commit: commit ?? '', path },
+        1,
+      ]),
+    ),
+    family(
+      'gauge',
+      'prefork_release_changed_files',
+      'Files of it that have changed on disk since it started',
+      releases.map(({ generation, changed }): [Labels, number] => [
+        { generation: String(generation) },
+        changed?.count ?? 0,
+      ]),
     ),
   ];
 }

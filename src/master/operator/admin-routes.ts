@@ -11,14 +11,16 @@ export interface AdminSources {
   readonly status: () => Status;
   readonly events: Events;
   readonly metrics: MetricsPage;
+  /** Looks anew at the files of the releases. */
+  readonly look?: () => Promise<void>;
   readonly health: () => { readonly report: HealthReport; readonly components: Readonly<Record<string, unknown>> };
 }
 
 /** @returns the routes of the admin address */
-export function adminRoutes({ status, events, metrics, health }: AdminSources): Route[] {
+export function adminRoutes({ status, events, metrics, health, look }: AdminSources): Route[] {
   return [
     ...pageRoutes(),
-    ...viewsOf(status, events, metrics),
+    ...viewsOf(status, events, metrics, look),
     {
       method: 'GET',
       path: '/health/live',

@@ -17,16 +17,18 @@ export interface Steering extends ReloadSteering {
   readonly events: Events;
   readonly settings: () => Settings;
   readonly metrics: MetricsPage;
+  /** Looks anew at the files of the releases. */
+  readonly look?: () => Promise<void>;
   /** Asks for an upgrade and waits for its outcome; `null` if the service stopped first. */
   readonly upgrade: () => Promise<UpgradeOutcome | null>;
 }
 
 /** @returns the routes of the control socket */
-export function controlRoutes({ status, events, settings, metrics, upgrade, ...steering }: Steering): Route[] {
+export function controlRoutes({ status, events, settings, metrics, upgrade, look, ...steering }: Steering): Route[] {
   const { fleet, post } = steering;
   const isStopping = (): boolean => status().state === 'stopping';
   return [
-    ...viewsOf(status, events, metrics),
+    ...viewsOf(status, events, metrics, look),
     { method: 'GET', path: '/config', handle: () => ok(redacted(settings())) },
     ...reloadRoutes(steering),
     lasting('/upgrade', fleet, {

@@ -5,6 +5,7 @@ import type { Fleet, Worker } from '../../core/model.ts';
 import { statusRow } from '../../protocol/figures-row.ts';
 import type { HealthReport } from '../../protocol/messages.ts';
 import type { MigrationStatus } from '../../protocol/migration.ts';
+import type { ReleaseStatus } from '../../protocol/release-text.ts';
 import { type ListenerStatus, type Status, statusVersion, type WorkerStatus } from '../../protocol/status.ts';
 import { version } from '../../system/package.ts';
 import type { Listener } from '../sockets/listeners.ts';
@@ -22,6 +23,7 @@ export interface StatusParts {
   readonly health: HealthReport;
   readonly rates: Rates;
   readonly migration: MigrationStatus;
+  readonly releases: readonly ReleaseStatus[];
 }
 
 /** Those without a slot come after the others. */
@@ -29,7 +31,17 @@ const last = Number.MAX_SAFE_INTEGER;
 
 const seconds = (milliseconds: number): number => Math.round(milliseconds) / 1_000;
 
-export function statusOf({ fleet, now, settings, listeners, health, rates, migration, ...parts }: StatusParts): Status {
+export function statusOf({
+  fleet,
+  now,
+  settings,
+  listeners,
+  health,
+  rates,
+  migration,
+  releases,
+  ...parts
+}: StatusParts): Status {
   const problemOf = (key: string): { readonly problem?: string } => {
     const problem = parts.problemOf?.(key)?.message;
     return problem === undefined ? {} : { problem };
@@ -47,6 +59,7 @@ export function statusOf({ fleet, now, settings, listeners, health, rates, migra
     state: stateOf(fleet),
     health: health.status,
     app: settings.app.path,
+    releases,
     wanted: fleet.dormant ? 0 : fleet.wanted,
     ready: fleet.workers.filter(isReady).length,
     spares: {

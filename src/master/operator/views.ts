@@ -6,10 +6,19 @@ import type { Reply, Route } from './route.ts';
 /** The page of metrics, in the format that the `Accept` header asks for. */
 export type MetricsPage = (accept: string | undefined) => Promise<{ readonly type: string; readonly text: string }>;
 
-export function viewsOf(status: () => Status, events: Events, metrics: MetricsPage): Route[] {
+/**
+ * @param look looks anew at what the status says of the disk
+ * @returns the routes
+ */
+export function viewsOf(
+  status: () => Status,
+  events: Events,
+  metrics: MetricsPage,
+  look: () => Promise<void> = async () => {},
+): Route[] {
   const ok = (body: unknown): Reply => ({ status: 200, body });
   return [
-    { method: 'GET', path: '/status', handle: () => ok(status()) },
+    { method: 'GET', path: '/status', handle: () => look().then(() => ok(status())) },
     { method: 'GET', path: '/workers', handle: () => ok(status().workers) },
     { method: 'GET', path: '/listeners', handle: () => ok(status().listeners) },
     {

@@ -75,6 +75,7 @@ export class UpgradeChannel {
   readonly #socket: Socket;
   #onMessage: ((message: UpgradeMessage) => void) | null = null;
   #onEnd: (() => void) | null = null;
+  #onEarly: ((message: UpgradeMessage) => void) | null = null;
   readonly #early: UpgradeMessage[] = [];
   #unfinished = '';
   #ended = false;
@@ -106,6 +107,12 @@ export class UpgradeChannel {
     if (this.#ended) onEnd();
   }
 
+  /** Shows what arrives before anybody listens, which is told all the same then. */
+  glance(onEarly: (message: UpgradeMessage) => void): void {
+    this.#onEarly = onEarly;
+    for (const message of this.#early) onEarly(message);
+  }
+
   send(message: UpgradeMessage): void {
     if (!this.#ended) this.#socket.write(`${JSON.stringify(message)}\n`, () => {});
   }
@@ -121,8 +128,10 @@ export class UpgradeChannel {
     for (const line of lines) {
       const message = parse(line);
       if (message === null) continue;
-      if (this.#onMessage === null) this.#early.push(message);
-      else this.#onMessage(message);
+      if (this.#onMessage === null) {
+        this.#early.push(message);
+        this.#onEarly?.(message);
+      } else this.#onMessage(message);
     }
   }
 

@@ -43,6 +43,13 @@ export class Predecessor {
     this.#channel.listen(onMessage, onGone);
   }
 
+  /** Calls back if the old master gives this one up before it listens. */
+  onGivenUp(givenUp: () => void): void {
+    this.#channel.glance(({ type }) => {
+      if (type === 'end') givenUp();
+    });
+  }
+
   send(message: UpgradeMessage): void {
     this.#channel.send(message);
   }

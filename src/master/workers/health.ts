@@ -3,12 +3,13 @@ import type { Settings } from '../../config/resolved.ts';
 import { isReady } from '../../core/fleet.ts';
 import type { Fleet } from '../../core/model.ts';
 import type { CheckReport, HealthReport } from '../../protocol/messages.ts';
-import { manifestsOf } from '../../system/manifest.ts';
 import type { Pool } from './pool.ts';
 
 export interface HealthOptions {
   readonly pool: Pool;
   readonly settings: () => Settings;
+  /** Of the release in force. */
+  readonly version: () => string | null;
 }
 
 export class ServiceHealth {
@@ -16,7 +17,6 @@ export class ServiceHealth {
   readonly #checks = new Map<number, readonly CheckReport[]>();
   /** What was sent to each worker last. */
   readonly #told = new Map<number, string>();
-  readonly #versions = new Map<string, string | null>();
 
   constructor(options: HealthOptions) {
     this.#options = options;
@@ -46,7 +46,7 @@ export class ServiceHealth {
   }
 
   report(fleet: Fleet): HealthReport {
-    const { readyQuorum, app } = this.#options.settings();
+    const { readyQuorum } = this.#options.settings();
     const ready = fleet.workers.filter((worker) => isReady(worker) && this.#isWell(worker.id)).length;
     const wanted = fleet.dormant ? 0 : fleet.wanted;
     const enough = ready >= Math.min(readyQuorum, Math.max(1, wanted));
@@ -61,7 +61,7 @@ export class ServiceHealth {
           : ready < wanted
             ? 'degraded'
             : 'healthy';
-    return { status, ready, wanted, version: this.#versionOf(app.path) };
+    return { status, ready, wanted, version: this.#options.version() };
   }
 
   /** Tells the workers what has changed. */
@@ -80,18 +80,4 @@ export class ServiceHealth {
   #isWell(id: number): boolean {
     return this.#checks.get(id)?.every(({ ok, critical }) => ok || !critical) ?? true;
   }
-
-  /** Of the nearest package.json that has one. */
-  #versionOf(path: string): string | null {
-    const known = this.#versions.get(path);
-    if (known !== undefined) return known;
-    const version = versionNear(path);
-    this.#versions.set(path, version);
-    return version;
-  }
-}
-
-function versionNear(path: string): string | null {
-  for (const { version } of manifestsOf(path)) if (typeof version === 'string') return version;
-  return null;
 }

@@ -88,6 +88,12 @@ const inFile: readonly Row[] = [
   ['maxSurge', '0', /at least 1, or a share such as '25%', got 0$/],
   ['maxSurge', "'0%'", /share such as '25%', got '0%'$/],
   ['maxSurge', "'101%'", /share such as '25%', got '101%'$/],
+  ['releaseOn', "'boot'", /expected start, reload or upgrade, several of them, or all, got 'boot'$/],
+  ['releaseOn', '[]', /or all, got \[\]$/],
+  ['releaseOn', "['start', 5]", /or all, got \[ 'start', 5 \]$/],
+  ['releaseOn', "'start,,reload'", /or all, got 'start,,reload'$/],
+  ['releaseOn', 'true', /or all, got true$/],
+  ['releaseOn', '{ start: true }', /or all, got \{ start: true \}$/],
   ['maxMemory', "'512 bananas'", /bytes, or a string such as '512MB'.*, got '512 bananas'$/],
   ['maxMemory', '-5', /bytes.*, got -5$/],
   ['maxMemory', '1.5', /bytes.*, got 1\.5$/],
@@ -223,6 +229,17 @@ describe('values that are understood', () => {
       const { maxMemory } = await load(cwd, { flags: { app: 'app.cjs', maxMemory: text } });
       assert.equal(maxMemory, bytes, text);
     }
+  });
+
+  it('takes releaseOn as a word, with commas, as a list, as a flag that is repeated, and all', async (t) => {
+    const cwd = project(t);
+    const moments = async (releaseOn: unknown) =>
+      (await load(cwd, { flags: { app: 'app.cjs', ...(releaseOn === null ? {} : { releaseOn }) } })).releaseOn;
+    assert.deepEqual(await moments(null), ['reload']);
+    assert.deepEqual(await moments(['upgrade, start']), ['start', 'upgrade']);
+    assert.deepEqual(await moments(['reload', 'start', 'start']), ['start', 'reload']);
+    assert.deepEqual(await moments('start'), ['start']);
+    assert.deepEqual(await moments(['all']), ['start', 'reload', 'upgrade']);
   });
 
   it('takes a share of the workers as maxSurge, rounded up, at least 1', async (t) => {

@@ -18,7 +18,7 @@ function settings(t: TestContext, given: Partial<CacheSettings> = {}): CacheSett
   const path = join(base, 'app.cjs');
   const cache = join(base, 'cache');
   return {
-    app: { given: path, path, exportName: null },
+    app: { given: path, path, named: path, exportName: null },
     compileCache: cache,
     env: {},
     identity: null,
