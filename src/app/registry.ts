@@ -25,6 +25,9 @@ export interface WorkerFacts {
   readonly name: string;
 }
 
+/** What only one worker of the service does; the signal says that it is to end. */
+export type LeaderWork = (signal: AbortSignal) => unknown;
+
 export interface Registry {
   readonly checks: Map<string, Check>;
   readonly starts: (() => unknown)[];
@@ -32,6 +35,10 @@ export interface Registry {
   readonly shutdowns: (() => unknown)[];
   /** Called when a spare gets its slot; empty afterwards. A copy of an earlier version has made it without. */
   placements?: ((slot: number) => unknown)[];
+  /** Run while this worker leads. A copy of an earlier version has made it without, as the next one. */
+  leaderWork?: LeaderWork[];
+  /** Told of each that is added. */
+  onLeaderWork?: (work: LeaderWork) => void;
   /** Background work that a drain awaits. */
   readonly pending: Set<Promise<unknown>>;
   /** `null` where nobody supervises this process. */

@@ -9,6 +9,7 @@ import type { Fleet } from './model.ts';
 import { assign } from './rules/assign.ts';
 import { fill } from './rules/fill.ts';
 import { hasten } from './rules/hasten.ts';
+import { lead } from './rules/lead.ts';
 import { migrate } from './rules/migrate.ts';
 import { overdue } from './rules/overdue.ts';
 import { reject } from './rules/reject.ts';
@@ -46,6 +47,7 @@ const rules: readonly Rule[] = [
   spares,
   assign,
   migrate,
+  lead,
   reopen,
 ];
 

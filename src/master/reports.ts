@@ -46,6 +46,8 @@ const reports: Reports = {
     grants.readied(id);
     return { type: 'workerReadied', id };
   },
+  candidate: (_, { id }) => ({ type: 'workerCandidate', id }),
+  resigned: ({ reason }, { id }) => ({ type: 'workerResigned', id, reason, jitter: Math.random() }),
   beat: ({ figures }, { id }, { rates }) => {
     rates.onBeat(id, figures.requests, figures.clock);
     return { type: 'workerBeat', id, figures };

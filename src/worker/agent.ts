@@ -21,6 +21,7 @@ import { giveEvidence, releaseDebugger } from './evidence.ts';
 import { HealthEndpoint } from './health/endpoint.ts';
 import { Readiness } from './health/readiness.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { Leading } from './leading.ts';
 import { Listens } from './listen.ts';
 import { App } from './loading/app.ts';
 import { FailureWatch } from './loading/failure.ts';
@@ -37,6 +38,7 @@ class Agent {
   #boot: BootInfo;
   readonly #channel = new Channel();
   readonly #failures = new FailureWatch(this.#channel);
+  readonly #leading = new Leading(this.#channel);
   readonly #readiness = new Readiness(this.#channel, (error) => this.#failures.fail(error));
   readonly #health: HealthEndpoint | null;
   readonly #traffic: Traffic;
@@ -92,6 +94,7 @@ class Agent {
   start(): void {
     const { slot, id, generation, heartbeat, settings } = this.#boot;
     registry().worker = { slot, id, generation, name: settings.name };
+    this.#leading.start();
     const events = new EventFilter();
     holdSignals(events, () => this.#termed());
     this.#channel.open(events, {
@@ -125,12 +128,13 @@ class Agent {
   }
 
   /** This spare has a place; its sockets come next. */
-  #place(slot: number): void {
+  #place({ slot, env }: Extract<MasterMessage, { type: 'place' }>): void {
     const boot = { ...this.#boot, slot };
     const before = titleOf(this.#boot);
     this.#boot = boot;
     const known = registry();
     if (known.worker !== null) known.worker = { ...known.worker, slot };
+    Object.assign(process.env, env);
     // The app may have one of its own; and the system may have cut ours.
     if (before.startsWith(process.title)) process.title = titleOf(boot);
     this.#accessLog = AccessLog.join(this.#traffic, boot, this.#channel);
@@ -157,7 +161,7 @@ class Agent {
   #receive(message: MasterMessage, handle: Handle | null): void {
     switch (message.type) {
       case 'place':
-        this.#place(message.slot);
+        this.#place(message);
         break;
       case 'grant':
         this.#listens.onGrant(message, handle);
@@ -193,7 +197,11 @@ class Agent {
       case 'reopen':
         this.#accessLog?.reopen();
         break;
+      case 'lead':
+        this.#leading.lead(handle);
+        break;
       case 'drain':
+        this.#leading.leave();
         this.#traffic.reject(message.reject);
         this.#drain.order(message);
         if (message.last) this.#listens.takeAll();
@@ -216,6 +224,7 @@ class Agent {
 
   /** The master is gone, or the app has closed the channel to it. */
   #orphaned(isMasterThere: boolean): void {
+    this.#leading.leave();
     const isInherited = isMasterThere || this.#migration.hasHeirs;
     this.#migration.orphaned(isInherited);
     if (!this.#drain.hasBegun) this.#drain.order(orphanOrder(this.#boot.settings, !isInherited));

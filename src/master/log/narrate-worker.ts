@@ -71,6 +71,13 @@ export const workerEvents: EventLines<WorkerEvent['type']> = {
           id,
         )
       : null,
+  workerCandidate: null,
+  workerResigned: ({ id, reason }, before) => {
+    if (before.leadership.leader?.id !== id) return null;
+    return reason === null
+      ? workerLine('debug', 'worker leads no more', before, id)
+      : workerLine('warn', `worker leads no more: the work of onLeader failed: ${reason}`, before, id);
+  },
   stackCaptured: null,
   workerMisbehaved: ({ id, reason }, before) =>
     workerLine('error', `${kindOf(before, id)} broke the protocol: ${reason}`, before, id),
@@ -83,7 +90,7 @@ const placeReasons: Readonly<Record<PlaceReason, string>> = {
 };
 
 export const workerActions: ActionLines<
-  'spawn' | 'place' | 'drain' | 'hasten' | 'kill' | 'capture' | 'assign' | 'migrate'
+  'spawn' | 'place' | 'drain' | 'hasten' | 'kill' | 'capture' | 'assign' | 'migrate' | 'lead'
 > = {
   // The event says so, with the pid.
   spawn: null,
@@ -110,6 +117,7 @@ export const workerActions: ActionLines<
   capture: null,
   assign: null,
   migrate: null,
+  lead: ({ id }, fleet) => workerLine('info', 'worker leads: it runs what the app gave to onLeader', fleet, id),
 };
 
 /** Node's exit code for an option that it does not know; see the documentation of node:process, "Exit codes". */

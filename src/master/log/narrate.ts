@@ -35,6 +35,8 @@ const events: EventLines<Event['type']> = {
   },
   // A time in which the master did not run at all is told when it is found.
   starved: null,
+  // The line of the worker that leads says so.
+  leadClaimed: null,
   ticked: null,
 };
 
@@ -66,6 +68,8 @@ const actions: ActionLines<Action['type']> = {
       reload,
       durationMs: Math.round(duration),
     }),
+  claimLead: null,
+  releaseLead: null,
   declareReady: null,
   declareStarted: ({ workers }) => line('info', `ready: ${workers} workers serve`, { workers }),
   reopen: () => line('info', 'log files reopened'),
