@@ -59,6 +59,9 @@ const status = fields({
   }),
   // Earlier versions do not say it.
   spares: (value) => value === undefined || fields({ wanted: number, ready: number })(value),
+  leader: (value) =>
+    value === undefined ||
+    maybe(fields({ slot: maybe(number), worker: number, pid: maybe(number), uptime: number }))(value),
   listeners: list(fields({ address: text, waiting: maybe(number) }), maxListeners),
   workers: list(row, maxWorkers),
 });

@@ -2,7 +2,7 @@
 import { type FigureTable, figures, type Row } from '../protocol/figures.ts';
 import { figureText, span } from '../protocol/figures-text.ts';
 import { migrationText } from '../protocol/migration-text.ts';
-import type { Status } from '../protocol/status.ts';
+import type { LeaderStatus, Status } from '../protocol/status.ts';
 import { plain } from '../system/plain.ts';
 
 export function renderStatus(status: Status): string {
@@ -18,6 +18,7 @@ export function renderStatus(status: Status): string {
       ...(problem === undefined ? [] : [`  unreachable: ${plain(problem)}`]),
     ]),
   ];
+  if (status.leader !== undefined) lines.push(`  ${leaderText(status.leader)}`);
   if (status.migration !== undefined) lines.push(`  ${migrationText(status.migration)}`);
   if (running !== null)
     lines.push(`  reload ${running.reload} under way: ${running.step}, for ${span(running.uptime)}`);
@@ -31,6 +32,11 @@ export function renderStatus(status: Status): string {
   if (lastUpgrade?.verdict === 'failed')
     lines.push(`  last upgrade ${lastUpgrade.upgrade}: failed: ${plain(lastUpgrade.reason ?? 'no reason given')}`);
   return [...lines, '', renderWorkers(status.workers)].join('\n');
+}
+
+function leaderText(leader: LeaderStatus | null): string {
+  if (leader === null) return 'leader: none yet';
+  return `leader: slot ${leader.slot ?? 'none'} (worker ${leader.worker}, pid ${leader.pid ?? 'unknown'}), for ${span(leader.uptime)}`;
 }
 
 /** @param workers as the status has them */

@@ -35,6 +35,8 @@ export interface Status {
   readonly ready: number;
   /** Workers without a slot that there should be, and of those how many have booted. Earlier versions do not say it. */
   readonly spares?: { readonly wanted: number; readonly ready: number };
+  /** The worker that does what only one of the service does (`onLeader`); left out where the app has nothing of the kind. */
+  readonly leader?: LeaderStatus | null;
   readonly reload: {
     readonly running: {
       readonly reload: number;
@@ -52,6 +54,15 @@ export interface Status {
   readonly migration?: MigrationStatus;
   readonly listeners: readonly ListenerStatus[];
   readonly workers: readonly WorkerStatus[];
+}
+
+export interface LeaderStatus {
+  readonly slot: number | null;
+  /** Its number, as `id` of a worker. */
+  readonly worker: number;
+  readonly pid: number | null;
+  /** Seconds since it began. */
+  readonly uptime: number;
 }
 
 export interface LastReload {

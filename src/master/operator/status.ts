@@ -53,6 +53,7 @@ export function statusOf({ fleet, now, settings, listeners, health, rates, migra
       wanted: wantedSpares(fleet),
       ready: fleet.workers.filter(({ phase }) => phase.name === 'spare').length,
     },
+    ...leaderOf(fleet, now),
     reload: {
       running:
         reload.state === 'idle'
@@ -70,6 +71,15 @@ export function statusOf({ fleet, now, settings, listeners, health, rates, migra
       .sort((a, b) => (a.slot ?? last) - (b.slot ?? last) || a.id - b.id)
       .map((worker) => workerStatus(worker, fleet, now, rates)),
   };
+}
+
+/** Nothing where no app has asked for a leader. */
+function leaderOf({ leadership, workers }: Fleet, now: number): Pick<Status, 'leader'> {
+  const { leader } = leadership;
+  if (leader === null) return workers.some(({ candidate }) => candidate) ? { leader: null } : {};
+  const worker = workers.find(({ id }) => id === leader.id);
+  const { slot = null, pid = null } = worker ?? {};
+  return { leader: { slot, worker: leader.id, pid, uptime: seconds(now - leader.since) } };
 }
 
 function upgradeStatus({ upgrade, upgrades, successor, lastUpgrade }: Fleet): Status['upgrade'] {

@@ -287,6 +287,13 @@ export const leadership: Watcher = ({ earlier, before, after, events, actions, n
     assert.ok(worker?.candidate, 'its app has nothing to do');
     assert.ok(worker.generation <= after.generation, 'a canary leads');
   }
+  if (right === 'held' && earlier.leadership.right !== 'held') {
+    const isGranted = events.some((event) => event.type === 'leadClaimed' && event.claim === earlier.leadership.claims);
+    assert.ok(
+      isGranted && earlier.leadership.right === 'asked',
+      'the right is here, and this claim to it was not granted',
+    );
+  }
   if (leader !== null) return assert.equal(right, 'held');
   if (target(after) === 0) return assert.equal(right, 'none');
   if (!inForce(after).some((worker) => isReady(worker) && worker.candidate && worker.slot !== null)) return;
