@@ -227,6 +227,42 @@ describe('the leader', { timeout }, () => {
     await stop({ s: next, file });
   });
 
+  it('LEAD-09: kill -9 of the old master in the middle of an upgrade: the new one waits for its leader', async (t) => {
+    const service = await startService(t, {
+      app: fixture('leader/app.mjs'),
+      env: { LEADER_FILE: 'leader.txt', RESIGNS: '2000' },
+    });
+    const { s, masters } = service;
+    const file = new LeaderFile(join(s.dir, 'leader.txt'));
+    const leader = await until('a leader', () => file.last());
+    const old = masters.current();
+    const now = await masters.inCharge();
+    process.kill(old, 'SIGKILL');
+    assert.equal(file.last(), leader, 'its work takes longer');
+    const next = await another(file, leader);
+    assert.ok(masters.workers(now).includes(next));
+    assert.ok(file.lines().some(({ what, pid }) => what === 'end' && pid === leader));
+    file.assertOneAtATime();
+    process.kill(now, 'SIGTERM');
+    await until('the end of every process', () => s.processesLeft().length === 0, { within: 30_000 });
+  });
+
+  it('LEAD-09: without a folder for it the log says what is not covered, and an upgrade goes on as well', async (t) => {
+    const service = await startService(t, {
+      app: fixture('leader/app.mjs'),
+      env: { LEADER_FILE: 'leader.txt', RESIGNS: '300', XDG_RUNTIME_DIR: '/proc/none' },
+    });
+    const { s, masters } = service;
+    const file = new LeaderFile(join(s.dir, 'leader.txt'));
+    const leader = await until('a leader', () => file.last());
+    await s.waitForLog(/^onLeader: a leader that outlives a master which is killed would not be noticed: cannot make/);
+    await masters.upgrade();
+    const next = await another(file, leader);
+    assert.ok(masters.workers().includes(next));
+    file.assertOneAtATime();
+    await stopService(service, /^onLeader: /);
+  });
+
   it('LEAD-10: status, top and the log say who leads; without onLeader nobody is asked and nothing is said', async (t) => {
     const started = await start(t);
     const { s, file } = started;
