@@ -209,7 +209,7 @@ describe('the leader', { timeout }, () => {
   });
 
   it('LEAD-09: kill -9 of the master: its leader ends, and a new master that is started at once waits for it', async (t) => {
-    const started = await start(t, { env: { RESIGNS: '1500' }, args: ['-n', 'leader-orphans'] });
+    const started = await start(t, { env: { RESIGNS: '5000' }, args: ['-n', 'leader-orphans'] });
     const { s, file } = started;
     const leader = leaderOf(started);
     const env = Object.fromEntries([['LEADER_FILE', file.path]]);
