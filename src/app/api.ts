@@ -75,7 +75,12 @@ const notHere =
 
 /** Whether this is a thread of a worker, or what one has started: many of them would lead at once. */
 function isPartOfWorker(): boolean {
-  return process.env.PREFORK_SLOT !== undefined || !process.getBuiltinModule('node:worker_threads').isMainThread;
+  const { PREFORK_SLOT, PREFORK_SPARE } = process.env;
+  return (
+    PREFORK_SLOT !== undefined ||
+    PREFORK_SPARE !== undefined ||
+    !process.getBuiltinModule('node:worker_threads').isMainThread
+  );
 }
 
 /** Called when this worker begins to drain. */

@@ -17,6 +17,9 @@ export function slotVariables(given: Readonly<Record<string, string>>): Readonly
   return Object.fromEntries([...free, ...own]);
 }
 
+/** What a spare has instead, until it gets its slot; so what it starts meanwhile knows that it is part of a worker. */
+export const spareVariable = 'PREFORK_SPARE';
+
 /** The values of these variables in a slot. */
 export function inSlot(variables: Readonly<Record<string, string>>, slot: number): Record<string, string> {
   return Object.fromEntries(

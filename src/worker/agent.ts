@@ -6,6 +6,7 @@
  * in what it imports, because it is preloaded with `--require`.
  */
 import { registry } from '../app/registry.ts';
+import { spareVariable } from '../config/slot-env.ts';
 import type { BootInfo, MasterMessage } from '../protocol/messages.ts';
 import type { Handle } from '../system/node-internals.ts';
 import { AccessLog } from './access-log/access-log.ts';
@@ -134,6 +135,7 @@ class Agent {
     this.#boot = boot;
     const known = registry();
     if (known.worker !== null) known.worker = { ...known.worker, slot };
+    delete process.env[spareVariable];
     Object.assign(process.env, env);
     // The app may have one of its own; and the system may have cut ours.
     if (before.startsWith(process.title)) process.title = titleOf(boot);

@@ -120,6 +120,9 @@ export const workerActions: ActionLines<
   lead: ({ id }, fleet) => workerLine('info', 'worker leads: it runs what the app gave to onLeader', fleet, id),
 };
 
+/** Milliseconds for which nobody leads that are worth a warning. */
+const longLeaderless = 1_000;
+
 /** Node's exit code for an option that it does not know; see the documentation of node:process, "Exit codes". */
 const badOption = 9;
 
@@ -131,8 +134,11 @@ function narrateExit({ id, code, signal }: EventOf<'workerExited'>, before: Flee
   const fields = { code, signal, lifeMs: Math.round(now - bornAt) };
   if (phase.name === 'draining') {
     const drainMs = Math.round(now - phase.since);
-    const level = signal !== null || (code ?? 0) !== 0 ? 'warn' : 'info';
-    const message = `${kindOf(before, id)} left after ${seconds(drainMs)} of drain (${how})`;
+    // Nobody could lead meanwhile.
+    const isLate = before.leadership.leader?.id === id && drainMs >= longLeaderless;
+    const level = isLate || signal !== null || (code ?? 0) !== 0 ? 'warn' : 'info';
+    const why = isLate ? '; it led to its end: the work of onLeader did not end when its signal aborted' : '';
+    const message = `${kindOf(before, id)} left after ${seconds(drainMs)} of drain (${how})${why}`;
     return workerLine(level, message, before, id, { ...fields, drainMs });
   }
   if (phase.name === 'killed') return workerLine('info', `${kindOf(before, id)} is gone (${how})`, before, id, fields);

@@ -2,7 +2,7 @@
 import cluster, { type ClusterSettings, type Worker as ClusterWorker } from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import type { Settings } from '../../config/resolved.ts';
-import { inSlot } from '../../config/slot-env.ts';
+import { inSlot, spareVariable } from '../../config/slot-env.ts';
 import type { Event } from '../../core/events.ts';
 import type { Limits } from '../../core/model.ts';
 import { messageOf } from '../../errors.ts';
@@ -238,7 +238,10 @@ function layOut(
 function environment(order: SpawnOrder, queue: QueueDescriptors | null): NodeJS.ProcessEnv {
   const { settings } = order;
   // A spare gets the rest with its slot.
-  const env = { ...settings.env, ...(order.slot === null ? {} : inSlot(settings.slotEnv, order.slot)) };
+  const env = {
+    ...settings.env,
+    ...(order.slot === null ? { [spareVariable]: '1' } : inSlot(settings.slotEnv, order.slot)),
+  };
   const removed = Object.keys(process.env).filter((name) => !Object.hasOwn(env, name));
   const { NODE_OPTIONS = '' } = env;
   const cache = cacheFor(order);

@@ -133,6 +133,10 @@ describe('the leader', { timeout }, () => {
       await started.s.reload();
       await another(started.file, leader);
       assert.equal(isAlive(leader), false, 'the old one lives');
+      // What is no promise is not waited for.
+      const warning = /it led to its end: the work of onLeader/;
+      if (app.endsWith('.mjs')) await started.s.waitForLog(warning);
+      else assert.ok(!started.s.log.some(({ msg }) => warning.test(msg)));
       await stop(started);
     }
   });

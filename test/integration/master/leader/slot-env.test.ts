@@ -20,6 +20,7 @@ interface Names {
   readonly slot?: string;
   readonly own?: string;
   readonly file?: string;
+  readonly spare?: string;
 }
 
 interface Answer {
@@ -110,7 +111,7 @@ describe('the slot in the environment', { timeout }, () => {
       const found = (await requestJson(s.target, '/')) as unknown as Answer;
       return found.pid === victim ? null : found;
     });
-    assert.deepEqual({ ...answer.atLoad }, {});
+    assert.deepEqual({ ...answer.atLoad }, { spare: '1' });
     const expected = { instance: '0', slot: '0', own: '4000' };
     assert.deepEqual({ ...answer.inOnSlot }, expected);
     assert.deepEqual({ ...answer.now }, expected);
@@ -138,6 +139,7 @@ describe('the slot in the environment', { timeout }, () => {
       return said;
     };
     assert.equal(await run('leader/app.mjs', {}), '');
-    assert.match(await run('leader/app.mjs', { PREFORK_SLOT: '1' }), /PREFORK_NO_LEADER/);
+    for (const name of ['PREFORK_SLOT', 'PREFORK_SPARE'])
+      assert.match(await run('leader/app.mjs', { [name]: '1' }), /PREFORK_NO_LEADER/);
   });
 });
