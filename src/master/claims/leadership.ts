@@ -118,7 +118,7 @@ export class Leadership {
   }
 
   async #open(folder: string): Promise<Held | null> {
-    const path = join(folder, `${this.#prefix()}${process.pid}-${startOf(process.pid)}-${randomName(4)}.lead`);
+    const path = join(folder, `${this.#name()}-${process.pid}-${startOf(process.pid)}-${randomName(4)}.lead`);
     // libuv cuts a longer one, and binds somewhere else.
     if (Buffer.byteLength(path) > maxUnixPath) {
       this.#complain(`the path ${path} is longer than a unix socket's can be`);
@@ -147,8 +147,8 @@ export class Leadership {
       .warn(`onLeader: a leader that outlives a master which is killed would not be noticed: ${problem}`);
   }
 
-  #prefix(): string {
-    return `${placeName(this.#options.settings().name)}-`;
+  #name(): string {
+    return placeName(this.#options.settings().name);
   }
 
   /**
@@ -156,15 +156,16 @@ export class Leadership {
    * is none of ours belongs to another service of the same name.
    */
   async #isHeldElsewhere(folder: string, own: string | null): Promise<boolean> {
-    const prefix = this.#prefix();
+    const name = this.#name();
     const { successor } = this.#options.fleet();
     for (const file of readdirSync(folder)) {
-      const [, pid, start] = (file.startsWith(prefix) && pattern.exec(file.slice(prefix.length))) || [];
+      const [, other, pid = '', start = ''] = pattern.exec(file) ?? [];
       const path = join(folder, file);
-      if (pid === undefined || path === own) continue;
+      if (other === undefined || path === own) continue;
+      // The configuration of one of ours may have another name.
       const isRelative = Number(pid) === this.#options.predecessor || Number(pid) === successor;
-      const isThere = isRunning(Number(pid), start ?? '');
-      if (isThere && !isRelative) continue;
+      const isThere = isRunning(Number(pid), start);
+      if (!isRelative && (isThere || other !== name)) continue;
       if (await isListenedOn(path)) return true;
       // Names are given once: what nobody listens on stays so. One that is about to listen is a live master's.
       if (!isThere) removeQuietly(path);
@@ -173,8 +174,8 @@ export class Leadership {
   }
 }
 
-/** After the name: the master's pid and start, and what makes it a name of its own. */
-const pattern = /^(\d+)-(\d+)-[0-9a-f]{8}\.lead$/;
+/** The service's name, the master's pid and start, and what makes it a name of its own. */
+const pattern = /^(.+)-(\d+)-(\d+)-[0-9a-f]{8}\.lead$/;
 
 function close({ server, path }: Held): void {
   server.close();

@@ -80,6 +80,17 @@ test('LEAD-02 of two masters one has the right, and the other one gets it when i
   assert.deepEqual(readdirSync(folder), []);
 });
 
+test('LEAD-02 the new master may have another name', async (t) => {
+  const { make } = given(t);
+  const [one, other] = [make(), make({ settings: () => ({ name: 'other' }) })];
+  one.leadership.claim(1);
+  await until('the right', () => one.events.length === 1);
+  other.leadership.claim(1);
+  await stays('without it', () => other.events.length === 0, 300);
+  one.leadership.release();
+  await until('the right', () => other.events.length === 1);
+});
+
 test('LEAD-02 of two that ask at the same time one gets it, and one that has given up does not', async (t) => {
   const { make } = given(t);
   for (let round = 1; round <= 5; round += 1) {
