@@ -24,7 +24,7 @@ export default defineConfig({
   pidfile: '/run/shop/prefork.pid',
   // The app's working directory, which relative paths start from. A link to the current release is followed at each reload.
   // chdir: '/srv/shop/current',
-  // Added to the environment that prefork was started with. PORT is set to match `bind`.
+  // Added to the environment that prefork was started with. PORT is set to match `bind`. {slot} is the worker's slot.
   env: { NODE_ENV: 'production' },
   // The app's process.argv.slice(2).
   // args: ['--verbose'],

@@ -10,6 +10,7 @@ export {
   type CheckResult,
   health,
   onDrain,
+  onLeader,
   onShutdown,
   onSlot,
   onStart,

@@ -50,6 +50,39 @@ export function onSlot(run: (slot: number) => unknown): void {
   else run(slot);
 }
 
+/**
+ * Work that exactly one worker of the service does: a scheduler, a consumer of a queue. It is called in the worker that
+ * leads, with a signal that aborts when this worker is to leave. It should return a promise that settles once all it has
+ * begun has ended: the next worker begins only then, or when this process is gone. A function that takes no signal cannot
+ * end before its process does, and the next worker waits for that.
+ *
+ * Where the promise is fulfilled before, the worker leads on and nothing is called again; where it is rejected, the work is
+ * begun anew a little later, here or in another worker. Under plain node it is called at once, and the signal never aborts.
+ *
+ * @throws TypeError if it is no function
+ */
+export function onLeader(run: (signal: AbortSignal) => unknown): void {
+  if (typeof run !== 'function') throw new TypeError('onLeader: expected a function');
+  const known = registry();
+  known.leaderWork = [...(known.leaderWork ?? []), run];
+  if (known.worker !== null) known.onLeaderWork?.(run);
+  else if (isPartOfWorker()) process.emitWarning(notHere, { code: 'PREFORK_NO_LEADER' });
+  else void Promise.resolve(new AbortController().signal).then(run);
+}
+
+const notHere =
+  'onLeader has no effect in a thread or a child process of a worker: call it in the main thread of the app';
+
+/** Whether this is a thread of a worker, or what one has started: many of them would lead at once. */
+function isPartOfWorker(): boolean {
+  const { PREFORK_SLOT, PREFORK_SPARE } = process.env;
+  return (
+    PREFORK_SLOT !== undefined ||
+    PREFORK_SPARE !== undefined ||
+    !process.getBuiltinModule('node:worker_threads').isMainThread
+  );
+}
+
 /** Called when this worker begins to drain. */
 export function onDrain(run: () => unknown): void {
   add('onDrain', registry().drains, run);

@@ -33,6 +33,9 @@ export interface CurrentRequest {
   traceId(): string | null;
 }
 
+/** What only one worker of the service does; the signal says that it is to end. */
+export type LeaderWork = (signal: AbortSignal) => unknown;
+
 export interface Registry {
   readonly checks: Map<string, Check>;
   readonly starts: (() => unknown)[];
@@ -40,6 +43,10 @@ export interface Registry {
   readonly shutdowns: (() => unknown)[];
   /** Called when a spare gets its slot; empty afterwards. A copy of an earlier version has made it without. */
   placements?: ((slot: number) => unknown)[];
+  /** Run while this worker leads. A copy of an earlier version has made it without, as the next one. */
+  leaderWork?: LeaderWork[];
+  /** Told of each that is added. */
+  onLeaderWork?: (work: LeaderWork) => void;
   /** Background work that a drain awaits. */
   readonly pending: Set<Promise<unknown>>;
   /** Who knows which request is being served; the worker sets it before the app is loaded. */

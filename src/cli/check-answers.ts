@@ -69,6 +69,9 @@ const status = fields({
   // Earlier versions do not say it.
   releases: (value) => value === undefined || list(release, maxReleases)(value),
   spares: (value) => value === undefined || fields({ wanted: number, ready: number })(value),
+  leader: (value) =>
+    value === undefined ||
+    maybe(fields({ slot: maybe(number), worker: number, pid: maybe(number), uptime: number }))(value),
   listeners: list(fields({ address: text, waiting: maybe(number) }), maxListeners),
   workers: list(row, maxWorkers),
 });

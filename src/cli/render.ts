@@ -4,7 +4,7 @@ import { figureText, span } from '../protocol/figures-text.ts';
 import { migrationText } from '../protocol/migration-text.ts';
 import { releaseLines } from '../protocol/release-text.ts';
 import { progressText } from '../protocol/reload-text.ts';
-import type { Status } from '../protocol/status.ts';
+import type { LeaderStatus, Status } from '../protocol/status.ts';
 import { plain } from '../system/plain.ts';
 
 export function renderStatus(status: Status): string {
@@ -22,6 +22,7 @@ export function renderStatus(status: Status): string {
     ]),
   ];
   if (status.scaling !== undefined) lines.push(`  ${scalingText(status.scaling)}`);
+  if (status.leader !== undefined) lines.push(`  ${leaderText(status.leader)}`);
   if (status.migration !== undefined) lines.push(`  ${migrationText(status.migration)}`);
   if (running !== null)
     lines.push(`  reload ${running.reload} under way: ${progressText(status)}, for ${span(running.uptime)}`);
@@ -40,6 +41,11 @@ export function renderStatus(status: Status): string {
 function scalingText({ min, max, last }: NonNullable<Status['scaling']>): string {
   const change = last === null ? '' : `; last ${last.from} -> ${last.to}, ${span(last.ago)} ago: ${plain(last.reason)}`;
   return `workers follow the load, ${min} to ${max}${change}`;
+}
+
+function leaderText(leader: LeaderStatus | null): string {
+  if (leader === null) return 'leader: none yet';
+  return `leader: slot ${leader.slot ?? 'none'} (worker ${leader.worker}, pid ${leader.pid ?? 'unknown'}), for ${span(leader.uptime)}`;
 }
 
 /** @param workers as the status has them */

@@ -14,6 +14,7 @@ import type { Table } from './settings/setting.ts';
 import { maxWorkersEver } from './settings/workers.ts';
 import { settings as everySetting, plainSettings, type SettingName, type Value as ValueOf } from './settings.ts';
 import { shorten } from './show.ts';
+import { slotVariables } from './slot-env.ts';
 
 /** What is known before the settings depend on each other. */
 export interface Draft {
@@ -102,7 +103,9 @@ export function resolveSettings(
   const fromFile = envFile === null ? {} : readEnvFile(envFile, (message) => complain('envFile', message));
   // By the name of a symlink in it a later worker would find the next release.
   const pinned = env.PWD === undefined || chdir === null ? env : { ...env, PWD: chdir };
-  const workerEnv = environmentOf(pinned, { ...fromFile, ...given('env') }, bind, identity);
+  const ownEnv = { ...fromFile, ...given('env') };
+  const slotEnv = slotVariables(ownEnv);
+  const workerEnv = without(environmentOf(pinned, ownEnv, bind, identity), slotEnv);
   const isHealthOn = given('health') ?? (values.has('healthLive') || values.has('healthReady'));
   if (isHealthOn && plain.healthLive === plain.healthReady)
     complain('healthReady', 'expected another path than healthLive');
@@ -119,6 +122,7 @@ export function resolveSettings(
     cores,
     chdir: chdir ?? cwd,
     env: workerEnv,
+    slotEnv,
     drainLinger,
     replaceLinger,
     maxSurge,
@@ -201,6 +205,13 @@ function environmentOf(
     Object.assign(result, { USER: identity.name, LOGNAME: identity.name, HOME: identity.home ?? '/' });
   }
   return { ...result, ...own };
+}
+
+function without(
+  env: Readonly<Record<string, string>>,
+  names: Readonly<Record<string, unknown>>,
+): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !Object.hasOwn(names, name)));
 }
 
 /** Sockets of one unit share a name. */

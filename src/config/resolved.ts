@@ -44,8 +44,10 @@ interface Derived {
   readonly cores: number;
   /** The working directory of workers, symlinks resolved. */
   readonly chdir: string;
-  /** The complete environment of workers, `PORT` included. */
+  /** The environment of workers, `PORT` included; {@link slotEnv} comes on top. */
   readonly env: Readonly<Record<string, string>>;
+  /** What depends on a worker's slot: `{slot}` stands for it. */
+  readonly slotEnv: Readonly<Record<string, string>>;
   readonly drainLinger: number;
   readonly replaceLinger: number;
   /** Resolved to a whole number of workers, at least 1. */

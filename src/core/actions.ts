@@ -33,6 +33,12 @@ export type Action =
   | { readonly type: 'assign'; readonly id: number; readonly queues: readonly number[] }
   /** Give connections away, or take them; see {@link Moves}. */
   | ({ readonly type: 'migrate'; readonly id: number } & Moves)
+  /** Ask for the right to name a leader, which one master has at a time; answer `leadClaimed` once it is there. */
+  | { readonly type: 'claimLead'; readonly claim: number }
+  /** Let go of that right, or of asking for it. */
+  | { readonly type: 'releaseLead' }
+  /** The worker does what only one worker of the service may do. It ends that by itself when it is told to leave. */
+  | { readonly type: 'lead'; readonly id: number }
   /**
    * Load the config, bind what is new, run the release command; answer `reloadPrepared` or
    * `reloadPrepareFailed`. If `rollback` says why, bring back the settings of the generation before the one in force.

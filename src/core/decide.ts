@@ -10,6 +10,7 @@ import { assign } from './rules/assign.ts';
 import { autoscale } from './rules/autoscale.ts';
 import { fill } from './rules/fill.ts';
 import { hasten } from './rules/hasten.ts';
+import { lead } from './rules/lead.ts';
 import { migrate } from './rules/migrate.ts';
 import { overdue } from './rules/overdue.ts';
 import { reject } from './rules/reject.ts';
@@ -48,6 +49,7 @@ const rules: readonly Rule[] = [
   spares,
   assign,
   migrate,
+  lead,
   reopen,
 ];
 

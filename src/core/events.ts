@@ -32,6 +32,15 @@ export type WorkerEvent =
   | { readonly type: 'workerClosed'; readonly id: number }
   /** The worker itself received a TERM, not from the master. */
   | { readonly type: 'workerTermed'; readonly id: number }
+  /** Its app has work that only one worker of the service does. */
+  | { readonly type: 'workerCandidate'; readonly id: number }
+  /** It leads no more: all of that work has ended. `reason`: it failed; `null`: the worker was told to leave. */
+  | {
+      readonly type: 'workerResigned';
+      readonly id: number;
+      readonly reason: string | null;
+      readonly jitter: number;
+    }
   /** The stack that was asked for is in the log, or cannot be had. */
   | { readonly type: 'stackCaptured'; readonly id: number }
   /** A worker broke the protocol. */
@@ -90,6 +99,8 @@ export type Event =
   | PoolEvent
   | UpgradeEvent
   | { readonly type: 'reopenRequested' }
+  /** No other master, and no worker of one, leads: the right to name a leader is this master's. */
+  | { readonly type: 'leadClaimed'; readonly claim: number }
   | { readonly type: 'stopRequested'; readonly kind: 'graceful' | 'quick'; readonly status?: number }
   /** The master did not run for so many milliseconds when it should have, and most likely its workers did not either. */
   | { readonly type: 'starved'; readonly late: number }

@@ -117,6 +117,8 @@ export interface WorkerRecord {
   readonly hindrance: string | null;
   /** It has listening sockets: it may have clients, even if it has not said that it is ready. */
   readonly listening: boolean;
+  /** Its app has work that one worker of the service does: it may lead. */
+  readonly candidate: boolean;
   /** How it broke the protocol; it is killed for it. */
   readonly offence: string | null;
   /** Indexes of the queues it accepts from, sorted. */
@@ -331,6 +333,22 @@ export interface Probation {
   readonly crashes: number;
 }
 
+/**
+ * Who does what only one worker of the service may do. The `right` to name a leader belongs to one master at a time; it is
+ * asked for once there is a worker that could lead. A leader is one until it has said that it has ended its work, or its
+ * process is gone: draining changes nothing about that.
+ */
+export interface Leadership {
+  readonly right: 'none' | 'asked' | 'held';
+  /** Counts the times that the right was asked for. */
+  readonly claims: number;
+  readonly leader: { readonly id: number; readonly since: number } | null;
+  /** Leaders in a row whose work failed soon. */
+  readonly failures: number;
+  /** No leader before this time. */
+  readonly notBefore: number;
+}
+
 /** The stop that is under way. */
 export interface Stopping {
   readonly kind: 'graceful' | 'quick';
@@ -381,6 +399,7 @@ export interface Fleet {
   readonly bootFailures: { readonly count: number; readonly load: number };
   /** Log files are to be reopened. */
   readonly reopen: boolean;
+  readonly leadership: Leadership;
   /** Connections lie unevenly, and workers were told their shares. */
   readonly balancing: boolean;
   readonly scaling: Scaling;
@@ -425,6 +444,7 @@ export function initialFleet(policy: Policy, queueCount = 1, before = 0): Fleet 
     start: 'starting',
     bootFailures: { count: 0, load: 0 },
     reopen: false,
+    leadership: { right: 'none', claims: 0, leader: null, failures: 0, notBefore: 0 },
     balancing: false,
     scaling: { trend: 'steady', since: 0, isHeld: false, last: null },
     memory: null,
@@ -459,6 +479,7 @@ export function newWorker(which: Pick<Worker, 'id' | 'slot' | 'generation'>, now
     capture: null,
     hindrance: null,
     listening: false,
+    candidate: false,
     offence: null,
     queues: [],
     moves: { ...moves.none, heirs: false },

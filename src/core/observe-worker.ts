@@ -16,6 +16,7 @@ import {
   withWorker,
 } from './fleet.ts';
 import type { FailureKind, Figures, Fleet, RetireReason, Worker } from './model.ts';
+import { observeResigned, withoutLeader } from './observe-lead.ts';
 
 export function observeWorker(fleet: Fleet, event: WorkerEvent, now: number): Fleet {
   switch (event.type) {
@@ -44,6 +45,10 @@ export function observeWorker(fleet: Fleet, event: WorkerEvent, now: number): Fl
       const phase = findWorker(fleet, event.id)?.phase;
       return phase?.name === 'draining' ? withWorker(fleet, event.id, { phase: { ...phase, accepts: false } }) : fleet;
     }
+    case 'workerCandidate':
+      return withWorker(fleet, event.id, { candidate: true });
+    case 'workerResigned':
+      return observeResigned(fleet, event, now);
     case 'stackCaptured': {
       const capture = findWorker(fleet, event.id)?.capture ?? null;
       return capture === null ? fleet : withWorker(fleet, event.id, { capture: { ...capture, done: true } });
@@ -117,7 +122,8 @@ function spend(fleet: Fleet, id: number, from: number, reason: RetireReason): Fl
 function observeGone(fleet: Fleet, event: EventOf<'workerExited' | 'workerSpawnFailed'>, now: number): Fleet {
   const worker = findWorker(fleet, event.id);
   if (worker === undefined) return fleet;
-  let next: Fleet = { ...fleet, workers: fleet.workers.filter((other) => other !== worker) };
+  const led = withoutLeader(fleet, worker, event.jitter, now);
+  let next: Fleet = { ...led, workers: fleet.workers.filter((other) => other !== worker) };
   if (worker.slot === null) return observeSpareGone(next, worker, event.jitter, now);
   if (isCandidate(fleet, worker)) return refuseCanary(next, worker.id, demise(event, worker), worker);
   const { failures, restarts } = slotOf(fleet, worker.slot);

@@ -2,6 +2,7 @@
 import type { Event, EventOf } from './events.ts';
 import { isLeaving, isUndecided, rollbackRefusal, spent } from './fleet.ts';
 import type { Fleet, Worker } from './model.ts';
+import { observeClaimed } from './observe-lead.ts';
 import { observeDismissed, observeUpgrade } from './observe-upgrade.ts';
 import { observeWorker } from './observe-worker.ts';
 import { observeStop } from './stop.ts';
@@ -44,6 +45,8 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
       return observeDismissed(fleet);
     case 'reopenRequested':
       return { ...fleet, reopen: true };
+    case 'leadClaimed':
+      return observeClaimed(fleet, event.claim);
     case 'stopRequested':
       return observeStop(fleet, event.kind, event.status ?? 0, now);
     case 'starved':

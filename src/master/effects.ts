@@ -22,6 +22,9 @@ const effects: Effects = {
     pool.spawn({ ...action, settings, limits: drawLimits(settings) });
   },
   place: ({ id, slot }, _, { pool }) => pool.place(id, slot),
+  claimLead: ({ claim }, _, { leadership }) => leadership.claim(claim),
+  releaseLead: (_, __, { leadership }) => leadership.release(),
+  lead: ({ id }, _, { leadership, pool }) => pool.send(id, { type: 'lead' }, leadership.token ?? undefined),
   drain: ({ id, reason, quick, within }, fleet, { dropped: drops, generations, lastCall, pool }) => {
     const settings = generations.of(findWorker(fleet, id)?.generation ?? fleet.generation);
     const { rejectWhileDraining } = settings;

@@ -8,9 +8,10 @@ const lastReport = 200;
 
 /** Ends the process; nothing of it is left behind. */
 export async function end(status: number, parts: Parts): Promise<void> {
-  const { arbiter, claims, events, listeners, log, sentinel, statsd, succession } = parts;
+  const { arbiter, claims, events, leadership, listeners, log, sentinel, statsd, succession } = parts;
   process.exitCode = status;
   arbiter.end();
+  leadership.release();
   await succession.leave();
   sentinel.stop();
   listeners.closeAll();

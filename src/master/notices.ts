@@ -27,6 +27,11 @@ export function noticesFor(settings: Settings, passed: readonly PassedSocket[] =
   if (settings.typescript === 'native' && (process.features as { typescript?: unknown }).typescript !== 'strip') {
     notices.push('typescript: native is not possible with this version of Node; workers will fail to load TypeScript');
   }
+  const own = Object.keys(settings.slotEnv).filter((name) => name !== 'NODE_APP_INSTANCE' && name !== 'PREFORK_SLOT');
+  if (settings.spares > 0 && own.length > 0)
+    notices.push(
+      `a spare has no slot while it loads the app: what env sets with {slot} (${own.join(', ')}) is missing there, and comes with its slot; read it in onSlot, or leave spares at 0`,
+    );
   if (settings.timeout > 0 && settings.blockedWarning > settings.timeout)
     notices.push('blockedWarning has no effect above timeout');
   if (settings.requestTimeout > 0 && settings.slowRequest >= settings.requestTimeout)

@@ -10,6 +10,7 @@ import { MemoryGauge } from './autoscale/memory-gauge.ts';
 import { AdminAddress } from './claims/admin-address.ts';
 import { Claims } from './claims/claims.ts';
 import { ControlSocket } from './claims/control-socket.ts';
+import { Leadership } from './claims/leadership.ts';
 import { MainProcess } from './claims/main-process.ts';
 import { Pidfile } from './claims/pidfile.ts';
 import { Generations } from './generations.ts';
@@ -87,6 +88,7 @@ export interface Parts {
   readonly statsd: Statsd;
   readonly events: Events;
   readonly claims: Claims;
+  readonly leadership: Leadership;
   readonly succession: Succession;
   readonly onReady: () => void;
   /** Are shown the outcome of each turn. */
@@ -280,6 +282,7 @@ export function makeParts(options: MasterOptions): Parts {
     statsd,
     events,
     claims,
+    leadership: new Leadership({ settings, env: request.env, predecessor: bequest?.pid ?? null, fleet, post, logger }),
     succession,
     onReady,
     observers: [

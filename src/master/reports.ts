@@ -53,6 +53,8 @@ const reports: Reports = {
     releases.booting(worker, generations.of(worker.generation));
     return { type: 'workerReadied', id };
   },
+  candidate: (_, { id }) => ({ type: 'workerCandidate', id }),
+  resigned: ({ reason }, { id }) => ({ type: 'workerResigned', id, reason, jitter: Math.random() }),
   beat: ({ figures }, { id }, { rates }) => {
     rates.onBeat(id, figures.requests, figures.clock);
     return { type: 'workerBeat', id, figures };

@@ -45,6 +45,7 @@ export class TotalsView {
       booting > 0 ? `${booting} booting` : '',
       leaving > 0 ? `${leaving} draining` : '',
       plural(totals.restarts, 'restart'),
+      status.leader ? `slot ${number(status.leader.slot ?? 0)} leads` : '',
     ];
     this.#set('workers', `${ready} of ${wanted}`, others.filter((text) => text !== '').join(', '));
     this.#set('requests', rate(totals.requests), `${number(sum(status))} by the workers that live`);

@@ -73,6 +73,7 @@ function checkFields(m: Fields): WorkerMessage | null {
       return isCount(m.seq) ? { type: 'unbind', seq: m.seq } : null;
     case 'booted':
     case 'ready':
+    case 'candidate':
     case 'termed':
     case 'unheard':
     case 'mute':
@@ -87,6 +88,9 @@ function checkFields(m: Fields): WorkerMessage | null {
       if (error === null || (m.kind !== 'load' && m.kind !== 'boot')) return null;
       return { type: 'failed', kind: m.kind, error };
     }
+    case 'resigned':
+      if (m.reason === null) return { type: 'resigned', reason: null };
+      return typeof m.reason === 'string' ? { type: 'resigned', reason: clip(m.reason, maxErrorMessage) } : null;
     case 'health':
       return checkHealth(m);
     case 'migrated':

@@ -160,6 +160,10 @@ export type WorkerMessage =
   /** A spare has booted, and waits for its sockets; no other worker sends it. */
   | { readonly type: 'booted' }
   | { readonly type: 'ready' }
+  /** The app has work that only one worker of the service does (`onLeader`); sent once. */
+  | { readonly type: 'candidate' }
+  /** It leads no more; `reason`: its work failed. */
+  | { readonly type: 'resigned'; readonly reason: string | null }
   | { readonly type: 'beat'; readonly figures: WorkerFigures }
   /** What was added to its counters; sent with heartbeats, when it has drained, and when it exits. */
   | { readonly type: 'traffic'; readonly delta: TrafficDelta }
@@ -200,8 +204,13 @@ export type WorkerMessage =
   | { readonly type: 'drained'; readonly cutRequests: number; readonly cutConnections: number };
 
 export type MasterMessage =
-  /** To a spare: its slot. What it has asked for comes next. */
-  | { readonly type: 'place'; readonly slot: number }
+  /** To a spare: its slot, and what depends on it in the app's environment. What it has asked for comes next. */
+  | { readonly type: 'place'; readonly slot: number; readonly env: Readonly<Record<string, string>> }
+  /**
+   * Do what only one worker of the service may do, until the order to drain comes. A listening socket travels beside the
+   * message, on which nobody accepts: whoever has a copy leads, or names who leads.
+   */
+  | { readonly type: 'lead' }
   /** Grants one of the `count` handles that answer a `listen`; the handle travels beside the message. */
   | {
       readonly type: 'grant';

@@ -45,6 +45,8 @@ export interface Status {
     /** The last change; `ago` is seconds. */
     readonly last: { readonly from: number; readonly to: number; readonly reason: string; readonly ago: number } | null;
   };
+  /** The worker that does what only one of the service does (`onLeader`); left out where the app has nothing of the kind. */
+  readonly leader?: LeaderStatus | null;
   readonly reload: {
     readonly running: {
       readonly reload: number;
@@ -64,6 +66,15 @@ export interface Status {
   readonly migration?: MigrationStatus;
   readonly listeners: readonly ListenerStatus[];
   readonly workers: readonly WorkerStatus[];
+}
+
+export interface LeaderStatus {
+  readonly slot: number | null;
+  /** Its number, as `id` of a worker. */
+  readonly worker: number;
+  readonly pid: number | null;
+  /** Seconds since it began. */
+  readonly uptime: number;
 }
 
 export interface LastReload {

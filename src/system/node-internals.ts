@@ -607,6 +607,11 @@ export function descriptorOf(server: Server): number | null {
   return fd === undefined || fd < 0 ? null : fd;
 }
 
+/** The handle of a listening server, to be sent to another process; `null` if it does not listen. Relies on `server._handle`. */
+export function handleOf(server: Server): Handle | null {
+  return internalsOf(server)._handle;
+}
+
 /**
  * The descriptor of a connected socket.
  *

@@ -6,6 +6,7 @@
  * in what it imports, because it is preloaded with `--require`.
  */
 import { registry } from '../app/registry.ts';
+import { spareVariable } from '../config/slot-env.ts';
 import type { BootInfo, MasterMessage } from '../protocol/messages.ts';
 import type { Handle } from '../system/node-internals.ts';
 import { AccessLog } from './access-log/access-log.ts';
@@ -21,6 +22,7 @@ import { giveEvidence, releaseDebugger } from './evidence.ts';
 import { HealthEndpoint } from './health/endpoint.ts';
 import { Readiness } from './health/readiness.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { Leading } from './leading.ts';
 import { Limits } from './limits/limits.ts';
 import { Listens } from './listen.ts';
 import { App } from './loading/app.ts';
@@ -39,6 +41,7 @@ class Agent {
   #boot: BootInfo;
   readonly #channel = new Channel();
   readonly #failures = new FailureWatch(this.#channel);
+  readonly #leading = new Leading(this.#channel);
   readonly #readiness = new Readiness(this.#channel, (error) => this.#failures.fail(error));
   readonly #health: HealthEndpoint | null;
   readonly #traffic: Traffic;
@@ -100,6 +103,7 @@ class Agent {
     const { slot, id, generation, heartbeat, settings } = this.#boot;
     registry().worker = { slot, id, generation, name: settings.name };
     registry().requests = new RequestContext();
+    this.#leading.start();
     const events = new EventFilter();
     holdSignals(events, () => this.#termed());
     this.#channel.open(events, {
@@ -133,12 +137,14 @@ class Agent {
   }
 
   /** This spare has a place; its sockets come next. */
-  #place(slot: number): void {
+  #place({ slot, env }: Extract<MasterMessage, { type: 'place' }>): void {
     const boot = { ...this.#boot, slot };
     const before = titleOf(this.#boot);
     this.#boot = boot;
     const known = registry();
     if (known.worker !== null) known.worker = { ...known.worker, slot };
+    delete process.env[spareVariable];
+    Object.assign(process.env, env);
     // The app may have one of its own; and the system may have cut ours.
     if (before.startsWith(process.title)) process.title = titleOf(boot);
     this.#accessLog = AccessLog.join(this.#traffic, boot, this.#channel);
@@ -166,7 +172,7 @@ class Agent {
   #receive(message: MasterMessage, handle: Handle | null): void {
     switch (message.type) {
       case 'place':
-        this.#place(message.slot);
+        this.#place(message);
         break;
       case 'grant':
         this.#listens.onGrant(message, handle);
@@ -202,7 +208,11 @@ class Agent {
       case 'reopen':
         this.#accessLog?.reopen();
         break;
+      case 'lead':
+        this.#leading.lead(handle);
+        break;
       case 'drain':
+        this.#leading.leave();
         this.#traffic.reject(message.reject);
         this.#drain.order(message);
         if (message.last) this.#listens.takeAll();
@@ -225,6 +235,7 @@ class Agent {
 
   /** The master is gone, or the app has closed the channel to it. */
   #orphaned(isMasterThere: boolean): void {
+    this.#leading.leave();
     const isInherited = isMasterThere || this.#migration.hasHeirs;
     this.#migration.orphaned(isInherited);
     if (!this.#drain.hasBegun) this.#drain.order(orphanOrder(this.#boot.settings, !isInherited));

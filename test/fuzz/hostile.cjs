@@ -100,6 +100,8 @@ const messages = {
     within: 1,
   }),
   booted: () => ({}),
+  candidate: () => ({}),
+  resigned: () => ({ reason: pick([null, 'Error: x', pick(odd)]) }),
   ready: () => ({}),
   termed: () => ({}),
   stack: () => ({

@@ -63,6 +63,9 @@ function header(status: Status, cells: number): Line[] {
     `${sum((worker) => worker.inFlight)} in flight`,
     `cpu ${percent(sum((worker) => worker.cpu))}`,
     `rss ${bytes(sum((worker) => worker.rss))}`,
+    ...(status.leader === undefined
+      ? []
+      : [status.leader === null ? 'nobody leads' : `slot ${status.leader.slot ?? '?'} leads`]),
     ...(status.migration === undefined ? [] : [`${status.migration.moved} connections moved`]),
   ];
   const style: Style = status.health === 'healthy' ? 'good' : status.health === 'not_ready' ? 'bad' : 'warn';

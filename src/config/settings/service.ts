@@ -65,7 +65,7 @@ export const service = {
     kind: namesThatAddUp,
     default: computed('none'),
     short: 'e',
-    doc: 'Environment of the app, NAME=value; repeatable',
+    doc: 'Environment of the app, NAME=value; {slot} in a value is the slot of the worker; repeatable',
     elsewhere: ['raw_env'],
   }),
   /** The app's `process.argv.slice(2)`. */

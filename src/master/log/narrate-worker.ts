@@ -71,6 +71,13 @@ export const workerEvents: EventLines<WorkerEvent['type']> = {
           id,
         )
       : null,
+  workerCandidate: null,
+  workerResigned: ({ id, reason }, before) => {
+    if (before.leadership.leader?.id !== id) return null;
+    return reason === null
+      ? workerLine('debug', 'worker leads no more', before, id)
+      : workerLine('warn', `worker leads no more: the work of onLeader failed: ${reason}`, before, id);
+  },
   stackCaptured: null,
   workerMisbehaved: ({ id, reason }, before) =>
     workerLine('error', `${kindOf(before, id)} broke the protocol: ${reason}`, before, id),
@@ -83,7 +90,7 @@ const placeReasons: Readonly<Record<PlaceReason, string>> = {
 };
 
 export const workerActions: ActionLines<
-  'spawn' | 'place' | 'drain' | 'hasten' | 'kill' | 'capture' | 'assign' | 'migrate'
+  'spawn' | 'place' | 'drain' | 'hasten' | 'kill' | 'capture' | 'assign' | 'migrate' | 'lead'
 > = {
   // The event says so, with the pid.
   spawn: null,
@@ -110,7 +117,11 @@ export const workerActions: ActionLines<
   capture: null,
   assign: null,
   migrate: null,
+  lead: ({ id }, fleet) => workerLine('info', 'worker leads: it runs what the app gave to onLeader', fleet, id),
 };
+
+/** Milliseconds for which nobody leads that are worth a warning. */
+const longLeaderless = 1_000;
 
 /** Node's exit code for an option that it does not know; see the documentation of node:process, "Exit codes". */
 const badOption = 9;
@@ -123,8 +134,11 @@ function narrateExit({ id, code, signal }: EventOf<'workerExited'>, before: Flee
   const fields = { code, signal, lifeMs: Math.round(now - bornAt) };
   if (phase.name === 'draining') {
     const drainMs = Math.round(now - phase.since);
-    const level = signal !== null || (code ?? 0) !== 0 ? 'warn' : 'info';
-    const message = `${kindOf(before, id)} left after ${seconds(drainMs)} of drain (${how})`;
+    // Nobody could lead meanwhile.
+    const isLate = before.leadership.leader?.id === id && drainMs >= longLeaderless;
+    const level = isLate || signal !== null || (code ?? 0) !== 0 ? 'warn' : 'info';
+    const why = isLate ? '; it led to its end: the work of onLeader did not end when its signal aborted' : '';
+    const message = `${kindOf(before, id)} left after ${seconds(drainMs)} of drain (${how})${why}`;
     return workerLine(level, message, before, id, { ...fields, drainMs });
   }
   if (phase.name === 'killed') return workerLine('info', `${kindOf(before, id)} is gone (${how})`, before, id, fields);

@@ -43,6 +43,8 @@ const events: EventLines<Event['type']> = {
   },
   // A time in which the master did not run at all is told when it is found.
   starved: null,
+  // The line of the worker that leads says so.
+  leadClaimed: null,
   ticked: null,
 };
 
@@ -89,6 +91,8 @@ const actions: ActionLines<Action['type']> = {
       `workers stay at ${workers}: ${reason}, but one more needs ${megabytes(needed)} and ${megabytes(available)} of memory are left`,
       { workers },
     ),
+  claimLead: null,
+  releaseLead: null,
   declareReady: null,
   declareStarted: ({ workers }) => line('info', `ready: ${workers} workers serve`, { workers }),
   reopen: () => line('info', 'log files reopened'),

@@ -102,7 +102,8 @@ function redacted(settings: Settings): Record<string, unknown> {
   return {
     ...settings,
     doubts: undefined,
-    env: hide(settings.env),
+    env: hide({ ...settings.env, ...settings.slotEnv }),
+    slotEnv: undefined,
     args: settings.args.map(() => '***'),
     nodeArgs: settings.nodeArgs.map(withoutSecrets),
     statsdTags: hide(settings.statsdTags),

@@ -67,6 +67,7 @@ export function statusOf({
       ready: fleet.workers.filter(({ phase }) => phase.name === 'spare').length,
     },
     ...scalingStatus(fleet, now),
+    ...leaderOf(fleet, now),
     reload: {
       running:
         reload.state === 'idle'
@@ -96,6 +97,15 @@ function scalingStatus({ policy: { autoscale }, scaling: { last } }: Fleet, now:
   if (last === null) return { scaling: { ...autoscale, last } };
   const { at, ...change } = last;
   return { scaling: { ...autoscale, last: { ...change, ago: seconds(now - at) } } };
+}
+
+/** Nothing where no app has asked for a leader. */
+function leaderOf({ leadership, workers }: Fleet, now: number): Pick<Status, 'leader'> {
+  const { leader } = leadership;
+  if (leader === null) return workers.some(({ candidate }) => candidate) ? { leader: null } : {};
+  const worker = workers.find(({ id }) => id === leader.id);
+  const { slot = null, pid = null } = worker ?? {};
+  return { leader: { slot, worker: leader.id, pid, uptime: seconds(now - leader.since) } };
 }
 
 function upgradeStatus({ upgrade, upgrades, successor, lastUpgrade }: Fleet): Status['upgrade'] {

@@ -2,6 +2,7 @@
 import cluster, { type ClusterSettings, type Worker as ClusterWorker } from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import type { Settings } from '../../config/resolved.ts';
+import { inSlot, spareVariable } from '../../config/slot-env.ts';
 import type { Event } from '../../core/events.ts';
 import type { Limits } from '../../core/model.ts';
 import { messageOf } from '../../errors.ts';
@@ -54,6 +55,7 @@ export const heartbeat = 500;
 interface Process {
   readonly worker: ClusterWorker;
   readonly channel: WorkerChannel;
+  readonly slotEnv: Readonly<Record<string, string>>;
   slot: number | null;
   gone: boolean;
 }
@@ -103,7 +105,7 @@ export class Pool {
         if (!entry.gone) this.#observer?.onEvent({ type: 'workerMisbehaved', id, reason });
       },
     });
-    const entry: Process = { worker, channel, slot: order.slot, gone: false };
+    const entry: Process = { worker, channel, slotEnv: settings.slotEnv, slot: order.slot, gone: false };
     this.#processes.set(id, entry);
     this.#watch(id, entry, settings.captureOutput ? this.#capture(order, entry) : Promise.resolve());
     const { pid } = worker.process;
@@ -120,7 +122,7 @@ export class Pool {
     const entry = this.#processes.get(id);
     if (entry === undefined) return;
     entry.slot = slot;
-    entry.channel.send({ type: 'place', slot });
+    entry.channel.send({ type: 'place', slot, env: inSlot(entry.slotEnv, slot) });
   }
 
   signal(id: number, signal: NodeJS.Signals): void {
@@ -235,12 +237,17 @@ function layOut(
 /** cluster.fork() adds the master's environment to what it is given: what a worker must not have is set to undefined. */
 function environment(order: SpawnOrder, queue: QueueDescriptors | null): NodeJS.ProcessEnv {
   const { settings } = order;
-  const removed = Object.keys(process.env).filter((name) => !Object.hasOwn(settings.env, name));
-  const { NODE_OPTIONS = '' } = settings.env;
+  // A spare gets the rest with its slot.
+  const env = {
+    ...settings.env,
+    ...(order.slot === null ? { [spareVariable]: '1' } : inSlot(settings.slotEnv, order.slot)),
+  };
+  const removed = Object.keys(process.env).filter((name) => !Object.hasOwn(env, name));
+  const { NODE_OPTIONS = '' } = env;
   const cache = cacheFor(order);
   return {
     ...Object.fromEntries(removed.map((name) => [name, undefined])),
-    ...settings.env,
+    ...env,
     // Node takes these before the arguments, and does not take them at all where it has more rights than its user.
     ...(hasPreloads(NODE_OPTIONS) ? { NODE_OPTIONS: preloadFirst(agent, NODE_OPTIONS) } : {}),
     ...(cache === null ? {} : { [cacheVariable]: cache.folder }),

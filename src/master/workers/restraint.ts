@@ -22,6 +22,8 @@ const limits: Readonly<Partial<Record<WorkerMessage['type'], Limit>>> = {
   'session-missed': { burst: 50, perSecond: 2 },
   booted: { burst: 10, perSecond: 0.1 },
   ready: { burst: 10, perSecond: 0.1 },
+  candidate: { burst: 10, perSecond: 0.1 },
+  resigned: { burst: 50, perSecond: 1 },
   failed: { burst: 20, perSecond: 0.2 },
   termed: { burst: 50, perSecond: 1 },
   health: { burst: 200, perSecond: 20 },

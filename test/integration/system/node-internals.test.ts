@@ -6,12 +6,12 @@ import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
-import { readFileSync, readlinkSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import http2, { type ServerHttp2Stream } from 'node:http2';
 import net, { type AddressInfo, type Server, type Socket } from 'node:net';
 import { constants, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import tls from 'node:tls';
 import { openQueue } from '../../../src/master/migration/queue.ts';
@@ -23,6 +23,7 @@ import {
   descriptorOf,
   type Handle,
   handleAddress,
+  handleOf,
   hasHttpParser,
   hasOwnState,
   idleSockets,
@@ -109,6 +110,19 @@ describe('bindHandle', () => {
     assert.equal(readlinkSync(`/proc/self/fd/${fd}`), `socket:[${listeningOn(port)[0]?.inode}]`);
     await new Promise((resolve) => server.close(resolve));
     assert.equal(descriptorOf(server), null);
+  });
+
+  test("a server's handle listens until its last copy is closed, and there is none before and after", async (t) => {
+    const server = net.createServer((socket) => socket.destroy());
+    assert.equal(handleOf(server), null);
+    const path = join(mkdtempSync(join(tmpdir(), 'prefork-internals-')), 'x.sock');
+    t.after(() => rmSync(dirname(path), { recursive: true }));
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    const handle = handleOf(server);
+    assert.ok(handle !== null && handle.fd > 2);
+    assert.equal(handle.fd, descriptorOf(server));
+    await new Promise((resolve) => server.close(resolve));
+    assert.equal(handleOf(server), null);
   });
 
   test('the unspecified address, and IPv6', () => {

@@ -52,6 +52,9 @@ const behaviour: fc.Arbitrary<Behaviour> = fc.record({
   heedsAbort: mostly(2, true, false),
   dying: mostly(1, 1, 40),
   showsStack: mostly(1, true, false),
+  couldLead: fc.constantFrom<number | null>(null, 0, 90, 400),
+  resigns: mostly<number | null>(2, 20, 0, 700, null),
+  leadFails: mostly<number | null>(6, null, 0, 300, 2_500),
   limits: fc.record({
     requests: mostly<number | null>(1, null, 100),
     lifetime: mostly<number | null>(3, null, 2_000),
@@ -68,6 +71,8 @@ export function factAbout(id: number): fc.Arbitrary<Event> {
       { type: 'workerReadied', id },
       { type: 'workerBooted', id },
       { type: 'workerTermed', id },
+      { type: 'workerCandidate', id },
+      { type: 'leadClaimed', claim: id },
       { type: 'stackCaptured', id },
       { type: 'workerMisbehaved', id, reason: 'no JSON' },
       { type: 'workerFailed', id, kind: 'boot', reason: 'Error: x' },

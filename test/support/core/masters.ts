@@ -2,6 +2,7 @@
  * Masters of one service in one world: each is a core of its own, an upgrade starts the next one, and what they say to
  * each other takes its time. Orders go to whom the pidfile names, as with `kill -HUP $(cat app.pid)`.
  */
+import assert from 'node:assert/strict';
 import type { Action } from '../../../src/core/actions.ts';
 import type { Event } from '../../../src/core/events.ts';
 import { fixed } from '../../../src/core/fixed.ts';
@@ -25,6 +26,9 @@ export interface MastersOptions {
   readonly prepareTime: number;
 }
 
+/** Milliseconds between two looks at whether another master, or a worker of one, leads. */
+const lookEvery = 60;
+
 export interface Order {
   /** When it reached the master. */
   readonly at: number;
@@ -41,6 +45,10 @@ interface Master {
   /** It decides nothing any more. */
   ended: boolean;
   status: number | null;
+  /** It may say who leads. */
+  hasRight: boolean;
+  /** The claim to that right that is being made. */
+  claim: number | null;
   isInCharge: boolean;
   isYielded: boolean;
   takenAt: number | null;
@@ -139,6 +147,8 @@ export class MastersWorld {
       alive: true,
       ended: false,
       status: null,
+      hasRight: false,
+      claim: null,
       isInCharge: predecessor === null,
       isYielded: false,
       takenAt: null,
@@ -190,6 +200,18 @@ export class MastersWorld {
       case 'declareStarted':
         this.#send(master, master.predecessor, { type: 'ready' });
         return true;
+      case 'claimLead':
+        master.claim = action.claim;
+        this.#claimLead(master, action.claim);
+        return true;
+      case 'releaseLead':
+        assert.deepEqual(master.sim.leaders(), [], 'the right to lead goes before the leader');
+        Object.assign(master, { hasRight: false, claim: null });
+        return true;
+      case 'lead':
+        assert.ok(master.hasRight, 'a leader without the right');
+        assert.deepEqual(this.leaders(), [], `worker ${action.id} of ${master.pid} is to lead`);
+        return false;
       case 'prepare':
         master.readAt = this.now;
         return false;
@@ -220,6 +242,25 @@ export class MastersWorld {
       default:
         return false;
     }
+  }
+
+  /** Workers that lead, of all masters, those that are gone included. */
+  leaders(): readonly string[] {
+    return this.masters.flatMap(({ pid, sim }) => sim.leaders().map((id) => `${pid}:${id}`));
+  }
+
+  /** What the kernel knows of the sockets: see `Leadership`. */
+  #claimLead(master: Master, claim: number): void {
+    if (master.ended || master.claim !== claim) return;
+    const isHeld = this.masters.some(
+      (other) => other !== master && ((other.alive && other.hasRight) || other.sim.leaders().length > 0),
+    );
+    if (isHeld) {
+      this.at(this.now + lookEvery, () => this.#claimLead(master, claim));
+      return;
+    }
+    master.hasRight = true;
+    this.at(this.now, () => this.#post(master, { type: 'leadClaimed', claim }));
   }
 
   #post(to: Master, event: Event): void {
@@ -291,6 +332,8 @@ export class MastersWorld {
   /** The process goes on for a moment, as `Succession.leave` has it. */
   #end(master: Master, status: number): void {
     master.ended = true;
+    assert.deepEqual(master.sim.leaders(), [], 'a master ends before its leader');
+    Object.assign(master, { hasRight: false, claim: null });
     const until = master.takenAt === null ? this.now : Math.max(this.now, master.takenAt + fixed.lateOrder);
     this.at(until, () => this.#gone(master, status));
   }
@@ -298,6 +341,15 @@ export class MastersWorld {
   #gone(master: Master, status: number | null): void {
     if (!master.alive) return;
     this.#tell(master, `is gone with ${status}`);
+    // Its workers see that, and go: nobody hears of it.
+    for (const process of master.sim.processes.values()) {
+      if (!process.alive || !process.leads) continue;
+      const { resigns, drain } = { ...wellBehaved, ...this.#options.behaviour };
+      this.at(this.now + (resigns ?? drain ?? 0), () => {
+        process.leads = false;
+      });
+    }
+    Object.assign(master, { hasRight: false, claim: null });
     Object.assign(master, { alive: false, ended: true, status, goneAt: this.now });
     if (this.pidfile === master.pid) this.pidfile = null;
     const { predecessor: old, successor } = master;

@@ -30,6 +30,12 @@ export interface Behaviour {
   readonly dying: number;
   /** Whether its stack can be had when it is stuck. */
   readonly showsStack: boolean;
+  /** Its app says so long after the spawn that the worker could lead; `null` never does. */
+  readonly couldLead: number | null;
+  /** From the order to drain to the end of what it does as the leader; `null` goes on to the end of the process. */
+  readonly resigns: number | null;
+  /** What it does as the leader fails so long after it has begun; `null` never. */
+  readonly leadFails: number | null;
   readonly limits: Limits;
 }
 
@@ -47,6 +53,9 @@ export const wellBehaved: Behaviour = {
   heedsAbort: true,
   dying: 1,
   showsStack: true,
+  couldLead: null,
+  resigns: 20,
+  leadFails: null,
   limits: { requests: null, lifetime: null },
 };
 
@@ -90,6 +99,10 @@ export class SimulatedProcess {
   readonly #behaviour: Behaviour;
   figures: Figures = noFigures;
   alive = true;
+  /** Whether it does what only one may do. */
+  leads = false;
+  #isLeaving = false;
+  #term = 0;
   #isSpare: boolean;
   #blocked = false;
 
@@ -101,7 +114,7 @@ export class SimulatedProcess {
   }
 
   start(): void {
-    const { boot, forkFails, limits, listensAfter, misbehavesAfter } = this.#behaviour;
+    const { boot, couldLead, forkFails, limits, listensAfter, misbehavesAfter } = this.#behaviour;
     if (forkFails) {
       this.alive = false;
       this.#world.at(this.#world.now, () =>
@@ -112,6 +125,7 @@ export class SimulatedProcess {
     this.#after(0, () => this.#world.post({ type: 'workerSpawned', id: this.#id, pid: 1000 + this.#id, limits }));
     if (listensAfter !== null)
       this.#after(listensAfter, () => this.#world.post({ type: 'workerListened', id: this.#id }));
+    if (couldLead !== null) this.#after(couldLead, () => this.#world.post({ type: 'workerCandidate', id: this.#id }));
     if (boot !== null) this.#after(boot, () => this.#endBoot());
     if (misbehavesAfter !== null) this.#after(misbehavesAfter, () => this.#misbehave());
   }
@@ -128,9 +142,43 @@ export class SimulatedProcess {
   drain(within: number): void {
     const { drain, drainsWith } = this.#behaviour;
     if (this.#blocked) return;
+    this.leave();
     this.#after(Math.min(closing, drain ?? closing), () => this.#world.post({ type: 'workerClosed', id: this.#id }));
     if (drain === null) return;
     this.#after(Math.min(drain, within), () => this.exit(drainsWith, null));
+  }
+
+  /** It is told to lead. */
+  lead(): void {
+    if (!this.alive || this.#blocked) return;
+    if (this.#isLeaving) {
+      this.#after(0, () => this.#resign(null));
+      return;
+    }
+    this.leads = true;
+    this.#term += 1;
+    const term = this.#term;
+    const { leadFails } = this.#behaviour;
+    if (leadFails === null) return;
+    this.#after(leadFails, () => {
+      if (this.leads && !this.#isLeaving && !this.#blocked && term === this.#term) this.#resign('Error: it throws');
+    });
+  }
+
+  /** Told to leave, or without a master: it ends what it does as the leader. */
+  leave(): void {
+    if (this.#isLeaving) return;
+    this.#isLeaving = true;
+    const { resigns } = this.#behaviour;
+    if (!this.leads || resigns === null) return;
+    this.#after(resigns, () => {
+      if (!this.#blocked) this.#resign(null);
+    });
+  }
+
+  #resign(reason: string | null): void {
+    this.leads = false;
+    this.#world.post({ type: 'workerResigned', id: this.#id, reason, jitter: this.#world.jitter() });
   }
 
   kill(signal: 'SIGABRT' | 'SIGKILL'): void {
@@ -146,6 +194,7 @@ export class SimulatedProcess {
   exit(code: number | null, signal: string | null): void {
     if (!this.alive) return;
     this.alive = false;
+    this.leads = false;
     this.#world.post({ type: 'workerExited', id: this.#id, code, signal, jitter: this.#world.jitter() });
   }
 

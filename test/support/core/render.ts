@@ -26,6 +26,12 @@ export function renderEvent(event: Event): string | null {
       return `worker ${event.id} says why it fails (${event.kind}): ${event.reason}`;
     case 'workerExited':
       return `worker ${event.id} is gone (${event.signal ?? `code ${event.code}`})`;
+    case 'workerCandidate':
+      return `worker ${event.id} could lead`;
+    case 'workerResigned':
+      return `worker ${event.id} leads no more${event.reason === null ? '' : `: ${event.reason}`}`;
+    case 'leadClaimed':
+      return 'nobody else leads';
     case 'workerTermed':
       return `worker ${event.id} was sent TERM`;
     case 'workerMisbehaved':

@@ -66,6 +66,9 @@ export interface SimulatorOptions {
   readonly bornAt?: number;
 }
 
+/** Milliseconds until a master that is alone knows that it is. */
+const claimTime = 5;
+
 /** `takesOver` boots in 300 ms; `fails` after 200; `hangs` says nothing; `dies` as soon as it is ready. */
 export type SuccessorFate = 'takesOver' | 'fails' | 'hangs' | 'dies';
 
@@ -168,6 +171,12 @@ export class Simulator implements World {
       case 'place':
         this.processes.get(action.id)?.place();
         return;
+      case 'claimLead':
+        this.at(this.now + claimTime, () => this.post({ type: 'leadClaimed', claim: action.claim }));
+        return;
+      case 'lead':
+        this.lead(action.id);
+        return;
       case 'drain':
         this.processes.get(action.id)?.drain(action.within);
         return;
@@ -191,6 +200,18 @@ export class Simulator implements World {
         return;
       default:
     }
+  }
+
+  /** Workers of which each does what only one may do; those whose end was reported are gone, true or not. */
+  leaders(): readonly number[] {
+    const known = new Set(this.fleet.workers.map(({ id }) => id));
+    return [...this.processes].filter(([id, { leads }]) => leads && known.has(id)).map(([id]) => id);
+  }
+
+  lead(id: number): void {
+    const others = this.leaders();
+    if (others.length > 0) throw new Error(`worker ${id} is to lead, and worker ${others.join()} leads`);
+    this.processes.get(id)?.lead();
   }
 
   #spawn(id: number, slot: number | null, generation: number): void {

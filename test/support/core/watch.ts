@@ -292,6 +292,44 @@ export const sizes: Watcher = ({ before, after, actions }) => {
   }
 };
 
+/**
+ * A leader is named only if there is none, among workers that serve and whose app has something to do; it is the leader until
+ * it has said that it has ended, or is gone; and if one could lead, one does, or is about to. That no two processes lead at a
+ * time is what the simulator looks at, see `Simulator.lead`.
+ */
+export const leadership: Watcher = ({ earlier, before, after, events, actions, now, wakeAt }) => {
+  const { leader, right, notBefore } = after.leadership;
+  const was = earlier.leadership.leader;
+  if (was !== null && leader?.id !== was.id) {
+    const isOver = events.some((event) => 'id' in event && event.id === was.id && ends.includes(event.type));
+    assert.ok(isOver, `worker ${was.id} led, and nobody has heard of its end`);
+  }
+  for (const action of actions) {
+    if (action.type === 'releaseLead') assert.equal(before.leadership.leader, null, 'the right goes before the leader');
+    if (action.type !== 'lead') continue;
+    assert.equal(before.leadership.leader, null, renderAction(action));
+    assert.equal(right, 'held', renderAction(action));
+    const worker = before.workers.find(({ id }) => id === action.id);
+    assert.ok(worker?.candidate, 'its app has nothing to do');
+    assert.ok(worker.generation <= after.generation, 'a canary leads');
+  }
+  if (right === 'held' && earlier.leadership.right !== 'held') {
+    const isGranted = events.some((event) => event.type === 'leadClaimed' && event.claim === earlier.leadership.claims);
+    assert.ok(
+      isGranted && earlier.leadership.right === 'asked',
+      'the right is here, and this claim to it was not granted',
+    );
+  }
+  if (leader !== null) return assert.equal(right, 'held');
+  if (target(after) === 0) return assert.equal(right, 'none');
+  if (!inForce(after).some((worker) => isReady(worker) && worker.candidate && worker.slot !== null)) return;
+  assert.notEqual(right, 'none', 'nobody leads, and nobody asks for the right');
+  if (right === 'asked') return;
+  assert.ok(notBefore > now && wakeAt !== null && wakeAt <= notBefore, 'nobody leads, and one could');
+};
+
+const ends: readonly string[] = ['workerResigned', 'workerExited', 'workerSpawnFailed'];
+
 type Step = 'none' | 'prepared' | 'promoted';
 
 /** The transaction that a reload is: prepare, then reject, or promote and then complete or halt; one at a time. */

@@ -11,6 +11,7 @@ import {
   deadlines,
   fates,
   idempotence,
+  leadership,
   migrations,
   monotony,
   queues,
@@ -45,6 +46,7 @@ always(
   'SPARE-05 spares: no more than configured, of the generation in force, and none waits while a place is free',
   () => spareWorkers,
 );
+always('LEAD-01 at most one worker leads, and if one could, one does', () => leadership);
 always('every queue has an acceptor as long as any worker is ready', () => queues);
 always('MIG-01 connections are given away if and only if somebody takes them', () => migrations);
 always('a reload is a transaction: prepare, then reject, or promote and one verdict', () => transactions());

@@ -56,7 +56,13 @@ const world = fc.record({
   delays: fc.array(fc.constantFrom(0, 0, 1, 3, 20, 90), { minLength: 1, maxLength: 6 }),
   claimTime: fc.constantFrom(0, 1, 10, 60),
   prepareTime: fc.constantFrom(1, 10, 300),
-  behaviour: fc.record({ boot: fc.constantFrom(20, 100), drain: fc.constantFrom(1, 50, 900, 3_000) }),
+  behaviour: fc.record({
+    boot: fc.constantFrom(20, 100),
+    drain: fc.constantFrom(1, 50, 900, 3_000),
+    couldLead: fc.constantFrom(null, 0, 60, 300),
+    resigns: fc.constantFrom(0, 20, 400, null),
+    leadFails: fc.constantFrom(null, null, null, 200, 2_500),
+  }),
   fates: fc.array(fc.constantFrom<Fate>('boots', 'boots', 'boots', 'boots', 'hangs', 50, 160, 400, 2_000), {
     maxLength: 4,
   }),
@@ -144,4 +150,34 @@ test('core: UPG-03 what is done by hand with WINCH waits for the operator, and e
     assert.equal(masters.alive.length, 1);
     assert.equal(masters.pidfile, masters.alive[0]?.pid);
   });
+});
+
+test('core: LEAD-02 two masters have one leader between them, whatever is ordered and whichever of them is killed', () => {
+  const winch: Event = { type: 'poolDismissed' };
+  const given = fc.tuple(
+    orders([winch, hup, ...harmless], 6),
+    fc.option(fc.record({ at: moment, pid: fc.constantFrom(1, 2, 3) }), { nil: null }),
+  );
+  const run = (options: World, [all, kill]: readonly [Orders, { at: number; pid: number } | null]): MastersWorld => {
+    const masters = new MastersWorld(options);
+    masters.at(1_000, () => masters.order({ type: 'upgradeRequested' }, 0));
+    for (const { at, event, flight } of all) masters.at(at, () => masters.order(event, flight));
+    if (kill !== null) masters.at(kill.at, () => masters.kill(kill.pid));
+    masters.runUntil(settled);
+    return masters;
+  };
+  const details = fc.check(
+    fc.property(world, given, (options, all) => {
+      // That no two lead at a time is what the world looks at when one is told to.
+      const masters = run(options, all);
+      const { couldLead, leadFails } = options.behaviour;
+      if (couldLead === null) return assert.deepEqual(masters.leaders(), []);
+      if (leadFails === null && masters.alive.some(({ sim }) => serving(sim.fleet) > 0))
+        assert.equal(masters.leaders().length, 1, 'one leads when all has settled');
+    }),
+    { numRuns },
+  );
+  if (!details.failed) return;
+  const message = `${messageOf(details.errorInstance)}\nseed ${details.seed}, path "${details.counterexamplePath}"`;
+  throw new Error(`${message}\n${JSON.stringify(details.counterexample)}`, { cause: details.errorInstance });
 });

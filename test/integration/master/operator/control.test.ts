@@ -248,7 +248,7 @@ describe('SEC-04', () => {
       workers: 1,
       env: { DB_URL: 's3cr3t-1' },
       config: {
-        env: { API_KEY: 's3cr3t-2' },
+        env: { API_KEY: 's3cr3t-2', OF_SLOT: 's3cr3t-{slot}' },
         args: ['--password=s3cr3t-3'],
         nodeArgs: ['--title=s3cr3t-4'],
         release: 'TOKEN="s3cr3t 5" OTHER=s3cr3t-6 false postgres://me:s3cr3t-7@db --api-token s3cr3t-8',

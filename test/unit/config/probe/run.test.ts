@@ -285,7 +285,7 @@ const chosen = {
 
 /** For the rest of the table, the first of some values that is valid and differs from the default. */
 function others(): Record<string, unknown> {
-  const samples = [true, false, 9, '027', ['a'], { A: '1' }, '/a'];
+  const samples = [true, false, 9, '027', ['a'], { A: '{slot}' }, '/a'];
   const rest = Object.entries<Setting>(settings).filter(
     ([name, { kind }]) => !(name in chosen) && name !== 'app' && kind.flag !== 'none',
   );
