@@ -11,6 +11,8 @@ import { Claims } from './claims/claims.ts';
 import { ControlSocket } from './claims/control-socket.ts';
 import { MainProcess } from './claims/main-process.ts';
 import { Pidfile } from './claims/pidfile.ts';
+import { Deaths } from './deaths/deaths.ts';
+import { Snapshots } from './deaths/snapshots.ts';
 import { Generations } from './generations.ts';
 import type { Log } from './log/logger.ts';
 import { logObserver } from './log/observer.ts';
@@ -79,6 +81,8 @@ export interface Parts {
   readonly rates: Rates;
   readonly migration: MigrationTally;
   readonly stuck: Stuck;
+  readonly deaths: Deaths;
+  readonly snapshots: Snapshots;
   readonly metrics: Metrics;
   readonly statsd: Statsd;
   readonly events: Events;
@@ -111,6 +115,8 @@ export function makeParts(options: MasterOptions): Parts {
   const generations = new Generations({ request, listeners, logger, first });
   const settings = () => generations.current;
   const complaints = new Complaints(logger, timeline);
+  const deaths = new Deaths((generation) => generations.of(generation));
+  const snapshots = new Snapshots(logger, timeline, (generation) => generations.of(generation));
 
   const status = (): Status =>
     statusOf({
@@ -121,6 +127,7 @@ export function makeParts(options: MasterOptions): Parts {
       problemOf: (key) => listeners.problemOf(key),
       health: health.report(fleet()),
       rates,
+      exits: deaths.reports,
       migration: migration.status(queue !== null && settings().migration),
     });
   const metrics = new Metrics({
@@ -132,7 +139,12 @@ export function makeParts(options: MasterOptions): Parts {
 
   const arbiter = new Arbiter({
     fleet: { ...initialFleet(policyFrom(first), queueCount), predecessor: predecessor === null ? 'none' : 'serves' },
-    observers: [logObserver(({ level, fields, message }) => log.logger[level](fields, message)), timeline, metrics],
+    observers: [
+      logObserver(({ level, fields, message }) => log.logger[level](fields, message)),
+      timeline,
+      metrics,
+      deaths,
+    ],
   });
   const { post } = arbiter;
   const fleet = () => arbiter.fleet;
@@ -248,6 +260,8 @@ export function makeParts(options: MasterOptions): Parts {
     rates,
     migration,
     stuck,
+    deaths,
+    snapshots,
     metrics,
     statsd,
     events,

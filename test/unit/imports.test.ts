@@ -37,7 +37,7 @@ const floors: readonly (readonly string[])[] = [
   ['end'],
   ['parts'],
   ['upgrade', 'generations'],
-  ['claims', 'release'],
+  ['claims', 'release', 'deaths'],
   ['operator', 'stuck', 'metrics', 'policy', 'outcomes'],
   ['sockets', 'arbiter'],
   ['workers', 'stop-now'],

@@ -2,6 +2,7 @@
 import type { Settings } from '../../config/resolved.ts';
 import { isReady, slotOf, wantedSpares } from '../../core/fleet.ts';
 import type { Fleet, Worker } from '../../core/model.ts';
+import type { ExitReport } from '../../protocol/exit-report.ts';
 import { statusRow } from '../../protocol/figures-row.ts';
 import type { HealthReport } from '../../protocol/messages.ts';
 import type { MigrationStatus } from '../../protocol/migration.ts';
@@ -22,6 +23,7 @@ export interface StatusParts {
   readonly health: HealthReport;
   readonly rates: Rates;
   readonly migration: MigrationStatus;
+  readonly exits?: readonly ExitReport[];
 }
 
 /** Those without a slot come after the others. */
@@ -62,6 +64,7 @@ export function statusOf({ fleet, now, settings, listeners, health, rates, migra
     },
     upgrade: upgradeStatus(fleet),
     migration,
+    exits: parts.exits ?? [],
     listeners: listeners.map((listener, index) => ({
       ...listenerStatus(listener, waiting[index] ?? null),
       ...problemOf(listener.key),
