@@ -6,7 +6,7 @@ import type { ExitReport } from '../../../../src/protocol/exit-report.ts';
 import type { Status } from '../../../../src/protocol/status.ts';
 import { assertFew, withLoad } from '../../../support/faults.ts';
 import { stopClean } from '../../../support/invariants.ts';
-import { fixture } from '../../../support/paths.ts';
+import { fixture, fixtureApp } from '../../../support/paths.ts';
 import { request, requestJson, type Target } from '../../../support/request.ts';
 import { stretched } from '../../../support/slowness.ts';
 import { type Supervisor, type SupervisorOptions, startSupervisor } from '../../../support/supervisor.ts';
@@ -89,7 +89,7 @@ describe('the story of an exit', { concurrency: 2 }, () => {
       const exit = await lastExit(s);
       assert.equal(exit.text, line.msg);
       assert.deepEqual([exit.cause, exit.inFlight, exit.pid], [cause, 2, line.pid]);
-      assert.deepEqual(exit.requests.map(({ url }) => url).sort(), ['/hang', path]);
+      assert.deepEqual(exit.requests.map(({ url }) => url).sort(), ['/hang', path].sort());
       const { body } = await request(control(s), '/metrics');
       assert.match(body, new RegExp(`^prefork_worker_deaths_total\\{cause="${cause}"\\} 1$`, 'm'));
       await stopClean(s, { allow: /./ });
@@ -162,7 +162,7 @@ describe('the story of an exit', { concurrency: 2 }, () => {
   });
 
   it('WHY-02 an error under load, with requests in flight: all are accounted for, and the line names the oldest', async (t) => {
-    const s = await start(t, { app: fixture('faults/app.cjs'), workers: 3 });
+    const s = await start(t, { app: fixtureApp, workers: 3 });
     const load = withLoad(t, s);
     await load.answered(50);
     await request(s.target, '/throw').catch(() => undefined);
