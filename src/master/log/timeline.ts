@@ -103,7 +103,10 @@ function kindOfEvent(event: Event, before: Fleet): TimelineKind | null {
       if (worker === undefined) return null;
       if (isLive(worker) || isSpare(worker)) return 'crash';
       // Of one that was on its way out only what should not have been.
-      return event.death !== undefined && event.death.cause !== 'asked' ? 'crash' : null;
+      if (event.death === undefined) return null;
+      if (event.death.cause !== 'asked') return 'crash';
+      // What was not answered was cut by the kill.
+      return worker.phase.name === 'killed' && event.death.inFlight > 0 ? 'kill' : null;
     }
     case 'workerSpawnFailed':
     case 'workerMisbehaved':

@@ -45,7 +45,7 @@ export class SupervisorTotals {
         const worker = findWorker(before, event.id);
         if (worker === undefined) return;
         this.#exits.add(exitReasonOf(worker));
-        const cause: DeathCause = event.death?.cause ?? 'unknown';
+        const cause: DeathCause = event.death?.cause ?? 'asked';
         if (cause !== 'asked') this.#deaths.add(cause);
         return;
       }
