@@ -71,6 +71,8 @@ export default defineConfig({
   // maxRequests: 10_000,
   // maxRequestsJitter: 1_000,
   maxMemory: '1GB',
+  // A heap snapshot of each worker that has grown past maxMemory, into this folder.
+  // heapSnapshots: '/var/lib/shop/heap',
   // maxLifetime: '24h',
   // maxLifetimeJitter: '1h',
 

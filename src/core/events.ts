@@ -2,6 +2,7 @@
  * Facts that come in: the subject and a past participle. Everything random in them is drawn by the adapter that reports
  * them.
  */
+import type { Death } from './death.ts';
 import type { FailureKind, Figures, Limits, Policy, RetireReason } from './model.ts';
 
 /** What happens to a worker, or what it says. */
@@ -27,6 +28,8 @@ export type WorkerEvent =
       readonly code: number | null;
       readonly signal: string | null;
       readonly jitter: number;
+      /** What is known of its end, for the log. */
+      readonly death?: Death;
     }
   /** The worker accepts no more connections. */
   | { readonly type: 'workerClosed'; readonly id: number }

@@ -199,6 +199,8 @@ export interface Policy {
   readonly rollbackWindow: number;
   /** Bytes of RSS; 0 is off. */
   readonly maxMemory: number;
+  /** A worker past `maxMemory` writes a heap snapshot at the end of its drain, and blocks meanwhile. */
+  readonly snapshots?: boolean;
   /** Consecutive failed boots after which the master exits; 0 is never. */
   readonly maxBootFailures: number;
   /** What a new master may take to be ready. */

@@ -32,7 +32,17 @@ const effects: Effects = {
     const reject = rejectWhileDraining && reason === 'shutdown';
     const staying = fleet.workers.filter(({ phase }) => phase.name === 'ready').map((worker) => worker.id);
     const dropped = reason === 'reload' ? drops.begin(id, staying, generations.named) : [];
-    pool.send(id, { type: 'drain', within, ...how, quick, reject, last: lastCall.isLast(id), dropped });
+    const snapshot = reason === 'memory' && settings.heapSnapshots !== null && !isWriting(fleet, id);
+    pool.send(id, {
+      type: 'drain',
+      within,
+      ...how,
+      quick,
+      reject,
+      last: lastCall.isLast(id),
+      dropped,
+      ...(snapshot ? { snapshot } : {}),
+    });
     drops.step();
   },
   hasten: ({ id, within }, fleet, { generations, lastCall, pool }) => {
@@ -107,6 +117,13 @@ const effects: Effects = {
   unlisten: (_, fleet, { lastCall }) => lastCall.begin(fleet.workers),
   exit: ({ status }, _, parts) => void end(status, parts),
 };
+
+/** Whether a worker that began to drain before has a heap snapshot to write: two at a time take twice the memory. */
+function isWriting({ workers }: Fleet, id: number): boolean {
+  const writers = workers.filter(({ phase }) => phase.name === 'draining' && phase.reason === 'memory');
+  const [first] = writers.sort((a, b) => a.phase.since - b.phase.since || a.id - b.id);
+  return first !== undefined && first.id !== id;
+}
 
 /** Whether somebody waits for a worker that drains, and how long it keeps idle connections open accordingly. */
 function lingerOf(

@@ -10,6 +10,7 @@ import type { Logger } from './log/logger.ts';
 import { logPrinted } from './log/printed.ts';
 import { runRelease } from './release.ts';
 import { prepareAccessLog } from './service/access-log-file.ts';
+import { prepareSnapshotFolder } from './service/snapshot-folder.ts';
 import { arm } from './sockets/arm.ts';
 import type { Listeners } from './sockets/listeners.ts';
 
@@ -121,6 +122,7 @@ export class Generations {
   /** @throws FileError if a log of it cannot be written: better no reload than no log */
   #checkLogs(settings: Settings): void {
     prepareAccessLog(settings);
+    prepareSnapshotFolder(settings);
     const { errorLog } = settings;
     if (errorLog !== null && errorLog !== this.#current.errorLog) closeSync(openLogFile(errorLog));
   }

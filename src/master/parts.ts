@@ -13,6 +13,8 @@ import { ControlSocket } from './claims/control-socket.ts';
 import { Leadership } from './claims/leadership.ts';
 import { MainProcess } from './claims/main-process.ts';
 import { Pidfile } from './claims/pidfile.ts';
+import { Deaths } from './deaths/deaths.ts';
+import { Snapshots } from './deaths/snapshots.ts';
 import { Generations } from './generations.ts';
 import type { Log } from './log/logger.ts';
 import { withRelease } from './log/narrate-release.ts';
@@ -84,6 +86,8 @@ export interface Parts {
   readonly rates: Rates;
   readonly migration: MigrationTally;
   readonly stuck: Stuck;
+  readonly deaths: Deaths;
+  readonly snapshots: Snapshots;
   readonly metrics: Metrics;
   readonly statsd: Statsd;
   readonly events: Events;
@@ -123,6 +127,8 @@ export function makeParts(options: MasterOptions): Parts {
   });
   const inUse = () => generations.ofAll([fleet().generation, ...fleet().workers.map(({ generation }) => generation)]);
   const look = () => releases.look(inUse());
+  const deaths = new Deaths((generation) => generations.of(generation));
+  const snapshots = new Snapshots(logger, timeline, (generation) => generations.of(generation));
 
   const status = (): Status =>
     statusOf({
@@ -134,6 +140,7 @@ export function makeParts(options: MasterOptions): Parts {
       health: health.report(fleet()),
       rates,
       releases: releases.status(inUse()),
+      exits: deaths.reports,
       migration: migration.status(queue !== null && settings().migration),
     });
   const metrics = new Metrics({
@@ -150,7 +157,12 @@ export function makeParts(options: MasterOptions): Parts {
     },
     complete: (line, action, { generation }) =>
       withRelease(line, action, () => releases.identityOf(generations.of(generation))),
-    observers: [logObserver(({ level, fields, message }) => log.logger[level](fields, message)), timeline, metrics],
+    observers: [
+      logObserver(({ level, fields, message }) => log.logger[level](fields, message)),
+      timeline,
+      metrics,
+      deaths,
+    ],
   });
   const { post } = arbiter;
   const fleet = () => arbiter.fleet;
@@ -278,6 +290,8 @@ export function makeParts(options: MasterOptions): Parts {
     rates,
     migration,
     stuck,
+    deaths,
+    snapshots,
     metrics,
     statsd,
     events,

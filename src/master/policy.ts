@@ -14,6 +14,7 @@ export function policyFrom(settings: Settings): Policy {
     minReady: settings.minReadySeconds,
     // The new master's workers come after it.
     upgradeTimeout: settings.upgradeTimeout + (runsAtUpgrade(settings) ? settings.releaseTimeout : 0),
+    snapshots: settings.heapSnapshots !== null,
     // A worker may stand at a breakpoint for as long as somebody thinks.
     ...(inspectorOf(settings) === null ? {} : { timeout: 0, blockedWarning: 0, bootTimeout: Number.POSITIVE_INFINITY }),
   };

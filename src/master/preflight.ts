@@ -8,6 +8,7 @@ import { BindError, PreforkError } from '../errors.ts';
 import { checkLogFile } from '../system/log-file.ts';
 import { checkPidfile, masterIn, masterTitle, staleNote } from './claims/pidfile.ts';
 import { releaseNote } from './release.ts';
+import { checkSnapshotFolder } from './service/snapshot-folder.ts';
 import { tryToBind } from './sockets/attempt.ts';
 import { resolveTarget, type Target } from './sockets/bind.ts';
 import { unauthorised } from './sockets/grants.ts';
@@ -63,6 +64,7 @@ export async function preflight(settings: Settings): Promise<Findings> {
   await attempt(() => {
     if (accessLog !== null && accessLog !== '-') checkLogFile(accessLog, 'access log');
   });
+  await attempt(() => checkSnapshotFolder(settings));
   for (const address of bind) await attempt(async () => addressIsFree(await resolveTarget(address)));
   if (controlSocket.kind === 'path' && !controlSocket.isDefault) {
     await attempt(async () =>

@@ -55,7 +55,9 @@ const reports: Reports = {
   },
   candidate: (_, { id }) => ({ type: 'workerCandidate', id }),
   resigned: ({ reason }, { id }) => ({ type: 'workerResigned', id, reason, jitter: Math.random() }),
-  beat: ({ figures }, { id }, { rates }) => {
+  beat: (message, { id }, { rates, deaths }) => {
+    const { figures } = message;
+    deaths.onBeat(id, message);
     rates.onBeat(id, figures.requests, figures.clock);
     return { type: 'workerBeat', id, figures };
   },
@@ -67,7 +69,8 @@ const reports: Reports = {
     metrics.onAppMetrics(id, message.metrics);
     return null;
   },
-  failed: ({ kind, error }, worker, { complaints }) => {
+  failed: ({ kind, error }, worker, { complaints, deaths }) => {
+    deaths.onFailed(worker.id, error);
     complaints.report(worker, error);
     return { type: 'workerFailed', id: worker.id, kind, reason: firstLine(error) };
   },
@@ -85,7 +88,8 @@ const reports: Reports = {
     complaints.reportShortage(worker, message);
     return null;
   },
-  stack: (message, { id }, { stuck }) => {
+  stack: (message, { id }, { stuck, deaths }) => {
+    deaths.onStack(id, message);
     stuck.onStack(id, message);
     return null;
   },
@@ -111,9 +115,18 @@ const reports: Reports = {
     complaints.reportDraining(worker, message);
     return null;
   },
-  drained: (message, worker, { complaints }) => {
+  drained: (message, worker, { complaints, deaths }) => {
+    deaths.onDrained(worker.id);
     complaints.reportDrained(worker, message);
     return { type: 'workerClosed', id: worker.id };
+  },
+  dying: (message, { id }, { deaths }) => {
+    deaths.onDying(id, message);
+    return null;
+  },
+  snapshot: (message, worker, { snapshots }) => {
+    snapshots.report(worker, message);
+    return null;
   },
 };
 
@@ -128,9 +141,10 @@ const processes: {
 
 /** Connects the pool: what it hears is reported from now on. */
 export function connectReports(parts: Parts): void {
-  const { restraint, arbiter, log, pool } = parts;
+  const { restraint, arbiter, deaths, log, pool } = parts;
   pool.connect({
-    onEvent: (event) => {
+    onEvent: (heard) => {
+      const event = heard.type === 'workerExited' ? deaths.explain(heard, findWorker(arbiter.fleet, heard.id)) : heard;
       const before: ((event: never, parts: Parts) => void) | undefined = processes[event.type];
       before?.(event as never, parts);
       arbiter.post(event);
@@ -146,17 +160,20 @@ export function connectReports(parts: Parts): void {
       const event = report(message as never, worker, parts);
       if (event !== null) arbiter.post(event);
     },
-    onOutput: ({ stream, ...from }, line) =>
-      log.logger[stream === 'stderr' ? 'warn' : 'info']({ ...from, stream }, line),
+    onOutput: ({ stream, ...from }, line) => {
+      if (stream === 'stderr') deaths.onPrinted(from.worker, line);
+      log.logger[stream === 'stderr' ? 'warn' : 'info']({ ...from, stream }, line);
+    },
   });
 }
 
 /** The process is gone, or never was. */
 function forget(id: number, parts: Parts): void {
-  const { restraint, arbiter, sentinel, grants, datagrams, dropped, health, lastCall, rates, metrics, stuck } = parts;
+  const { arbiter, sentinel, dropped, lastCall } = parts;
+  const { deaths, restraint, grants, datagrams, health, rates, metrics, stuck } = parts;
   const pid = findWorker(arbiter.fleet, id)?.pid;
   if (pid !== undefined && pid !== null) sentinel.delete(pid);
-  for (const part of [grants, datagrams, health, rates, metrics, restraint, stuck]) part.forget(id);
+  for (const part of [deaths, grants, datagrams, health, rates, metrics, restraint, stuck]) part.forget(id);
   lastCall.step();
   dropped.step();
 }

@@ -24,6 +24,7 @@ import { findNodemon, onceGone } from './service/nodemon.ts';
 import { preloadNotice } from './service/own-preloads.ts';
 import { inheritedSockets } from './service/rights.ts';
 import { listenToSignals } from './service/signals.ts';
+import { prepareSnapshotFolder } from './service/snapshot-folder.ts';
 import { keepYoungGenerationSmall } from './service/young-generation.ts';
 import { Listeners } from './sockets/listeners.ts';
 import { ownCommand } from './upgrade/own-command.ts';
@@ -100,6 +101,7 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
       if (stale !== null) logger.info(stale);
     }
     prepareAccessLog(settings);
+    prepareSnapshotFolder(settings);
     for (const notice of noticesFor(settings, request.passed)) logger.warn(notice);
     const uncached = cacheNotice(settings);
     if (uncached !== null) logger.warn(uncached);

@@ -86,9 +86,14 @@ export class EntriesView {
     setText(item.text, newest.text);
     setText(item.about, aboutOf(newest, slots));
     item.about.hidden = item.about.textContent === '';
-    item.stack.hidden = newest.stack.length === 0;
-    setText(item.summary, `Stack, ${newest.stack.length} ${newest.stack.length === 1 ? 'frame' : 'frames'}`);
-    setText(item.frames, newest.stack.join('\n'));
+    const { stack, details = [] } = newest;
+    item.stack.hidden = stack.length + details.length === 0;
+    const frames = `tack, ${stack.length} ${stack.length === 1 ? 'frame' : 'frames'}`;
+    setText(
+      item.summary,
+      details.length === 0 ? `S${frames}` : `The whole story${stack.length > 0 ? `; s${frames}` : ''}`,
+    );
+    setText(item.frames, [...details, ...(details.length > 0 && stack.length > 0 ? [''] : []), ...stack].join('\n'));
   }
 }
 

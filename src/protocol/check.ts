@@ -10,6 +10,7 @@ import {
   UV_WRITABLE,
 } from '../system/node-internals.ts';
 import { plain } from '../system/plain.ts';
+import { checkDying, checkSnapshot, frameIn, requestsIn } from './check-dying.ts';
 import { checkFigures } from './check-figures.ts';
 import { checkAppMetrics, checkTraffic } from './check-metrics.ts';
 import {
@@ -32,6 +33,9 @@ import { isRequestId, isTraceId, type ReportedRequest } from './request.ts';
 export type Checked =
   | { readonly kind: 'message'; readonly message: WorkerMessage }
   | { readonly kind: 'malformed'; readonly reason: string };
+
+/** Requests that a heartbeat tells of: it comes twice a second. */
+const maxBeatRequests = 10;
 
 /** Longest address, characters: a path, at most (PATH_MAX in limits.h of Linux). */
 const maxAddress = 4_096;
@@ -81,7 +85,15 @@ function checkFields(m: Fields): WorkerMessage | null {
       return { type: m.type };
     case 'beat': {
       const figures = checkFigures(m.figures);
-      return figures === null ? null : { type: 'beat', figures };
+      const requests = requestsIn(m.requests, maxBeatRequests);
+      return figures === null
+        ? null
+        : {
+            type: 'beat',
+            figures,
+            ...(requests.length > 0 ? { requests } : {}),
+            ...(isCount(m.heapLimit) ? { heapLimit: m.heapLimit } : {}),
+          };
     }
     case 'failed': {
       const error = checkError(m.error);
@@ -113,8 +125,17 @@ function checkFields(m: Fields): WorkerMessage | null {
       return checkSlow(m);
     case 'drained':
       return isCount(m.cutRequests) && isCount(m.cutConnections)
-        ? { type: 'drained', cutRequests: m.cutRequests, cutConnections: m.cutConnections }
+        ? {
+            type: 'drained',
+            cutRequests: m.cutRequests,
+            cutConnections: m.cutConnections,
+            requests: requestsIn(m.requests),
+          }
         : null;
+    case 'dying':
+      return checkDying(m);
+    case 'snapshot':
+      return checkSnapshot(m);
     default:
       return null;
   }
@@ -161,7 +182,13 @@ function checkError(raw: unknown): ErrorReport | null {
   if (!isFields(raw)) return null;
   const { name, message, stack } = raw;
   if (typeof name !== 'string' || typeof message !== 'string' || typeof stack !== 'string') return null;
-  return { name: clip(name, maxErrorName), message: clip(message, maxErrorMessage), stack: clip(stack, maxText) };
+  return {
+    name: clip(name, maxErrorName),
+    message: clip(message, maxErrorMessage),
+    stack: clip(stack, maxText),
+    frame: frameIn(raw.frame),
+    isRejection: raw.isRejection === true,
+  };
 }
 
 function checkDraining(m: Fields): WorkerMessage | null {

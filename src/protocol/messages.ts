@@ -103,6 +103,45 @@ export interface ErrorReport {
   readonly message: string;
   /** As Node would have printed it. */
   readonly stack: string;
+  /** The app's own code that threw, in its sources: `checkout (src/cart.ts:41:7)`. */
+  readonly frame?: string | null;
+  /** A promise was rejected, and nothing handled it. */
+  readonly isRejection?: boolean;
+}
+
+/** A request that a worker has not answered yet. */
+export interface ToldRequest {
+  readonly method: string;
+  readonly url: string;
+  /** Milliseconds since it began. */
+  readonly age: number;
+  readonly id?: string | null;
+  readonly route?: string | null;
+}
+
+/**
+ * The worker is about to end by itself. `exit`: the app called `process.exit()`, and `caller` is where; `abort`:
+ * `process.abort()`; `end`: neither, so nothing was left to do, or an error ended it. `after`: an error that the app's own
+ * handler had caught before.
+ */
+export interface DyingMessage {
+  readonly type: 'dying';
+  readonly how: 'exit' | 'abort' | 'end';
+  readonly caller: string | null;
+  readonly after: { readonly name: string; readonly message: string; readonly frame: string | null } | null;
+  readonly requests: readonly ToldRequest[];
+  readonly inFlight: number;
+}
+
+/** What became of the heap snapshot that a worker wrote on its way out: a name in the folder, or why there is none. */
+export interface SnapshotMessage {
+  readonly type: 'snapshot';
+  readonly file: string | null;
+  /** Size of the file. */
+  readonly bytes: number;
+  /** Milliseconds that it took. */
+  readonly took: number;
+  readonly problem: string | null;
 }
 
 /**
@@ -164,7 +203,14 @@ export type WorkerMessage =
   | { readonly type: 'candidate' }
   /** It leads no more; `reason`: its work failed. */
   | { readonly type: 'resigned'; readonly reason: string | null }
-  | { readonly type: 'beat'; readonly figures: WorkerFigures }
+  | {
+      readonly type: 'beat';
+      readonly figures: WorkerFigures;
+      /** The oldest requests that have taken a while already; left out if there are none. */
+      readonly requests?: readonly ToldRequest[];
+      /** Bytes that V8's heap may have; told once, when it is worth knowing. */
+      readonly heapLimit?: number;
+    }
   /** What was added to its counters; sent with heartbeats, when it has drained, and when it exits. */
   | { readonly type: 'traffic'; readonly delta: TrafficDelta }
   /** All that the app's own metrics registry holds. */
@@ -201,7 +247,15 @@ export type WorkerMessage =
   /** The app listens to SIGUSR1 itself: the worker cannot be asked for its stack. */
   | { readonly type: 'mute' }
   /** The drain ended; `cut` counts the requests and connections that did not end by themselves. */
-  | { readonly type: 'drained'; readonly cutRequests: number; readonly cutConnections: number };
+  | {
+      readonly type: 'drained';
+      readonly cutRequests: number;
+      readonly cutConnections: number;
+      /** The oldest of those that were cut. */
+      readonly requests?: readonly ToldRequest[];
+    }
+  | DyingMessage
+  | SnapshotMessage;
 
 export type MasterMessage =
   /** To a spare: its slot, and what depends on it in the app's environment. What it has asked for comes next. */
@@ -260,6 +314,8 @@ export type MasterMessage =
       readonly reject: boolean;
       readonly last: boolean;
       readonly dropped: readonly string[];
+      /** Write a heap snapshot once there are no clients any more. */
+      readonly snapshot?: boolean;
     }
   /** No other process holds the listening sockets any more: with this worker's they are closed. */
   | { readonly type: 'alone' }

@@ -1,5 +1,6 @@
 /** What the control socket, the page and `prefork top` show of the service: plain data, one version of it. */
 import type { CanaryStage, ReloadHeld, ReloadOutcome, Upgrade, UpgradeOutcome } from '../core/model.ts';
+import type { ExitReport } from './exit-report.ts';
 import type { WorkerStatus } from './figures.ts';
 import type { MigrationStatus } from './migration.ts';
 import type { ReleaseStatus } from './release-text.ts';
@@ -64,6 +65,8 @@ export interface Status {
   };
   /** Connections that went to another worker, and why others could not. A master of an older version does not say. */
   readonly migration?: MigrationStatus;
+  /** The last workers that ended as they should not have, oldest first, 20 at most. Earlier versions do not say it. */
+  readonly exits?: readonly ExitReport[];
   readonly listeners: readonly ListenerStatus[];
   readonly workers: readonly WorkerStatus[];
 }

@@ -18,4 +18,6 @@ export interface TimelineEntry {
   readonly pid: number | null;
   /** One line per frame, innermost first; empty if there is no stack. */
   readonly stack: readonly string[];
+  /** What else is known, one fact a line. Earlier versions do not say it. */
+  readonly details?: readonly string[];
 }

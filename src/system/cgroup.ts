@@ -25,6 +25,34 @@ export function containerLimits(root = '/'): Limits {
   };
 }
 
+/** How many processes the kernel has killed for lack of memory, and whether that counts this control group or the machine. */
+export interface OomKills {
+  readonly count: number;
+  readonly of: 'group' | 'machine';
+}
+
+/**
+ * Reads the kernel's own counter: `memory.events` of version 2, `memory.oom_control` of version 1 (Linux 4.13), and of a process
+ * that is in no group `/proc/vmstat`.
+ *
+ * @param root where `/proc` and the mounts are; only tests have another
+ * @returns `null` if there is none
+ */
+export function oomKills(root = '/'): OomKills | null {
+  for (const folder of foldersOf(root, 'memory')) {
+    const count = oomKillIn(read(join(folder, 'memory.events')) ?? read(join(folder, 'memory.oom_control')));
+    if (count !== null) return { count, of: 'group' };
+  }
+  const count = oomKillIn(read(join(root, 'proc/vmstat')));
+  return count === null ? null : { count, of: 'machine' };
+}
+
+/** From lines of a name and a number each. */
+function oomKillIn(text: string | null): number | null {
+  const [, count] = /^oom_kill (\d+)$/m.exec(text ?? '') ?? [];
+  return count === undefined ? null : Number(count);
+}
+
 function cpuOf(folder: string): number | null {
   const [quota, period] = read(join(folder, 'cpu.max'))?.split(' ').map(Number) ?? [
     Number(read(join(folder, 'cpu.cfs_quota_us')) ?? Number.NaN),

@@ -18,6 +18,8 @@ import { callHook } from './drain/app-hook.ts';
 import { Drain } from './drain/drain.ts';
 import { leave, sayFarewell } from './drain/farewell.ts';
 import { orphanOrder } from './drain/plan.ts';
+import { LastWords } from './dying/last-words.ts';
+import { HeapSnapshot } from './dying/snapshot.ts';
 import { giveEvidence, releaseDebugger } from './evidence.ts';
 import { HealthEndpoint } from './health/endpoint.ts';
 import { Readiness } from './health/readiness.ts';
@@ -54,6 +56,7 @@ class Agent {
   readonly #datagrams: Datagrams;
   readonly #app: App;
   #accessLog: AccessLog | null = null;
+  #snapshot: HeapSnapshot | null = null;
   #isLeaving = false;
 
   constructor(boot: BootInfo) {
@@ -111,6 +114,12 @@ class Agent {
       onClosed: (isMasterThere) => this.#orphaned(isMasterThere),
     });
     this.#failures.start(events);
+    new LastWords({
+      channel: this.#channel,
+      inFlight: this.#traffic.inFlight,
+      isExplained: () => this.#isLeaving || this.#failures.hasFailed,
+      caught: () => this.#failures.caught,
+    }).start(events);
     // After the app's own listeners of it, which may find more to do.
     events.intercept('beforeExit', () => {
       // A listen() on a host takes a tick or two before it is seen.
@@ -213,6 +222,7 @@ class Agent {
         break;
       case 'drain':
         this.#leading.leave();
+        if (message.snapshot === true) this.#snapshot = new HeapSnapshot(this.#channel, this.#boot);
         this.#traffic.reject(message.reject);
         this.#drain.order(message);
         if (message.last) this.#listens.takeAll();
@@ -249,7 +259,14 @@ class Agent {
   /** The drain is over: the last figures, the app's own SIGTERM handlers, the last lines of the access log, the exit. */
   #leave(deadline: number): void {
     this.#isLeaving = true;
-    leave(deadline, [() => this.#metrics?.finish(), sayFarewell, () => this.#accessLog?.finish(), releaseDebugger]);
+    leave(deadline, [
+      () => this.#metrics?.finish(),
+      // Before the app's own handlers, which let go of what fills the heap.
+      (end) => this.#snapshot?.write(end),
+      sayFarewell,
+      () => this.#accessLog?.finish(),
+      releaseDebugger,
+    ]);
   }
 }
 

@@ -6,9 +6,16 @@ import { shortage } from './descriptors.ts';
 import { marked } from './evidence.ts';
 import { LoopDelay } from './loop-delay.ts';
 import type { Metrics } from './metrics/metrics.ts';
+import type { RequestInFlight } from './traffic/in-flight.ts';
 import type { Traffic } from './traffic/traffic.ts';
 
 const shortageEvery = 1_000;
+/** Requests that a heartbeat tells of, how old they are at least, in milliseconds, and characters of their URLs. */
+const maxRequests = 10;
+const requestAge = 100;
+const maxUrl = 200;
+/** Bytes. */
+const largeHeap = 64 * 1024 * 1024;
 
 export class Heartbeat {
   readonly #channel: Channel;
@@ -18,6 +25,7 @@ export class Heartbeat {
   #memory = { rss: 0, heapUsed: 0 };
   #cpu = { used: process.cpuUsage(), at: performance.now() };
   #sending = false;
+  #hasToldLimit = false;
   readonly #metrics: Metrics | null;
 
   constructor(channel: Channel, traffic: Traffic, metrics: Metrics | null) {
@@ -38,9 +46,25 @@ export class Heartbeat {
     if (this.#sending || !this.#channel.isOpen) return;
     this.#sending = true;
     this.#metrics?.report();
-    this.#channel.send({ type: 'beat', figures: this.#figures() }, () => {
+    const figures = this.#figures();
+    this.#channel.send({ type: 'beat', figures, ...this.#serving(figures.inFlight), ...this.#heapLimit() }, () => {
       this.#sending = false;
     });
+  }
+
+  /** What would be cut if the process ended before the next heartbeat, and was not about to be answered anyway. */
+  #serving(inFlight: number): { readonly requests?: RequestInFlight[] } {
+    if (inFlight === 0) return {};
+    const requests = this.#traffic.inFlight.oldest(maxRequests, requestAge);
+    if (requests.length === 0) return {};
+    return { requests: requests.map((request) => ({ ...request, url: request.url.slice(0, maxUrl) })) };
+  }
+
+  /** Once, and not before the heap is of some size: the module takes memory itself. */
+  #heapLimit(): { readonly heapLimit?: number } {
+    if (this.#hasToldLimit || this.#memory.heapUsed < largeHeap) return {};
+    this.#hasToldLimit = true;
+    return { heapLimit: process.getBuiltinModule('node:v8').getHeapStatistics().heap_size_limit };
   }
 
   #lookForShortage(): void {

@@ -28,7 +28,7 @@ export function takeStack(above: (...args: never[]) => unknown): Stack {
 }
 
 /** Where prefork's own code is: the folder above this one, whether this is a file of its own or a part of the bundle. */
-function ourselves(): readonly string[] {
+export function ourselves(): readonly string[] {
   const folder = `${dirname(import.meta.dirname)}/`;
   return [pathToFileURL(folder).href, folder];
 }

@@ -167,7 +167,24 @@ const messages = {
   }),
   'log-trouble': () => ({ lines: below(1e6), reason: name() }),
   draining: () => ({ inFlight: 1, connections: 1, upgraded: 1, requests: [{ method: name(), url: name(), age: 1 }] }),
-  drained: () => ({ cutRequests: below(9), cutConnections: below(9) }),
+  drained: () => ({
+    cutRequests: below(9),
+    cutConnections: below(9),
+    requests: [{ method: name(), url: name(), age: 1 }],
+  }),
+  dying: () => ({
+    how: pick(['exit', 'abort', 'end']),
+    caller: name(),
+    after: { name: name(), message: name(), frame: name() },
+    requests: [{ method: name(), url: name(), age: below(1e6), id: name() }],
+    inFlight: below(1e6),
+  }),
+  snapshot: () => ({
+    file: pick([`${name()}.heapsnapshot`, name(), null]),
+    bytes: below(1e9),
+    took: 1,
+    problem: name(),
+  }),
 };
 const someMessage = () => {
   const type = pick(Object.keys(messages));

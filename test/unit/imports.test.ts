@@ -38,7 +38,7 @@ const floors: readonly (readonly string[])[] = [
   ['parts'],
   ['release-at-start'],
   ['upgrade', 'generations'],
-  ['claims', 'release'],
+  ['claims', 'release', 'deaths'],
   ['operator', 'stuck', 'metrics', 'policy', 'outcomes'],
   ['sockets', 'arbiter'],
   ['workers', 'stop-now'],

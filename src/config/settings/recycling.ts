@@ -1,5 +1,5 @@
 /** When a worker is spent and replaced. */
-import { count, longTime, size } from './kinds.ts';
+import { count, longTime, path, size } from './kinds.ts';
 import { computed, inGroup } from './setting.ts';
 
 const setting = inGroup('Recycling');
@@ -25,6 +25,13 @@ export const recycling = {
     for: ['core'],
     doc: 'Replace a worker whose resident memory exceeds this',
     elsewhere: ['max_memory_restart'],
+  }),
+  /** A folder; snapshots hold what is in memory, secrets included. */
+  heapSnapshots: setting({
+    kind: path,
+    default: null,
+    for: ['worker'],
+    doc: 'Folder for a heap snapshot of each worker that exceeds maxMemory; the newest 3 are kept',
   }),
   /** 0 is off. */
   maxLifetime: setting({ kind: longTime, default: 0, zero: 'off', doc: 'Replace a worker at this age' }),

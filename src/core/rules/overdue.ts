@@ -38,7 +38,8 @@ function check(turn: Turn, worker: Worker): void {
       return;
     case 'draining':
       if (turn.due(phase.deadline + fixed.drainMargin)) turn.kill(worker, 'drain-timeout', 'SIGKILL');
-      else judgeSilence(turn, worker);
+      // Its heap snapshot blocks it: it has the time that its drain has.
+      else if (phase.reason !== 'memory' || policyOf(turn.fleet, worker).snapshots !== true) judgeSilence(turn, worker);
       return;
     case 'killed':
       // SIGABRT can be caught, and waits in a stopped process; SIGKILL does neither.

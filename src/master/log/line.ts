@@ -10,6 +10,9 @@ export interface Line {
   readonly message: string;
   /** For machines; durations are in milliseconds. */
   readonly fields: Readonly<Record<string, unknown>>;
+  /** What the timeline has besides: one fact a line, and the frames of a stack. */
+  readonly details?: readonly string[];
+  readonly stack?: readonly string[];
 }
 
 /**

@@ -1,8 +1,9 @@
 /** What the log says of a single worker: which one it is, and what becomes of it. */
-import type { EventOf, WorkerEvent } from '../../core/events.ts';
+import type { WorkerEvent } from '../../core/events.ts';
 import { findWorker } from '../../core/fleet.ts';
-import type { Fleet, KillReason, Phase, PlaceReason, RetireReason } from '../../core/model.ts';
-import { type ActionLines, type EventLines, type Line, seconds, workerLine } from './line.ts';
+import type { Fleet, KillReason, PlaceReason, RetireReason } from '../../core/model.ts';
+import { type ActionLines, type EventLines, seconds, workerLine } from './line.ts';
+import { narrateExit } from './narrate-exit.ts';
 
 const retireReasons: Readonly<Record<RetireReason, string>> = {
   reload: 'it is of an older generation',
@@ -119,48 +120,6 @@ export const workerActions: ActionLines<
   migrate: null,
   lead: ({ id }, fleet) => workerLine('info', 'worker leads: it runs what the app gave to onLeader', fleet, id),
 };
-
-/** Milliseconds for which nobody leads that are worth a warning. */
-const longLeaderless = 1_000;
-
-/** Node's exit code for an option that it does not know; see the documentation of node:process, "Exit codes". */
-const badOption = 9;
-
-function narrateExit({ id, code, signal }: EventOf<'workerExited'>, before: Fleet, now: number): Line | null {
-  const worker = findWorker(before, id);
-  if (worker === undefined) return null;
-  const { phase, bornAt } = worker;
-  const how = signal === null ? `code ${code}` : signal;
-  const fields = { code, signal, lifeMs: Math.round(now - bornAt) };
-  if (phase.name === 'draining') {
-    const drainMs = Math.round(now - phase.since);
-    // Nobody could lead meanwhile.
-    const isLate = before.leadership.leader?.id === id && drainMs >= longLeaderless;
-    const level = isLate || signal !== null || (code ?? 0) !== 0 ? 'warn' : 'info';
-    const why = isLate ? '; it led to its end: the work of onLeader did not end when its signal aborted' : '';
-    const message = `${kindOf(before, id)} left after ${seconds(drainMs)} of drain (${how})${why}`;
-    return workerLine(level, message, before, id, { ...fields, drainMs });
-  }
-  if (phase.name === 'killed') return workerLine('info', `${kindOf(before, id)} is gone (${how})`, before, id, fields);
-  const hint =
-    signal === 'SIGKILL'
-      ? '; if no one sent it, the system ran out of memory'
-      : code === badOption && phase.name === 'booting'
-        ? '; node refuses an option of nodeArgs or NODE_OPTIONS'
-        : '';
-  return workerLine(
-    'error',
-    `${kindOf(before, id)} exited unasked (${how}) ${during(phase)}${hint}`,
-    before,
-    id,
-    fields,
-  );
-}
-
-function during(phase: Phase): string {
-  if (phase.name === 'spare') return 'while it waited for a place';
-  return phase.name === 'booting' || phase.name === 'joining' ? 'before it was ready' : 'while it served';
-}
 
 function kindOf(fleet: Fleet, id: number): 'worker' | 'spare' {
   return findWorker(fleet, id)?.slot === null ? 'spare' : 'worker';

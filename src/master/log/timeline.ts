@@ -16,7 +16,9 @@ export interface Happening {
   readonly level: Line['level'];
   readonly text: string;
   readonly worker?: Pick<Worker, 'slot' | 'id' | 'generation' | 'pid'> | undefined;
-  readonly stack?: readonly string[];
+  readonly stack?: readonly string[] | undefined;
+  /** What else is known, one fact a line. */
+  readonly details?: readonly string[] | undefined;
 }
 
 /** Entries of one kind: a crash loop does not push the last reload out. */
@@ -24,6 +26,7 @@ const maxPerKind = 100;
 const maxText = 1_000;
 const maxFrames = 30;
 const maxFrame = 300;
+const maxDetail = 500;
 
 export class Timeline implements Observer {
   /** Names this life of the timeline: a number from before a restart means nothing after it. */
@@ -54,7 +57,7 @@ export class Timeline implements Observer {
     return this.#entries.filter((entry) => entry.seq > seq);
   }
 
-  add({ kind, level, text, worker, stack = [] }: Happening): void {
+  add({ kind, level, text, worker, stack = [], details = [] }: Happening): void {
     this.#last += 1;
     const entry: TimelineEntry = {
       seq: this.#last,
@@ -67,6 +70,9 @@ export class Timeline implements Observer {
       generation: worker?.generation ?? null,
       pid: worker?.pid ?? null,
       stack: stack.slice(0, maxFrames).map((frame) => frame.slice(0, maxFrame)),
+      ...(details.length === 0
+        ? {}
+        : { details: details.slice(0, maxFrames).map((detail) => detail.slice(0, maxDetail)) }),
     };
     const same = this.#entries.filter((other) => other.kind === kind);
     const oldest = same.length >= maxPerKind ? same[0] : undefined;
@@ -85,8 +91,8 @@ export class Timeline implements Observer {
       this.#tell(kind, line, 'id' in action ? findWorker(fleet, action.id) : undefined);
   }
 
-  #tell(kind: TimelineKind, { level, message }: Line, worker: Worker | undefined): void {
-    this.add({ kind, level, text: message, worker });
+  #tell(kind: TimelineKind, { level, message, stack, details }: Line, worker: Worker | undefined): void {
+    this.add({ kind, level, text: message, worker, stack, details });
   }
 }
 
@@ -94,7 +100,13 @@ function kindOfEvent(event: Event, before: Fleet): TimelineKind | null {
   switch (event.type) {
     case 'workerExited': {
       const worker = findWorker(before, event.id);
-      return worker !== undefined && (isLive(worker) || isSpare(worker)) ? 'crash' : null;
+      if (worker === undefined) return null;
+      if (isLive(worker) || isSpare(worker)) return 'crash';
+      // Of one that was on its way out only what should not have been.
+      if (event.death === undefined) return null;
+      if (event.death.cause !== 'asked') return 'crash';
+      // What was not answered was cut by the kill.
+      return worker.phase.name === 'killed' && event.death.inFlight > 0 ? 'kill' : null;
     }
     case 'workerSpawnFailed':
     case 'workerMisbehaved':

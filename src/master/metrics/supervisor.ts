@@ -1,5 +1,6 @@
 /** What the supervisor itself did, counted from events and actions as they happen. */
 import type { Action, ActionOf } from '../../core/actions.ts';
+import { type DeathCause, deathCauses } from '../../core/death.ts';
 import type { Event } from '../../core/events.ts';
 import { findWorker } from '../../core/fleet.ts';
 import type { Fleet, PlaceReason, ReloadOutcome, Worker } from '../../core/model.ts';
@@ -20,6 +21,7 @@ export class SupervisorTotals {
   readonly #starts = new Tally(startReasons);
   readonly #places = new Tally(placeReasons);
   readonly #exits = new Tally(exitReasons);
+  readonly #deaths = new Tally(deathCauses.filter((cause) => cause !== 'asked'));
   readonly #reloads = new Tally(verdicts);
   readonly #captures = new Tally(['warning', 'fatal']);
   readonly #boots = new Durations([0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]);
@@ -41,7 +43,10 @@ export class SupervisorTotals {
         return;
       case 'workerExited': {
         const worker = findWorker(before, event.id);
-        if (worker !== undefined) this.#exits.add(exitReasonOf(worker));
+        if (worker === undefined) return;
+        this.#exits.add(exitReasonOf(worker));
+        const cause: DeathCause = event.death?.cause ?? 'asked';
+        if (cause !== 'asked') this.#deaths.add(cause);
         return;
       }
       default:
@@ -66,6 +71,12 @@ export class SupervisorTotals {
     const families = [
       family('counter', 'prefork_worker_starts_total', 'Workers started, by why', this.#starts.by('reason')),
       family('counter', 'prefork_worker_exits_total', 'Workers that are gone, by why', this.#exits.by('reason')),
+      family(
+        'counter',
+        'prefork_worker_deaths_total',
+        'Workers that ended without being asked to, by what ended them',
+        this.#deaths.by('cause'),
+      ),
       family(
         'counter',
         'prefork_spares_placed_total',

@@ -2,6 +2,7 @@
 import type { Settings } from '../../config/resolved.ts';
 import { isReady, slotOf, wantedSpares } from '../../core/fleet.ts';
 import type { Fleet, Worker } from '../../core/model.ts';
+import type { ExitReport } from '../../protocol/exit-report.ts';
 import { statusRow } from '../../protocol/figures-row.ts';
 import type { HealthReport } from '../../protocol/messages.ts';
 import type { MigrationStatus } from '../../protocol/migration.ts';
@@ -24,6 +25,7 @@ export interface StatusParts {
   readonly rates: Rates;
   readonly migration: MigrationStatus;
   readonly releases: readonly ReleaseStatus[];
+  readonly exits?: readonly ExitReport[];
 }
 
 /** Those without a slot come after the others. */
@@ -82,6 +84,7 @@ export function statusOf({
     },
     upgrade: upgradeStatus(fleet),
     migration,
+    exits: parts.exits ?? [],
     listeners: listeners.map((listener, index) => ({
       ...listenerStatus(listener, waiting[index] ?? null),
       ...problemOf(listener.key),

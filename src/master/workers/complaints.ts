@@ -2,6 +2,7 @@
 
 import type { Worker } from '../../core/model.ts';
 import type { ErrorReport, WorkerMessage } from '../../protocol/messages.ts';
+import { requestsText, requestText } from '../../protocol/requests-text.ts';
 import { monotonic } from '../../system/monotonic.ts';
 import { workerFields } from '../log/line.ts';
 import type { Logger } from '../log/logger.ts';
@@ -36,7 +37,8 @@ export class Complaints {
   /** The app threw. N workers throw the same: its text is printed once, then referred to. */
   report(worker: Worker, error: ErrorReport): void {
     const fields = workerFields(worker);
-    const first = `${error.name}: ${error.message}`;
+    const place = error.frame === undefined || error.frame === null ? '' : ` at ${error.frame}`;
+    const first = `${error.name}: ${error.message}${place}`;
     const stack = error.stack.split('\n').filter((line) => /^\s+at /.test(line));
     const during = worker.phase.name === 'booting' ? ' while it was loaded' : '';
     // It has thrown nothing: what it exports cannot be served.
@@ -101,12 +103,15 @@ export class Complaints {
     );
   }
 
-  reportDrained(worker: Worker, { cutRequests, cutConnections }: Drained): void {
+  reportDrained(worker: Worker, { cutRequests, cutConnections, requests = [] }: Drained): void {
     if (cutRequests === 0 && cutConnections === 0) return;
-    this.#logger().warn(
-      { ...workerFields(worker), cutRequests, cutConnections },
-      `worker's drain ended at its limit: ${cutRequests} requests and ${cutConnections} connections were cut`,
-    );
+    const named = requestsText(requests, cutRequests);
+    const text =
+      `worker's drain ended at its limit: ${cutRequests} requests and ${cutConnections} connections were cut` +
+      (named === '' ? '' : `: ${named}`);
+    this.#logger().warn({ ...workerFields(worker), cutRequests, cutConnections, requests }, text);
+    const details = requests.map((request) => `cut: ${requestText(request)}`);
+    this.#timeline.add({ kind: 'kill', level: 'warn', text, worker, details });
   }
 
   /** Once: it is the same for all workers, and it lasts. */

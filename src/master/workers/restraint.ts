@@ -33,6 +33,8 @@ const limits: Readonly<Partial<Record<WorkerMessage['type'], Limit>>> = {
   slow: { burst: 60, perSecond: 5 },
   migrated: { burst: 50, perSecond: 5 },
   drained: { burst: 10, perSecond: 0.1 },
+  dying: { burst: 10, perSecond: 0.5 },
+  snapshot: { burst: 5, perSecond: 0.1 },
   'app-metrics': { burst: 20, perSecond: 4 },
 };
 

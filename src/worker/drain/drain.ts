@@ -8,6 +8,7 @@ import type { Channel } from '../channel.ts';
 import type { Queue } from '../listen.ts';
 import type { Migration } from '../migration/migration.ts';
 import type { Connection } from '../traffic/connection.ts';
+import type { RequestInFlight } from '../traffic/in-flight.ts';
 import type { Traffic } from '../traffic/traffic.ts';
 import { Accepting } from './accepting.ts';
 import { callHook } from './app-hook.ts';
@@ -188,17 +189,23 @@ export class Drain {
     const { connections, inFlight } = this.#traffic;
     this.#channel.send({
       type: 'draining',
-      requests: inFlight.oldest(maxRequests).map((request) => ({ ...request, url: request.url.slice(0, maxUrl) })),
+      requests: this.#oldest(),
       inFlight: inFlight.count(),
       connections: connections.open.size,
       upgraded: [...connections.open].filter(isLongLived).length,
     });
   }
 
+  #oldest(): RequestInFlight[] {
+    const { inFlight } = this.#traffic;
+    return inFlight.oldest(maxRequests).map((request) => ({ ...request, url: request.url.slice(0, maxUrl) }));
+  }
+
   #cut(): void {
     const cutRequests = this.#traffic.inFlight.count();
+    const requests = this.#oldest();
     const cutConnections = [...this.#traffic.connections.open].filter((connection) => cut(connection) === 0).length;
-    this.#end(cutRequests, cutConnections);
+    this.#end(cutRequests, cutConnections, requests);
   }
 
   #endIfEmpty(): void {
@@ -207,11 +214,11 @@ export class Drain {
     if (this.#accepting.isOver) this.#end(0, 0);
   }
 
-  #end(cutRequests: number, cutConnections: number): void {
+  #end(cutRequests: number, cutConnections: number, requests: readonly RequestInFlight[] = []): void {
     if (this.#isOver || this.#plan === null) return;
     this.#isOver = true;
     this.#migration.finish();
-    this.#channel.send({ type: 'drained', cutRequests, cutConnections });
+    this.#channel.send({ type: 'drained', cutRequests, cutConnections, requests });
     this.#onDrained(this.#plan.deadline);
   }
 }

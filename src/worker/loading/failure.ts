@@ -3,6 +3,8 @@ import type { FailureKind } from '../../core/model.ts';
 import { maxErrorMessage, maxErrorName, maxText } from '../../protocol/check-values.ts';
 import type { ErrorReport } from '../../protocol/messages.ts';
 import type { Channel } from '../channel.ts';
+import { frameOf } from '../dying/app-frame.ts';
+import type { Caught } from '../dying/last-words.ts';
 import type { EventFilter } from '../process-events.ts';
 import { describeError, isFromLoader, isTransformError } from './describe-error.ts';
 
@@ -51,8 +53,10 @@ export function kindOf(error: unknown): FailureKind {
 
 export class FailureWatch {
   readonly #channel: Channel;
+  readonly #cwd = process.cwd();
   #isReady = false;
   #reported = false;
+  #caught: Caught | null = null;
 
   constructor(channel: Channel) {
     this.#channel = channel;
@@ -63,14 +67,18 @@ export class FailureWatch {
    * whether an error is handled.
    */
   start(events: EventFilter): void {
-    events.intercept('uncaughtException', ([error]) => {
+    events.intercept('uncaughtException', ([error, origin]) => {
       // An app with a handler of its own decides for itself whether this is the end.
-      if (process.listenerCount('uncaughtException') > 0) return false;
+      if (process.listenerCount('uncaughtException') > 0) {
+        this.#caught = { error };
+        return false;
+      }
       if (!this.#isReady) {
         this.fail(error);
         return true;
       }
-      this.#channel.send({ type: 'failed', kind: 'boot', error: reportOf(error) });
+      const report = reportOf(error, frameOf(error, this.#cwd), origin === 'unhandledRejection');
+      this.#channel.send({ type: 'failed', kind: 'boot', error: report });
       return false;
     });
   }
@@ -78,6 +86,11 @@ export class FailureWatch {
   /** The worker is ready: from here on Node ends it, and the master gets a report. */
   ready(): void {
     this.#isReady = true;
+  }
+
+  /** The last error that a handler of the app has caught, where Node would have ended the process. */
+  get caught(): Caught | null {
+    return this.#caught;
   }
 
   /** Whether the end of this worker is decided. */
@@ -93,7 +106,7 @@ export class FailureWatch {
   fail(error: unknown, status = 1): void {
     if (this.#reported) return;
     this.#reported = true;
-    const report = reportOf(error);
+    const report = reportOf(error, error instanceof ExportError ? null : frameOf(error, this.#cwd));
     if (!this.#channel.isOpen) {
       process.stderr.write(`${report.stack}\n`, () => process.exit(status));
       return;
@@ -103,7 +116,8 @@ export class FailureWatch {
   }
 }
 
-function reportOf(error: unknown): ErrorReport {
+/** @param frame the app's own line that threw */
+function reportOf(error: unknown, frame: string | null, isRejection = false): ErrorReport {
   const isError = error instanceof Error;
   // What is wrong with the exports says everything: the stack would be ours.
   const stack = error instanceof ExportError ? error.message : describeError(error);
@@ -114,5 +128,7 @@ function reportOf(error: unknown): ErrorReport {
     name: String(name).slice(0, maxErrorName),
     message: String(message).slice(0, maxErrorMessage),
     stack: stack.slice(0, maxText),
+    frame,
+    isRejection,
   };
 }

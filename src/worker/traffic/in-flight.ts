@@ -77,15 +77,20 @@ export class InFlight {
     return count;
   }
 
-  /** The oldest requests first, of a connection with pipelined ones only the one that is being answered. */
-  oldest(most: number): RequestInFlight[] {
+  /**
+   * The oldest requests first, of a connection with pipelined ones only the one that is being answered.
+   *
+   * @param from milliseconds; younger ones are left out
+   */
+  oldest(most: number, from = 0): RequestInFlight[] {
     const now = performance.now();
     const found: RequestInFlight[] = [];
     for (const connection of this.#connections.open) {
       const response = currentResponse(connection.socket);
-      if (response !== null) found.push(describe(response.req, now - connection.requestAt));
+      if (response !== null && now - connection.requestAt >= from)
+        found.push(describe(response.req, now - connection.requestAt));
       for (const { method, url, since, headers } of connection.streams?.values() ?? [])
-        found.push({ method, url, age: now - since, ...idsIn(headers) });
+        if (now - since >= from) found.push({ method, url, age: now - since, ...idsIn(headers) });
     }
     return found.sort((a, b) => b.age - a.age).slice(0, most);
   }

@@ -63,6 +63,8 @@ test('core: LEAD-01 a canary does not lead before it is in force', () => {
     reload: 1,
     since: now,
     rollback: null,
+    order: 'roll',
+    stage: { name: 'boot' },
     generation: 2,
     policy: { ...policy, minReady: 60_000 },
   };

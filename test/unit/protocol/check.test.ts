@@ -215,3 +215,54 @@ test('SEC-08 messages: slow requests are bounded in number and length, of known 
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none
   assert.doesNotMatch(`${odds?.url}${odds?.route}`, /[\u0000-\u001f]/);
 });
+
+test('WHY-02 the last words of a worker: lengths, counts, plain text', () => {
+  const long = 'x\u202e'.repeat(9_000);
+  const request = { method: long, url: long, age: 1, id: 'not an id', route: long, more: 1 };
+  const checked = checkWorkerMessage({
+    type: 'dying',
+    how: 'exit',
+    caller: long,
+    after: { name: long, message: long, frame: 7 },
+    requests: Array.from({ length: 500 }, () => request),
+    inFlight: 500,
+  });
+  assert.ok(checked.kind === 'message' && checked.message.type === 'dying');
+  const { caller, after, requests } = checked.message;
+  assert.equal(requests.length, 20);
+  assert.deepEqual(Object.keys(requests[0] ?? {}), ['method', 'url', 'age', 'route']);
+  const texts = [caller, after?.name, after?.message, requests[0]?.url, requests[0]?.route].map((text) => text ?? '');
+  for (const text of texts) assert.ok(text.length > 0 && text.length <= 500 && /^x+$/.test(text));
+  for (const wrong of [{ how: 'other', inFlight: 0 }, { how: 'exit', inFlight: -1 }, { how: 'end' }])
+    assert.equal(checkWorkerMessage({ type: 'dying', requests: [], ...wrong }).kind, 'malformed');
+});
+
+test('WHY-02 the requests of a heartbeat are ten at most, and what is none is left out', () => {
+  const requests = [{ method: 'GET', url: '/', age: 1, id: 'r-1' }, null, { method: 'GET' }, { url: '/', age: -1 }];
+  const checked = checkWorkerMessage({ type: 'beat', figures, requests, heapLimit: 7 });
+  assert.deepEqual(checked, {
+    kind: 'message',
+    message: { type: 'beat', figures, requests: [requests[0]], heapLimit: 7 },
+  });
+  const many = Array.from({ length: 30 }, () => requests[0]);
+  const cut = checkWorkerMessage({ type: 'beat', figures, requests: many, heapLimit: 'large' });
+  assert.ok(cut.kind === 'message' && cut.message.type === 'beat');
+  assert.deepEqual([cut.message.requests?.length, cut.message.heapLimit], [10, undefined]);
+});
+
+test('HEAP-01 a heap snapshot is a name of a file, and no path', () => {
+  const given = { type: 'snapshot', bytes: 1, took: 1, problem: 'none' };
+  const file = 'shop-now-slot0-7.heapsnapshot';
+  const named = (name: unknown) => checkWorkerMessage({ ...given, file: name });
+  assert.deepEqual(named(file), { kind: 'message', message: { ...given, file, problem: null } });
+  for (const wrong of [
+    '../x.heapsnapshot',
+    '/etc/passwd',
+    'a/b.heapsnapshot',
+    'x\n.heapsnapshot',
+    `${'a'.repeat(500)}.heapsnapshot`,
+    7,
+  ])
+    assert.deepEqual(named(wrong), { kind: 'message', message: { ...given, file: null } });
+  assert.equal(checkWorkerMessage({ ...given, file: null, problem: null }).kind, 'malformed');
+});

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { containerLimits } from '../../../src/system/cgroup.ts';
+import { containerLimits, oomKills } from '../../../src/system/cgroup.ts';
 import { availableMemory } from '../../../src/system/memory.ts';
 
 function machine(t: TestContext, files: Readonly<Record<string, string>>): string {
@@ -103,4 +103,42 @@ describe('AUTO-02 memory that is left', () => {
     assert.equal(availableMemory(machine(t, { ...group, ...full })), 0);
     assert.equal(availableMemory(machine(t, {})), null);
   });
+});
+
+describe('WHY-03 the counter of what the kernel killed for lack of memory', () => {
+  const version2 = {
+    'proc/self/cgroup': '0::/system.slice/shop.service\n',
+    'proc/self/mountinfo': '30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n',
+  };
+
+  it('version 2: memory.events of the group itself', (t) => {
+    const root = machine(t, {
+      ...version2,
+      'sys/fs/cgroup/system.slice/memory.events': 'low 0\noom 9\noom_kill 9\n',
+      'sys/fs/cgroup/system.slice/shop.service/memory.events':
+        'low 0\nhigh 4\nmax 17\noom 3\noom_kill 2\noom_group_kill 0\n',
+      'proc/vmstat': 'oom_kill 80\n',
+    });
+    assert.deepEqual(oomKills(root), { count: 2, of: 'group' });
+  });
+
+  it('version 1: memory.oom_control', (t) => {
+    const root = machine(t, {
+      'proc/self/cgroup': '9:memory:/docker/abc\n0::/\n',
+      'proc/self/mountinfo': '701 690 0:31 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n',
+      'sys/fs/cgroup/memory/memory.oom_control': 'oom_kill_disable 0\nunder_oom 0\noom_kill 5\n',
+    });
+    assert.deepEqual(oomKills(root), { count: 5, of: 'group' });
+  });
+
+  it("in no group of its own it is the machine's", (t) => {
+    const root = machine(t, {
+      'proc/self/cgroup': '0::/\n',
+      'proc/self/mountinfo': version2['proc/self/mountinfo'],
+      'proc/vmstat': 'nr_free_pages 7\noom_kill 4\n',
+    });
+    assert.deepEqual(oomKills(root), { count: 4, of: 'machine' });
+  });
+
+  it('there may be none', (t) => assert.equal(oomKills(machine(t, { 'proc/vmstat': 'nr_free_pages 7\n' })), null));
 });

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Action } from '../../../../src/core/actions.ts';
-import type { Event } from '../../../../src/core/events.ts';
+import type { Death } from '../../../../src/core/death.ts';
+import type { Event, EventOf } from '../../../../src/core/events.ts';
 import { seated, withChanged } from '../../../../src/core/fleet.ts';
 import { type Fleet, initialFleet, newWorker, type SeatedWorker, type Worker } from '../../../../src/core/model.ts';
 import { narrateAction, narrateEvent } from '../../../../src/master/log/narrate.ts';
@@ -70,7 +71,9 @@ const leaving: Fleet = {
   },
 };
 
-const exit = (code: number | null, signal: string | null = null): Event => ({
+const death: Death = { cause: 'asked', why: null, requests: [], inFlight: 0, stack: [], details: [] };
+const slow = { method: 'GET', url: '/slow?token=1', age: 31_000, id: 'a1', route: '/:page' };
+const exit = (code: number | null, signal: string | null = null): EventOf<'workerExited'> => ({
   type: 'workerExited',
   id: 1,
   code,
@@ -98,10 +101,26 @@ const told: readonly (readonly [Event, Fleet, string | null])[] = [
   [{ type: 'workerTermed', id: 1 }, stopping, null],
   [{ type: 'workerMisbehaved', id: 1, reason: 'no JSON' }, fleet, 'error worker broke the protocol: no JSON'],
   [exit(1), booting, 'error worker exited unasked (code 1) before it was ready'],
+  [exit(null, 'SIGKILL'), fleet, 'error worker exited unasked (SIGKILL) while it served'],
   [
-    exit(null, 'SIGKILL'),
+    { ...exit(null, 'SIGKILL'), death: { ...death, cause: 'killed', why: 'killed by SIGKILL from outside' } },
     fleet,
-    'error worker exited unasked (SIGKILL) while it served; if no one sent it, the system ran out of memory',
+    'error worker exited unasked (SIGKILL) while it served: killed by SIGKILL from outside',
+  ],
+  [
+    { ...exit(null, 'SIGKILL'), death: { ...death, requests: [slow], inFlight: 3 } },
+    killed,
+    'info worker is gone (SIGKILL); it was serving GET /slow for 31.0 s (route /:page, id a1) and 2 more',
+  ],
+  [
+    { ...exit(null, 'SIGSEGV'), death: { ...death, cause: 'native', why: 'crashed', inFlight: 1 } },
+    fleet,
+    'error worker exited unasked (SIGSEGV) while it served: crashed; 1 request was in flight, none for long',
+  ],
+  [
+    { ...exit(3), death: { ...death, cause: 'exit', why: 'the app called process.exit(3) at a.ts:1:2' } },
+    draining,
+    'warn worker left after 0.60 s of drain (code 3): the app called process.exit(3) at a.ts:1:2',
   ],
   [exit(0), draining, 'info worker left after 0.60 s of drain (code 0)'],
   [exit(3), draining, 'warn worker left after 0.60 s of drain (code 3)'],
@@ -243,7 +262,7 @@ test('log: a spare that takes a place is a story of its own: who died, who comes
     lines.map((line) => line?.message ?? null),
     [
       'spare ready in 0.70 s',
-      'worker exited unasked (SIGKILL) while it served; if no one sent it, the system ran out of memory',
+      'worker exited unasked (SIGKILL) while it served',
       'a spare (pid 70) takes the place of the worker that is gone',
       'a spare (pid 70) takes the new place',
       'a spare (pid 70) takes over from the worker that is to be replaced',

@@ -93,3 +93,21 @@ test('a reload is counted once, by how it ended; whether the last one completed 
   assert.deepEqual(samplesOf(totals, 'prefork_reloads_total'), { rejected: 1, completed: 1 });
   assert.equal(last(), 1);
 });
+
+test('WHY-04 deaths are counted by cause, and workers that were asked to leave are none', () => {
+  const { sim, totals } = counted({ policy: { workers: 2 } });
+  sim.runUntil(5_000);
+  const death = { why: null, requests: [], inFlight: 0, stack: [], details: [] };
+  for (const cause of ['heap', 'asked', 'heap', 'oom'] as const) {
+    const event = {
+      type: 'workerExited',
+      id: 1,
+      code: 1,
+      signal: null,
+      jitter: 0,
+      death: { ...death, cause },
+    } as const;
+    totals.event(event, sim.fleet, 5_000);
+  }
+  assert.deepEqual(samplesOf(totals, 'prefork_worker_deaths_total'), { heap: 2, oom: 1 });
+});
