@@ -12,6 +12,8 @@ import { ControlSocket } from './claims/control-socket.ts';
 import { MainProcess } from './claims/main-process.ts';
 import { Pidfile } from './claims/pidfile.ts';
 import { Generations } from './generations.ts';
+import { Inside } from './inside/inside.ts';
+import { insideRoutes, insideViews } from './inside/routes.ts';
 import type { Log } from './log/logger.ts';
 import { logObserver } from './log/observer.ts';
 import { Timeline } from './log/timeline.ts';
@@ -79,6 +81,7 @@ export interface Parts {
   readonly rates: Rates;
   readonly migration: MigrationTally;
   readonly stuck: Stuck;
+  readonly inside: Inside;
   readonly metrics: Metrics;
   readonly statsd: Statsd;
   readonly events: Events;
@@ -166,6 +169,16 @@ export function makeParts(options: MasterOptions): Parts {
     onCaptured: (id) => post({ type: 'stackCaptured', id }),
   });
 
+  const inside = new Inside({
+    pool,
+    stuck,
+    settingsOf: (generation) => generations.of(generation),
+    fleet,
+    now: () => arbiter.now(),
+    post,
+    logger,
+  });
+
   const events = new Events({ status, timeline });
   const outcomes = new Outcomes();
   const upgradeOutcomes = new UpgradeOutcomes();
@@ -192,14 +205,14 @@ export function makeParts(options: MasterOptions): Parts {
   const claims = new Claims(
     [
       new ControlSocket({
-        routes: controlRoutes(steering),
+        routes: [...controlRoutes(steering), ...insideRoutes(inside)],
         settings,
         env: request.env,
         predecessor: bequest,
         logger,
       }),
       new AdminAddress({
-        routes: adminRoutes({ ...shown, health: readiness }),
+        routes: [...adminRoutes({ ...shown, health: readiness }), ...insideViews(inside)],
         address: () => settings().admin,
         names: () => settings().adminHosts,
         predecessor: bequest,
@@ -248,6 +261,7 @@ export function makeParts(options: MasterOptions): Parts {
     rates,
     migration,
     stuck,
+    inside,
     metrics,
     statsd,
     events,

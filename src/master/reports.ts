@@ -80,6 +80,10 @@ const reports: Reports = {
     stuck.onStack(id, message);
     return null;
   },
+  requests: (message, { id }, { inside }) => {
+    inside.inFlight.onMessage(id, message);
+    return null;
+  },
   mute: (_, { id }, { stuck }) => {
     stuck.onMute(id);
     return null;
@@ -140,10 +144,11 @@ export function connectReports(parts: Parts): void {
 
 /** The process is gone, or never was. */
 function forget(id: number, parts: Parts): void {
-  const { restraint, arbiter, sentinel, grants, datagrams, dropped, health, lastCall, rates, metrics, stuck } = parts;
+  const { restraint, arbiter, sentinel, grants, datagrams, dropped, health, inside, lastCall, rates, metrics, stuck } =
+    parts;
   const pid = findWorker(arbiter.fleet, id)?.pid;
   if (pid !== undefined && pid !== null) sentinel.delete(pid);
-  for (const part of [grants, datagrams, health, rates, metrics, restraint, stuck]) part.forget(id);
+  for (const part of [grants, datagrams, health, rates, metrics, restraint, stuck, inside]) part.forget(id);
   lastCall.step();
   dropped.step();
 }

@@ -27,6 +27,7 @@ import {
 } from './check-values.ts';
 import type { ErrorReport, WorkerMessage } from './messages.ts';
 import { type KeptReason, keptReasons } from './migration.ts';
+import { maxMethod, maxRoute, maxUrl, mostRequests, type RequestReport, requestPhases } from './requests.ts';
 
 export type Checked =
   | { readonly kind: 'message'; readonly message: WorkerMessage }
@@ -104,6 +105,10 @@ function checkFields(m: Fields): WorkerMessage | null {
       return checkDraining(m);
     case 'stack':
       return checkStack(m);
+    case 'requests':
+      return isCount(m.seq) && isCount(m.total) && Array.isArray(m.requests)
+        ? { type: 'requests', seq: m.seq, total: m.total, requests: checkRequests(m.requests, mostRequests) }
+        : null;
     case 'drained':
       return isCount(m.cutRequests) && isCount(m.cutConnections)
         ? { type: 'drained', cutRequests: m.cutRequests, cutConnections: m.cutConnections }
@@ -164,11 +169,20 @@ function checkDraining(m: Fields): WorkerMessage | null {
   return { type: 'draining', requests, inFlight: m.inFlight, connections: m.connections, upgraded: m.upgraded };
 }
 
-function checkRequests(requests: readonly unknown[]): { method: string; url: string; age: number }[] {
-  return requests.slice(0, 20).flatMap((raw: unknown) => {
+function checkRequests(requests: readonly unknown[], most = 20): RequestReport[] {
+  return requests.slice(0, most).flatMap((raw: unknown): RequestReport[] => {
     if (!isFields(raw) || typeof raw.method !== 'string' || typeof raw.url !== 'string' || !isAmount(raw.age))
       return [];
-    return [{ method: clip(raw.method, 20), url: clip(raw.url, 500), age: raw.age }];
+    const phase = requestPhases.find((known) => known === raw.phase);
+    return [
+      {
+        method: clip(raw.method, maxMethod),
+        url: clip(raw.url, maxUrl),
+        age: raw.age,
+        ...(typeof raw.route === 'string' ? { route: clip(raw.route, maxRoute) } : {}),
+        ...(phase === undefined ? {} : { phase }),
+      },
+    ];
   });
 }
 

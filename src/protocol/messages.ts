@@ -10,6 +10,7 @@ import type { FailureKind } from '../core/model.ts';
 import type { DatagramQuery, ListenQuery } from '../system/node-internals.ts';
 import type { WorkerFigures } from './figures.ts';
 import type { MigrationDelta, QueueDescriptors } from './migration.ts';
+import type { RequestReport } from './requests.ts';
 import type { Health } from './status.ts';
 import type { AppMetric, TrafficDelta } from './traffic.ts';
 
@@ -99,9 +100,15 @@ export interface StackMessage {
   readonly type: 'stack';
   readonly frames: readonly string[];
   readonly isOwn: boolean;
-  readonly requests: readonly { readonly method: string; readonly url: string; readonly age: number }[];
+  readonly requests: readonly RequestReport[];
   readonly resources: readonly string[];
 }
+
+/** What can be found out inside of a worker. */
+export type Inspection =
+  | { readonly what: 'profile'; readonly milliseconds: number }
+  | { readonly what: 'trace'; readonly milliseconds: number }
+  | { readonly what: 'heap' };
 
 export type WorkerMessage =
   /**
@@ -151,6 +158,13 @@ export type WorkerMessage =
       readonly upgraded: number;
     }
   | StackMessage
+  /** Answers an `ask-requests`: the oldest that are in flight, and how many there are in all. */
+  | {
+      readonly type: 'requests';
+      readonly seq: number;
+      readonly total: number;
+      readonly requests: readonly RequestReport[];
+    }
   /** Connections went to other workers, came from them, or could not go. */
   | { readonly type: 'migrated'; readonly delta: MigrationDelta }
   /** The app listens to SIGUSR1 itself: the worker cannot be asked for its stack. */
@@ -211,6 +225,13 @@ export type MasterMessage =
       readonly last: boolean;
       readonly dropped: readonly string[];
     }
+  /** Say which requests are in flight, the oldest first, at most so many. */
+  | { readonly type: 'ask-requests'; readonly seq: number; readonly most: number }
+  /**
+   * Look into this process, and send what is found over the tube: the unix socket at `path`, which wants the `secret` first.
+   * `milliseconds` is how long a profile or a trace is to be.
+   */
+  | ({ readonly type: 'inspect'; readonly path: string; readonly secret: string } & Inspection)
   /** No other process holds the listening sockets any more: with this worker's they are closed. */
   | { readonly type: 'alone' }
   | { readonly type: 'reopen' };

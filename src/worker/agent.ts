@@ -21,6 +21,7 @@ import { giveEvidence, releaseDebugger } from './evidence.ts';
 import { HealthEndpoint } from './health/endpoint.ts';
 import { Readiness } from './health/readiness.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { Inside } from './inside/inside.ts';
 import { Listens } from './listen.ts';
 import { App } from './loading/app.ts';
 import { FailureWatch } from './loading/failure.ts';
@@ -46,6 +47,7 @@ class Agent {
   readonly #drain: Drain;
   readonly #listens: Listens;
   readonly #datagrams: Datagrams;
+  readonly #inside: Inside;
   readonly #app: App;
   #accessLog: AccessLog | null = null;
   #isLeaving = false;
@@ -71,6 +73,11 @@ class Agent {
       traffic: this.#traffic,
       places: this.#listens,
       descriptors: boot.queue,
+    });
+    this.#inside = new Inside({
+      channel,
+      inFlight: this.#traffic.inFlight,
+      hold: (isOn) => this.#listens.hold(isOn),
     });
     this.#drain = new Drain({
       channel,
@@ -193,7 +200,14 @@ class Agent {
       case 'reopen':
         this.#accessLog?.reopen();
         break;
+      case 'ask-requests':
+        this.#inside.tell(message);
+        break;
+      case 'inspect':
+        this.#inside.inspect(message);
+        break;
       case 'drain':
+        this.#inside.leaving();
         this.#traffic.reject(message.reject);
         this.#drain.order(message);
         if (message.last) this.#listens.takeAll();
@@ -229,7 +243,14 @@ class Agent {
   /** The drain is over: the last figures, the app's own SIGTERM handlers, the last lines of the access log, the exit. */
   #leave(deadline: number): void {
     this.#isLeaving = true;
-    leave(deadline, [() => this.#metrics?.finish(), sayFarewell, () => this.#accessLog?.finish(), releaseDebugger]);
+    const told = (end: number) => this.#inside.finish(end);
+    leave(deadline, [
+      () => this.#metrics?.finish(),
+      sayFarewell,
+      told,
+      () => this.#accessLog?.finish(),
+      releaseDebugger,
+    ]);
   }
 }
 

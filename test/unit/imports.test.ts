@@ -38,6 +38,7 @@ const floors: readonly (readonly string[])[] = [
   ['parts'],
   ['upgrade', 'generations'],
   ['claims', 'release'],
+  ['inside'],
   ['operator', 'stuck', 'metrics', 'policy', 'outcomes'],
   ['sockets', 'arbiter'],
   ['workers', 'stop-now'],

@@ -1,17 +1,15 @@
 /** The requests whose responses are not finished, and when each began. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
+import type { RequestReport } from '../../protocol/requests.ts';
 import { currentResponse } from '../../system/node-internals.ts';
+import { routeOf } from '../metrics/routes.ts';
 import type { Connection, StreamInFlight } from './connection.ts';
 import type { Connections } from './connections.ts';
+import { phaseOf, phaseOfStream } from './phase.ts';
 
 /** A request whose response is not finished. */
-export interface RequestInFlight {
-  readonly method: string;
-  readonly url: string;
-  /** Milliseconds since it began. */
-  readonly age: number;
-}
+export type RequestInFlight = RequestReport;
 
 export class InFlight {
   readonly #connections: Connections;
@@ -83,14 +81,17 @@ export class InFlight {
   /** The oldest requests first, of a connection with pipelined ones only the one that is being answered. */
   oldest(most: number): RequestInFlight[] {
     const now = performance.now();
-    const found: RequestInFlight[] = [];
+    const found: Found[] = [];
     for (const connection of this.#connections.open) {
       const response = currentResponse(connection.socket);
-      if (response !== null) found.push(describe(response.req, now - connection.requestAt));
-      for (const { method, url, since } of connection.streams?.values() ?? [])
-        found.push({ method, url, age: now - since });
+      if (response !== null) found.push({ at: response, since: connection.requestAt });
+      for (const [at, { since }] of connection.streams ?? []) found.push({ at, since, connection });
     }
-    return found.sort((a, b) => b.age - a.age).slice(0, most);
+    // Described are only those that are told.
+    return found
+      .sort((a, b) => a.since - b.since)
+      .slice(0, most)
+      .map((each) => describe(each, now));
   }
 }
 
@@ -100,6 +101,21 @@ export function urlOf(request: IncomingMessage): string {
   return typeof originalUrl === 'string' ? originalUrl : (request.url ?? '');
 }
 
-function describe(request: IncomingMessage, age: number): RequestInFlight {
-  return { method: request.method ?? '', url: urlOf(request), age };
+type Found =
+  | { readonly at: ServerResponse; readonly since: number; readonly connection?: never }
+  | { readonly at: ServerHttp2Stream; readonly since: number; readonly connection: Connection };
+
+function describe({ at, since, connection }: Found, now: number): RequestInFlight {
+  const age = now - since;
+  if (connection === undefined) {
+    const { req } = at;
+    return { method: req.method ?? '', url: urlOf(req), age, ...routePart(req), phase: phaseOf(at) };
+  }
+  const { method = '', url = '', request = null } = connection.streams?.get(at) ?? {};
+  return { method, url, age, ...routePart(request), phase: phaseOfStream(at) };
+}
+
+function routePart(request: IncomingMessage | Http2ServerRequest | null): { readonly route?: string } {
+  const route = request === null ? null : routeOf(request);
+  return route === null ? {} : { route };
 }
