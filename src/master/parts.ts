@@ -13,7 +13,7 @@ import { MainProcess } from './claims/main-process.ts';
 import { Pidfile } from './claims/pidfile.ts';
 import { Generations } from './generations.ts';
 import { Inside } from './inside/inside.ts';
-import { insideRoutes, insideViews } from './inside/routes.ts';
+import { insideRoutes, insideViews, shownToAll } from './inside/routes.ts';
 import type { Log } from './log/logger.ts';
 import { logObserver } from './log/observer.ts';
 import { Timeline } from './log/timeline.ts';
@@ -179,7 +179,7 @@ export function makeParts(options: MasterOptions): Parts {
     logger,
   });
 
-  const events = new Events({ status, timeline });
+  const events = new Events({ status, timeline, requests: () => inside.requests(null, shownToAll, false) });
   const outcomes = new Outcomes();
   const upgradeOutcomes = new UpgradeOutcomes();
   const shown = { status, events, metrics: (accept: string | undefined) => metrics.page(accept) };

@@ -174,7 +174,14 @@ test('core needs nothing of Node', () => {
 });
 
 /** What the page takes into the browser; it needs nothing but types from anywhere else. */
-const forBrowsers = ['figures.ts', 'figures-row.ts', 'figures-text.ts', 'reload-text.ts'];
+const forBrowsers = [
+  'figures.ts',
+  'figures-row.ts',
+  'figures-text.ts',
+  'reload-text.ts',
+  'requests.ts',
+  'requests-text.ts',
+];
 
 /** Imports of values from another folder, or from a package. */
 function valuesFromElsewhere(text: string): string[] {

@@ -3,7 +3,7 @@ import { command } from '../command.ts';
 
 export const heap = command({
   name: 'heap',
-  help: 'What is in the memory of a worker, as a .heapsnapshot; it stops for that time',
+  help: 'What is in the memory of a worker, as a .heapsnapshot',
   positionals: { slot: 'required' },
   values: { output: { doc: 'The file; - is stdout [SERVICE-slotN-TIME.heapsnapshot]', short: 'o' } },
   async run({ slot, output: file }, surroundings) {

@@ -3,7 +3,7 @@ import { command } from '../command.ts';
 
 export const profile = command({
   name: 'profile',
-  help: 'What the time of a worker goes into, as a .cpuprofile; it goes on serving',
+  help: 'What the time of a worker goes into, as a .cpuprofile',
   positionals: { slot: 'required' },
   values: {
     for: { doc: 'How long: 500ms, 10s, 2m [10s]' },

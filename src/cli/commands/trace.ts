@@ -3,7 +3,7 @@ import { command } from '../command.ts';
 
 export const trace = command({
   name: 'trace',
-  help: 'What Node does in a worker, event by event, for Perfetto; it goes on serving',
+  help: 'What Node does in a worker, event by event, for Perfetto',
   positionals: { slot: 'required' },
   values: {
     for: { doc: 'How long: 500ms, 10s, 2m [10s]' },

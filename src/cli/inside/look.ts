@@ -49,14 +49,15 @@ export async function look(what: Look, asked: Asked, { cwd, service }: Surroundi
   });
   const progress = new Progress();
   try {
-    progress.say(beginningOf(what, worker, slot, milliseconds));
+    const others = status.workers.filter(({ id, phase }) => id !== worker.id && phase === 'ready').length;
+    progress.say(beginningOf(what, worker, others, milliseconds));
     if (milliseconds !== null) progress.count(milliseconds);
     const body = { slot, ...(milliseconds === null ? {} : { seconds: milliseconds / 1_000 }) };
     const coming = await download(found.socket, what.path, body, over.signal);
     await save(coming.content, coming.size, output, progress);
     if (coming.note !== null) progress.say(`note: ${coming.note}`);
     progress.end();
-    console.error(`${output.name}: ${bytes(coming.size)}, for ${what.opens}`);
+    console.error(`${output.name}: ${sizeOf(coming.size)}, for ${what.opens}`);
   } catch (error) {
     output.abandon();
     progress.end();
@@ -80,11 +81,16 @@ function workerIn({ workers }: Status, slot: number): WorkerStatus {
   );
 }
 
-function beginningOf({ path, name }: Look, worker: WorkerStatus, slot: number, milliseconds: number | null): string {
-  const who = `slot ${slot} (pid ${worker.pid})`;
-  if (path === '/heap')
-    return `${who}: it stops while the snapshot of its heap (${bytes(worker.heapUsed)}) is taken; other workers serve`;
-  return `${who}: a ${name} of ${(milliseconds ?? 0) / 1_000} s is taken; it goes on serving (Ctrl-C gives it up)`;
+function beginningOf({ path, name }: Look, worker: WorkerStatus, others: number, milliseconds: number | null): string {
+  const who = `slot ${worker.slot} (pid ${worker.pid})`;
+  if (path !== '/heap')
+    return `${who}: a ${name} of ${(milliseconds ?? 0) / 1_000} s is taken; it goes on serving (Ctrl-C gives it up)`;
+  const meanwhile = others === 0 ? 'nobody serves meanwhile: it is the only worker' : 'other workers serve meanwhile';
+  return `${who}: it stops until a snapshot of its heap (${bytes(worker.heapUsed)}) is taken; ${meanwhile}`;
+}
+
+function sizeOf(size: number): string {
+  return size < 2 ** 20 ? `${Math.ceil(size / 1_024)} kB` : bytes(size);
 }
 
 async function save(content: AsyncIterable<Buffer>, size: number, output: Output, progress: Progress): Promise<void> {
@@ -92,7 +98,7 @@ async function save(content: AsyncIterable<Buffer>, size: number, output: Output
   for await (const chunk of content) {
     await output.write(chunk);
     written += chunk.length;
-    progress.show(`${bytes(written)} of ${bytes(size)} written`);
+    progress.show(`${sizeOf(written)} of ${sizeOf(size)} written`);
   }
   if (written !== size) throw new ControlError('the worker, or the master, went away before the end');
   output.finish();

@@ -5,11 +5,15 @@ import { statusVersion } from '../../protocol/status.ts';
 import { longestLook, shortestLook } from '../../protocol/tube.ts';
 import { type Answer, type Call, ok, type Reply, type Route, refuse } from '../operator/route.ts';
 import type { Inside } from './inside.ts';
+import type { Showing } from './shown.ts';
 
 /** Requests that are shown unless more are asked for; on the page and in `top` there is room for fewer. */
 const usualMost = 100;
 const mostOfAll = 10_000;
 const usualSeconds = 10;
+
+/** What the page shows, and anybody who reads the events. */
+export const shownToAll: Showing = { most: 10, hidesQueries: true };
 
 /** @returns routes of the control socket: whoever reaches it is the service's user, or root */
 export function insideRoutes(inside: Inside): Route[] {
