@@ -40,6 +40,11 @@ export class Service {
     this.#socket = socket;
   }
 
+  /** Path of its control socket. */
+  get socket(): string {
+    return this.#socket;
+  }
+
   /** @throws ControlError as {@link call} does */
   get<T>(path: string): Promise<T> {
     return call<T>(this.#socket, 'GET', path);
@@ -122,7 +127,8 @@ function plainValue(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [plainText(name), plainValue(each)]));
 }
 
-function plainText(text: string): string {
+/** A text of an answer, for a terminal. */
+export function plainText(text: string): string {
   return plain(text.length > maxText ? `${text.slice(0, maxText)}~` : text);
 }
 
@@ -178,7 +184,8 @@ function read(response: IncomingMessage, done: (text: string | null) => void): v
   response.on('end', () => done(Buffer.concat(chunks).toString()));
 }
 
-function reasonOf({ code, message }: NodeJS.ErrnoException, path: string): string {
+/** Why a socket cannot be reached, in words. */
+export function reasonOf({ code, message }: NodeJS.ErrnoException, path: string): string {
   switch (code) {
     case 'ENOENT':
     case 'ECONNREFUSED':

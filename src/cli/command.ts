@@ -15,10 +15,13 @@ export type Positionals = Readonly<Record<string, 'required' | 'optional'>>;
 /** Options without a value. */
 export type Switches = Readonly<Record<string, { readonly doc: string; readonly short?: string }>>;
 
-/** What was given: a string for each positional, `null` if it is missing; whether each switch is there. */
-export type Given<P extends Positionals, S extends Switches> = {
+/** Options with a value. */
+export type Values = Readonly<Record<string, { readonly doc: string; readonly short?: string }>>;
+
+/** What was given: a string for each positional and each value, `null` if it is missing; whether each switch is there. */
+export type Given<P extends Positionals, S extends Switches, V extends Values = Record<never, never>> = {
   readonly [K in keyof P]: P[K] extends 'required' ? string : string | null;
-} & { readonly [K in keyof S]: boolean };
+} & { readonly [K in keyof S]: boolean } & { readonly [K in keyof V]: string | null };
 
 /** What a command is run with. */
 export interface Surroundings {
@@ -33,19 +36,20 @@ export interface Surroundings {
   readonly service: () => Promise<Service>;
 }
 
-interface Definition<P extends Positionals, S extends Switches> {
+interface Definition<P extends Positionals, S extends Switches, V extends Values> {
   /** The word that calls it. */
   readonly name: string;
   /** One line, without a full stop. */
   readonly help: string;
   readonly positionals?: P;
   readonly switches?: S;
+  readonly values?: V;
   /** @throws PreforkError */
-  run(given: Given<P, S>, surroundings: Surroundings): Promise<void>;
+  run(given: Given<P, S, V>, surroundings: Surroundings): Promise<void>;
 }
 
 /** A command for a running service, or for none. */
-export interface Command extends Required<Definition<Positionals, Switches>> {
+export interface Command extends Required<Definition<Positionals, Switches, Values>> {
   readonly takes: 'its own options';
 }
 
@@ -75,8 +79,9 @@ export type AnyCommand = Command | LaunchCommand;
 export function command<
   const P extends Positionals = Record<never, never>,
   const S extends Switches = Record<never, never>,
->(definition: Definition<P, S>): Command {
-  return { takes: 'its own options', positionals: {}, switches: {}, ...definition };
+  const V extends Values = Record<never, never>,
+>(definition: Definition<P, S, V>): Command {
+  return { takes: 'its own options', positionals: {}, switches: {}, values: {}, ...definition };
 }
 
 /** A command as it is written, without its options: `scale <amount>`. */

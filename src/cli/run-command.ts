@@ -41,7 +41,8 @@ export async function runCommand(words: readonly string[], cwd: string, list = c
     .fail((message, error) => {
       // yargs throws some of what is wrong with the words, and only tells of the rest.
       if (error !== undefined && error !== null && error.name !== 'YError') throw error;
-      const known = [...targetOptions, ...Object.keys(called?.takes === 'its own options' ? called.switches : {})];
+      const own = called?.takes === 'its own options' ? { ...called.switches, ...called.values } : {};
+      const known = [...targetOptions, ...Object.keys(own)];
       throw wrong(explained(firstLine(message ?? error.message), known));
     });
   const called = commandNamed(words[0], list);
@@ -81,6 +82,10 @@ function declare(parser: Argv, command: Command, cwd: string): void {
     name,
     { type: 'boolean', default: false, describe: doc, ...(short === undefined ? {} : { alias: short }) },
   ]);
+  const values = Object.entries(command.values).map(([name, { doc, short }]): [string, Options] => [
+    name,
+    { type: 'string', requiresArg: true, describe: doc, ...(short === undefined ? {} : { alias: short }) },
+  ]);
   const positionals = Object.entries(command.positionals).map(([name, need]): [string, PositionalOptions] => [
     name,
     { type: 'string', demandOption: need === 'required' },
@@ -90,11 +95,11 @@ function declare(parser: Argv, command: Command, cwd: string): void {
     command.help,
     (y) => {
       for (const [name, option] of positionals) y.positional(name, option);
-      return y.options(Object.fromEntries(options));
+      return y.options(Object.fromEntries([...options, ...values]));
     },
     async (parsed: Parsed) => {
       const given = [
-        ...positionals.map(([name]) => [name, textIn(parsed, name)] as const),
+        ...[...positionals, ...values].map(([name]) => [name, textIn(parsed, name)] as const),
         ...options.map(([name]) => [name, parsed[name] === true] as const),
       ];
       await command.run(Object.fromEntries(given), surroundingsFor(parsed, cwd));

@@ -21,6 +21,8 @@ export interface UnansweredRequest {
   /** Milliseconds from its beginning to the end of the worker. */
   readonly age: number;
   readonly id?: string | null;
+  /** The trace id of its `traceparent`. */
+  readonly trace?: string | null;
   /** As the app's router calls it, if that is known. */
   readonly route?: string | null;
 }

@@ -46,6 +46,11 @@ export type WorkerEvent =
     }
   /** The stack that was asked for is in the log, or cannot be had. */
   | { readonly type: 'stackCaptured'; readonly id: number }
+  /**
+   * The worker does what stops it for a while, as a heap snapshot: so many milliseconds without a heartbeat are no fault,
+   * and others serve meanwhile. 0: it is over.
+   */
+  | { readonly type: 'workerExcused'; readonly id: number; readonly within: number }
   /** A worker broke the protocol. */
   | { readonly type: 'workerMisbehaved'; readonly id: number; readonly reason: string };
 

@@ -113,6 +113,8 @@ export interface WorkerRecord {
   readonly spent: { readonly reason: RetireReason; readonly from: number } | null;
   /** The last time its stack was asked for; `fatal` if it is killed after that. */
   readonly capture: { readonly since: number; readonly fatal: boolean; readonly done: boolean } | null;
+  /** Until then it may be silent: it does what an operator has asked for, and serves nobody. */
+  readonly excusedUntil: number;
   /** Why it is not ready yet, as it says itself. */
   readonly hindrance: string | null;
   /** It has listening sockets: it may have clients, even if it has not said that it is ready. */
@@ -479,6 +481,7 @@ export function newWorker(which: Pick<Worker, 'id' | 'slot' | 'generation'>, now
     overMemory: 0,
     spent: null,
     capture: null,
+    excusedUntil: 0,
     hindrance: null,
     listening: false,
     candidate: false,

@@ -53,6 +53,8 @@ export function observeWorker(fleet: Fleet, event: WorkerEvent, now: number): Fl
       const capture = findWorker(fleet, event.id)?.capture ?? null;
       return capture === null ? fleet : withWorker(fleet, event.id, { capture: { ...capture, done: true } });
     }
+    case 'workerExcused':
+      return withWorker(fleet, event.id, { excusedUntil: now + event.within });
     case 'workerMisbehaved':
       return withWorker(fleet, event.id, { offence: event.reason });
   }

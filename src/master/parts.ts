@@ -16,6 +16,8 @@ import { Pidfile } from './claims/pidfile.ts';
 import { Deaths } from './deaths/deaths.ts';
 import { Snapshots } from './deaths/snapshots.ts';
 import { Generations } from './generations.ts';
+import { Inside } from './inside/inside.ts';
+import { insideRoutes, insideViews, shownToAll } from './inside/routes.ts';
 import type { Log } from './log/logger.ts';
 import { withRelease } from './log/narrate-release.ts';
 import { logObserver } from './log/observer.ts';
@@ -88,6 +90,7 @@ export interface Parts {
   readonly stuck: Stuck;
   readonly deaths: Deaths;
   readonly snapshots: Snapshots;
+  readonly inside: Inside;
   readonly metrics: Metrics;
   readonly statsd: Statsd;
   readonly events: Events;
@@ -196,7 +199,17 @@ export function makeParts(options: MasterOptions): Parts {
     onCaptured: (id) => post({ type: 'stackCaptured', id }),
   });
 
-  const events = new Events({ status, timeline });
+  const inside = new Inside({
+    pool,
+    stuck,
+    settingsOf: (generation) => generations.of(generation),
+    fleet,
+    now: () => arbiter.now(),
+    post,
+    logger,
+  });
+
+  const events = new Events({ status, timeline, requests: () => inside.requests(null, shownToAll, false) });
   const outcomes = new Outcomes(() => arbiter.now());
   const upgradeOutcomes = new UpgradeOutcomes();
   const shown = { status, events, look, metrics: (accept: string | undefined) => metrics.page(accept) };
@@ -232,14 +245,14 @@ export function makeParts(options: MasterOptions): Parts {
   const claims = new Claims(
     [
       new ControlSocket({
-        routes: controlRoutes(steering),
+        routes: [...controlRoutes(steering), ...insideRoutes(inside)],
         settings,
         env: request.env,
         predecessor: bequest,
         logger,
       }),
       new AdminAddress({
-        routes: adminRoutes({ ...shown, health: readiness }),
+        routes: [...adminRoutes({ ...shown, health: readiness }), ...insideViews(inside)],
         address: () => settings().admin,
         names: () => settings().adminHosts,
         predecessor: bequest,
@@ -292,6 +305,7 @@ export function makeParts(options: MasterOptions): Parts {
     stuck,
     deaths,
     snapshots,
+    inside,
     metrics,
     statsd,
     events,

@@ -97,6 +97,10 @@ const reports: Reports = {
     reportSlow(worker, message, log.logger);
     return null;
   },
+  requests: (message, { id }, { inside }) => {
+    inside.inFlight.onMessage(id, message);
+    return null;
+  },
   mute: (_, { id }, { stuck }) => {
     stuck.onMute(id);
     return null;
@@ -170,10 +174,10 @@ export function connectReports(parts: Parts): void {
 /** The process is gone, or never was. */
 function forget(id: number, parts: Parts): void {
   const { arbiter, sentinel, dropped, lastCall } = parts;
-  const { deaths, restraint, grants, datagrams, health, rates, metrics, stuck } = parts;
+  const { deaths, restraint, grants, datagrams, inside, health, rates, metrics, stuck } = parts;
   const pid = findWorker(arbiter.fleet, id)?.pid;
   if (pid !== undefined && pid !== null) sentinel.delete(pid);
-  for (const part of [deaths, grants, datagrams, health, rates, metrics, restraint, stuck]) part.forget(id);
+  for (const part of [deaths, grants, datagrams, health, rates, metrics, restraint, stuck, inside]) part.forget(id);
   lastCall.step();
   dropped.step();
 }

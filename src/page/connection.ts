@@ -1,4 +1,5 @@
 /** The stream from the master: opens it, opens it again, and says how it is. */
+import type { ShownRequests } from '../protocol/requests.ts';
 import type { Status } from '../protocol/status.ts';
 import type { TimelineEntry } from '../protocol/timeline-entry.ts';
 
@@ -13,6 +14,7 @@ export interface ConnectionObserver {
   /** @param isSame whether it is the same master as before; entries that were seen do not come again then */
   readonly onHello: (isSame: boolean) => void;
   readonly onStatus: (status: Status) => void;
+  readonly onRequests: (requests: ShownRequests) => void;
   readonly onEntry: (entry: TimelineEntry) => void;
   readonly onLink: (link: Link) => void;
 }
@@ -60,6 +62,7 @@ export class Connection {
       this.#look();
     });
     on<Status>('status', this.#observer.onStatus);
+    on<ShownRequests>('requests', this.#observer.onRequests);
     on<TimelineEntry>('entry', this.#observer.onEntry);
     source.addEventListener('error', () => {
       this.#isOpen = false;

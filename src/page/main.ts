@@ -7,6 +7,7 @@ import { Connection, type Link } from './connection.ts';
 import { element, part, setAttribute, setText } from './dom.ts';
 import { EntriesView } from './entries.ts';
 import { History } from './history.ts';
+import { InFlightView } from './in-flight.ts';
 import { PoolView } from './pool.ts';
 import { TotalsView } from './totals.ts';
 import { WorkersView } from './workers.ts';
@@ -16,6 +17,7 @@ const totals = new TotalsView(part('totals'));
 const workers = new WorkersView(() => draw());
 const pool = new PoolView(part('pool'), part('legend'), (slot) => workers.choose(slot));
 const entries = new EntriesView();
+const inFlight = new InFlightView();
 const pause = part('pause');
 const icon = document.querySelector<HTMLLinkElement>('link[rel="icon"]');
 
@@ -42,6 +44,7 @@ function draw(): void {
   totals.show(status, history);
   pool.show(status);
   workers.show(status, history);
+  inFlight.show();
 }
 
 function showHeader(now: Status): void {
@@ -119,6 +122,10 @@ new Connection({
   onStatus: (now) => {
     status = now;
     history.add(now, performance.now());
+    redraw();
+  },
+  onRequests: (requests) => {
+    inFlight.take(requests);
     redraw();
   },
   onEntry: (entry) => {

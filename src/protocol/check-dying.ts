@@ -1,38 +1,15 @@
 /** Checks what a worker says of its own end, and of what it had not answered then. */
 import { plain } from '../system/plain.ts';
+import { requestsIn } from './check-requests.ts';
 import { clip, type Fields, isAmount, isCount, isFields } from './check-values.ts';
-import type { DyingMessage, SnapshotMessage, ToldRequest } from './messages.ts';
+import type { DyingMessage, SnapshotMessage } from './messages.ts';
 
-/** Requests of one message, and characters of their parts. */
-export const maxRequests = 20;
-const maxMethod = 20;
-const maxUrl = 500;
 /** Characters of a place in the sources. */
 const maxFrame = 300;
 const maxName = 100;
 const maxMessage = 500;
-const goodId = /^[\w.:@/+=,-]{1,200}$/;
 /** Names of files that are made here; nothing else is one, so that it names no other folder. */
 const snapshotName = /^[\w.-]{1,150}\.heapsnapshot$/;
-
-/** @returns those of the list that are requests; none if it is no list */
-export function requestsIn(raw: unknown, most = maxRequests): ToldRequest[] {
-  if (!Array.isArray(raw)) return [];
-  return raw.slice(0, most).flatMap((each: unknown) => {
-    if (!isFields(each) || typeof each.method !== 'string' || typeof each.url !== 'string' || !isAmount(each.age))
-      return [];
-    const { id, route } = each;
-    return [
-      {
-        method: text(each.method, maxMethod),
-        url: text(each.url, maxUrl),
-        age: each.age,
-        ...(typeof id === 'string' && goodId.test(id) ? { id: clip(id, maxUrl) } : {}),
-        ...(typeof route === 'string' ? { route: text(route, maxUrl) } : {}),
-      },
-    ];
-  });
-}
 
 /** @returns a place in the sources; `null` if it is none */
 export function frameIn(raw: unknown): string | null {

@@ -10,9 +10,10 @@ import {
   UV_WRITABLE,
 } from '../system/node-internals.ts';
 import { plain } from '../system/plain.ts';
-import { checkDying, checkSnapshot, frameIn, requestsIn } from './check-dying.ts';
+import { checkDying, checkSnapshot, frameIn } from './check-dying.ts';
 import { checkFigures } from './check-figures.ts';
 import { checkAppMetrics, checkTraffic } from './check-metrics.ts';
+import { requestsIn } from './check-requests.ts';
 import {
   clip,
   type Fields,
@@ -28,7 +29,7 @@ import {
 } from './check-values.ts';
 import { type ErrorReport, type SlowRequest, slowStates, type WorkerMessage } from './messages.ts';
 import { type KeptReason, keptReasons } from './migration.ts';
-import { isRequestId, isTraceId, type ReportedRequest } from './request.ts';
+import { mostRequests } from './requests.ts';
 
 export type Checked =
   | { readonly kind: 'message'; readonly message: WorkerMessage }
@@ -123,6 +124,10 @@ function checkFields(m: Fields): WorkerMessage | null {
       return checkStack(m);
     case 'slow':
       return checkSlow(m);
+    case 'requests':
+      return isCount(m.seq) && isCount(m.total) && Array.isArray(m.requests)
+        ? { type: 'requests', seq: m.seq, total: m.total, requests: requestsIn(m.requests, mostRequests) }
+        : null;
     case 'drained':
       return isCount(m.cutRequests) && isCount(m.cutConnections)
         ? {
@@ -194,18 +199,8 @@ function checkError(raw: unknown): ErrorReport | null {
 function checkDraining(m: Fields): WorkerMessage | null {
   if (!isCount(m.inFlight) || !isCount(m.connections) || !isCount(m.upgraded) || !Array.isArray(m.requests))
     return null;
-  const requests = checkRequests(m.requests);
+  const requests = requestsIn(m.requests);
   return { type: 'draining', requests, inFlight: m.inFlight, connections: m.connections, upgraded: m.upgraded };
-}
-
-function checkRequests(requests: readonly unknown[]): ReportedRequest[] {
-  return requests.slice(0, 20).flatMap((raw: unknown) => {
-    if (!isFields(raw) || typeof raw.method !== 'string' || typeof raw.url !== 'string' || !isAmount(raw.age))
-      return [];
-    const id = isRequestId(raw.id) ? clip(raw.id, 200) : null;
-    const trace = isTraceId(raw.trace) ? raw.trace : null;
-    return [{ method: clip(raw.method, 20), url: clip(raw.url, 500), age: raw.age, id, trace }];
-  });
 }
 
 function checkSlow({ requests: given, more, within }: Fields): WorkerMessage | null {
@@ -239,7 +234,7 @@ function checkStack({ frames, requests, isOwn, resources }: Fields): WorkerMessa
     type: 'stack',
     frames: texts(frames, 30, 500),
     isOwn: isOwn === true,
-    requests: checkRequests(requests),
+    requests: requestsIn(requests),
     resources: texts(resources, 40, 40),
   };
 }

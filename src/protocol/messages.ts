@@ -109,16 +109,6 @@ export interface ErrorReport {
   readonly isRejection?: boolean;
 }
 
-/** A request that a worker has not answered yet. */
-export interface ToldRequest {
-  readonly method: string;
-  readonly url: string;
-  /** Milliseconds since it began. */
-  readonly age: number;
-  readonly id?: string | null;
-  readonly route?: string | null;
-}
-
 /**
  * The worker is about to end by itself. `exit`: the app called `process.exit()`, and `caller` is where; `abort`:
  * `process.abort()`; `end`: neither, so nothing was left to do, or an error ended it. `after`: an error that the app's own
@@ -129,7 +119,7 @@ export interface DyingMessage {
   readonly how: 'exit' | 'abort' | 'end';
   readonly caller: string | null;
   readonly after: { readonly name: string; readonly message: string; readonly frame: string | null } | null;
-  readonly requests: readonly ToldRequest[];
+  readonly requests: readonly ReportedRequest[];
   readonly inFlight: number;
 }
 
@@ -176,6 +166,12 @@ export type SlowState = 'running' | 'answered' | 'left' | 'timed-out';
 
 export const slowStates: readonly SlowState[] = ['running', 'answered', 'left', 'timed-out'];
 
+/** What can be found out inside of a worker. */
+export type Inspection =
+  | { readonly what: 'profile'; readonly milliseconds: number }
+  | { readonly what: 'trace'; readonly milliseconds: number }
+  | { readonly what: 'heap' };
+
 export type WorkerMessage =
   /**
    * Wants the handles for a `listen()`. `bound` is true for the listen that is served on `bind`; `ordinal` tells
@@ -207,7 +203,7 @@ export type WorkerMessage =
       readonly type: 'beat';
       readonly figures: WorkerFigures;
       /** The oldest requests that have taken a while already; left out if there are none. */
-      readonly requests?: readonly ToldRequest[];
+      readonly requests?: readonly ReportedRequest[];
       /** Bytes that V8's heap may have; told once, when it is worth knowing. */
       readonly heapLimit?: number;
     }
@@ -242,6 +238,13 @@ export type WorkerMessage =
       readonly more: number;
       readonly within: number;
     }
+  /** Answers an `ask-requests`: the oldest that are in flight, and how many there are in all. */
+  | {
+      readonly type: 'requests';
+      readonly seq: number;
+      readonly total: number;
+      readonly requests: readonly ReportedRequest[];
+    }
   /** Connections went to other workers, came from them, or could not go. */
   | { readonly type: 'migrated'; readonly delta: MigrationDelta }
   /** The app listens to SIGUSR1 itself: the worker cannot be asked for its stack. */
@@ -252,7 +255,7 @@ export type WorkerMessage =
       readonly cutRequests: number;
       readonly cutConnections: number;
       /** The oldest of those that were cut. */
-      readonly requests?: readonly ToldRequest[];
+      readonly requests?: readonly ReportedRequest[];
     }
   | DyingMessage
   | SnapshotMessage;
@@ -317,6 +320,13 @@ export type MasterMessage =
       /** Write a heap snapshot once there are no clients any more. */
       readonly snapshot?: boolean;
     }
+  /** Say which requests are in flight, the oldest first, at most so many. */
+  | { readonly type: 'ask-requests'; readonly seq: number; readonly most: number }
+  /**
+   * Look into this process, and send what is found over the tube: the unix socket at `path`, which wants the `secret` first.
+   * `milliseconds` is how long a profile or a trace is to be.
+   */
+  | ({ readonly type: 'inspect'; readonly path: string; readonly secret: string } & Inspection)
   /** No other process holds the listening sockets any more: with this worker's they are closed. */
   | { readonly type: 'alone' }
   | { readonly type: 'reopen' };

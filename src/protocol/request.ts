@@ -1,5 +1,7 @@
 /** What is said of a request that is not answered yet: in reports of workers, and in the lines made of them. */
 
+import type { RequestPhase } from './requests.ts';
+
 /** A request as a report has it. */
 export interface ReportedRequest {
   readonly method: string;
@@ -10,6 +12,9 @@ export interface ReportedRequest {
   readonly id: string | null;
   /** The trace id of its `traceparent`; `null` if it came with none. */
   readonly trace: string | null;
+  /** As its framework or the hook `route` knows it; `null` if that is not known. */
+  readonly route: string | null;
+  readonly phase: RequestPhase | null;
 }
 
 /** An id that a client or a proxy may choose: short, printable, and harmless wherever it is shown. */

@@ -1,27 +1,21 @@
-/** Requests that were not answered, in words. */
-import type { UnansweredRequest } from '../core/death.ts';
+/** A request in flight, in words: for commands, for `top` and for the page. */
+import { span } from './figures-text.ts';
+import { phaseText, type ShownRequest } from './requests.ts';
 
-/** How many are named in a line, and characters of each. */
-const maxNamed = 3;
-const maxUrl = 100;
-
-/** `GET /export for 31.0 s (id 4f1c), POST /b for 2.0 s and 7 more`; empty if there are none. */
-export function requestsText(requests: readonly UnansweredRequest[], inFlight: number, most = maxNamed): string {
-  const named = requests.slice(0, most).map(requestText);
-  const rest = Math.max(inFlight, requests.length) - named.length;
-  if (named.length === 0) return '';
-  return rest > 0 ? `${named.join(', ')} and ${rest} more` : named.join(', ');
+export interface RequestText {
+  /** `0.4s`, `12s`, `3m04s` */
+  readonly age: string;
+  /** What is not known of a worker that cannot be asked is left out. */
+  readonly phase: string;
+  /** The URL, and the route behind it if that says more. */
+  readonly url: string;
 }
 
-/** `GET /export for 31.0 s (id 4f1c)`. What is behind the question mark may be a secret. */
-export function requestText({ method, url, age, id, route }: UnansweredRequest): string {
-  const path = withoutQuery(url);
-  const cut = path.length > maxUrl ? `${path.slice(0, maxUrl)}...` : path;
-  const known = route === undefined || route === null || route === path ? '' : `route ${route}`;
-  const about = [known, id === undefined || id === null ? '' : `id ${id}`].filter((text) => text !== '').join(', ');
-  return `${method} ${cut} for ${(age / 1_000).toFixed(1)} s${about === '' ? '' : ` (${about})`}`;
-}
-
-export function withoutQuery(url: string): string {
-  return url.replace(/[?#].*/s, '');
+export function requestText({ age, phase, url, route }: ShownRequest): RequestText {
+  const path = url.replace(/[?#].*/s, '');
+  return {
+    age: age < 10 ? `${age.toFixed(1)}s` : span(age),
+    phase: phase === null ? '-' : phaseText[phase],
+    url: route === null || route === path ? url : `${url} (${route})`,
+  };
 }

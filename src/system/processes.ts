@@ -25,3 +25,13 @@ export function statFieldsOf(pid: number): readonly string[] | null {
     return null;
   }
 }
+
+/** Whether a process has a handler for a signal, see proc_pid_status(5); `false` if there is no such process, or no /proc. */
+export function takesSignal(pid: number, signal: number): boolean {
+  try {
+    const [, caught = '0'] = /^SigCgt:\s*([0-9a-f]{1,16})$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? [];
+    return ((BigInt(`0x${caught}`) >> BigInt(signal - 1)) & 1n) === 1n;
+  } catch {
+    return false;
+  }
+}

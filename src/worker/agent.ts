@@ -24,6 +24,7 @@ import { giveEvidence, releaseDebugger } from './evidence.ts';
 import { HealthEndpoint } from './health/endpoint.ts';
 import { Readiness } from './health/readiness.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { Inside } from './inside/inside.ts';
 import { Leading } from './leading.ts';
 import { Limits } from './limits/limits.ts';
 import { Listens } from './listen.ts';
@@ -54,6 +55,7 @@ class Agent {
   readonly #drain: Drain;
   readonly #listens: Listens;
   readonly #datagrams: Datagrams;
+  readonly #inside: Inside;
   readonly #app: App;
   #accessLog: AccessLog | null = null;
   #snapshot: HeapSnapshot | null = null;
@@ -84,6 +86,11 @@ class Agent {
       traffic: this.#traffic,
       places: this.#listens,
       descriptors: boot.queue,
+    });
+    this.#inside = new Inside({
+      channel,
+      inFlight: this.#traffic.inFlight,
+      hold: (isOn) => this.#listens.hold(isOn),
     });
     this.#drain = new Drain({
       channel,
@@ -220,7 +227,14 @@ class Agent {
       case 'lead':
         this.#leading.lead(handle);
         break;
+      case 'ask-requests':
+        this.#inside.tell(message);
+        break;
+      case 'inspect':
+        this.#inside.inspect(message);
+        break;
       case 'drain':
+        this.#inside.leaving();
         this.#leading.leave();
         if (message.snapshot === true) this.#snapshot = new HeapSnapshot(this.#channel, this.#boot);
         this.#traffic.reject(message.reject);
@@ -259,11 +273,13 @@ class Agent {
   /** The drain is over: the last figures, the app's own SIGTERM handlers, the last lines of the access log, the exit. */
   #leave(deadline: number): void {
     this.#isLeaving = true;
+    const told = (end: number) => this.#inside.finish(end);
     leave(deadline, [
       () => this.#metrics?.finish(),
       // Before the app's own handlers, which let go of what fills the heap.
       (end) => this.#snapshot?.write(end),
       sayFarewell,
+      told,
       () => this.#accessLog?.finish(),
       releaseDebugger,
     ]);

@@ -30,6 +30,7 @@ export class ConnectionLimits {
   readonly #full = new Map<Server, NodeJS.Timeout>();
   #othersAccept = false;
   #takesAll = false;
+  #isHeld = false;
   #isWatching = false;
 
   /**
@@ -69,8 +70,15 @@ export class ConnectionLimits {
     for (const server of this.#full.keys()) this.#look(server);
   }
 
+  /** @param isOn whether every server is as one that is full: for a while this process serves nobody */
+  hold(isOn: boolean): void {
+    this.#isHeld = isOn;
+    for (const server of this.#servers.keys()) this.#look(server);
+  }
+
   #isFull(server: Server): boolean {
     if (!this.#othersAccept && !this.#takesAll) return false;
+    if (this.#isHeld) return true;
     // Looked at twice for each connection, and most servers have no limit.
     if (typeof server.maxConnections !== 'number') return false;
     const { connections, most, drops } = connectionLimit(server);

@@ -234,6 +234,11 @@ export class Listens {
     this.#limits.onPeers(othersAccept);
   }
 
+  /** Leaves new connections to other workers, if there are any, or takes them again. */
+  hold(isOn: boolean): void {
+    this.#limits.hold(isOn);
+  }
+
   /** Nobody else is going to accept what waits in the queues. */
   takeAll(): void {
     this.#limits.takeAll();

@@ -39,6 +39,7 @@ const floors: readonly (readonly string[])[] = [
   ['release-at-start'],
   ['upgrade', 'generations'],
   ['claims', 'release', 'deaths'],
+  ['inside'],
   ['operator', 'stuck', 'metrics', 'policy', 'outcomes'],
   ['sockets', 'arbiter'],
   ['workers', 'stop-now'],
@@ -174,7 +175,15 @@ test('core needs nothing of Node', () => {
 });
 
 /** What the page takes into the browser; it needs nothing but types from anywhere else. */
-const forBrowsers = ['figures.ts', 'figures-row.ts', 'figures-text.ts', 'reload-text.ts', 'release-text.ts'];
+const forBrowsers = [
+  'figures.ts',
+  'figures-row.ts',
+  'figures-text.ts',
+  'reload-text.ts',
+  'release-text.ts',
+  'requests.ts',
+  'requests-text.ts',
+];
 
 /** Imports of values from another folder, or from a package. */
 function valuesFromElsewhere(text: string): string[] {

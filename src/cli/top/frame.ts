@@ -7,6 +7,7 @@ import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
 import { plain } from '../../system/plain.ts';
 import { cut, fit, join } from '../text.ts';
 import { type Column, columnsFor } from './columns.ts';
+import { inFlightLines, mostInFlight } from './in-flight.ts';
 import { offsetFor, type State, shown } from './state.ts';
 import type { Line, Span, Style } from './style.ts';
 
@@ -20,6 +21,8 @@ export function frame(state: State, cells: number, rows: number): readonly Line[
   const lines = header(state.status, cells).slice(0, head);
   if (state.help) lines.push(...helpLines(cells).slice(0, Math.max(0, rows - head - 1)));
   else if (rows > 2) lines.push(...table(state, cells, page));
+  // The timeline has what is left, which is half of it at least.
+  if (!state.help) lines.push(...inFlightLines(state.inFlight, cells, Math.floor((rows - lines.length - 1) / 2)));
   const free = rows - lines.length - 1;
   if (!state.help && free > 2) lines.push(...timeline(state.entries, cells, free));
   while (lines.length < rows - 1) lines.push([]);
@@ -30,7 +33,11 @@ export function frame(state: State, cells: number, rows: number): readonly Line[
 /** For scripts: every worker and the last of the timeline, nothing about keys. */
 export function onceFrame(state: State, cells: number): readonly Line[] {
   const all = state.status.workers.length;
-  const lines = [...header(state.status, cells), ...table({ ...state, selected: null }, cells, all)];
+  const lines = [
+    ...header(state.status, cells),
+    ...table({ ...state, selected: null }, cells, all),
+    ...inFlightLines(state.inFlight, cells, mostInFlight + 2),
+  ];
   return state.entries.length === 0 ? lines : [...lines, ...timeline(state.entries, cells, 7)];
 }
 

@@ -6,7 +6,7 @@ import { plain } from '../../system/plain.ts';
 import { checkScale } from '../check-answers.ts';
 import { call } from '../client.ts';
 import { frame, pageOf } from './frame.ts';
-import { type Answers, askAll, askStatus, isAbsence } from './poll.ts';
+import { type Answers, askAll, askNow, askStatus, isAbsence } from './poll.ts';
 import { answered, type Effect, initialState, pressed, type State, withMessage } from './state.ts';
 import { paint } from './style.ts';
 import { Terminal } from './terminal.ts';
@@ -57,8 +57,8 @@ export class TopLoop {
   /** @throws ControlError if there is no service to begin with */
   async run(): Promise<Ended> {
     this.#socket = await this.#find();
-    const { status, entries } = await askAll(this.#socket);
-    this.#state = initialState(status, entries);
+    const { status, entries, inFlight } = await askAll(this.#socket);
+    this.#state = initialState(status, entries, inFlight);
     const ending = new Promise<Ended>((resolve) => {
       this.#end = resolve;
     });
@@ -93,7 +93,8 @@ export class TopLoop {
       const found = await this.#look(isTimeForAll);
       if (typeof found === 'string') return { kind: 'gone', reason: this.#farewell(found) };
       if (isTimeForAll) entriesAge = 0;
-      if (found !== null && this.#state !== null) this.#change(answered(this.#state, found.status, found.entries));
+      if (found !== null && this.#state !== null)
+        this.#change(answered(this.#state, found.status, found.entries, found.inFlight));
     }
   }
 
@@ -104,8 +105,7 @@ export class TopLoop {
       const { signal } = this.#over;
       try {
         if (all) return await askAll(this.#socket, signal);
-        const status = await askStatus(this.#socket, signal);
-        return { status, entries: this.#state?.entries ?? [] };
+        return { ...(await askNow(this.#socket, signal)), entries: this.#state?.entries ?? [] };
       } catch (error) {
         if (signal.aborted) return null;
         const reason = messageOf(error);

@@ -16,9 +16,10 @@ const paper = 160;
  */
 export async function runTop(find: () => Promise<string>, once: boolean): Promise<void> {
   if (once) {
-    const { status, entries } = await askAll(await find());
+    const { status, entries, inFlight } = await askAll(await find());
     const cells = process.stdout.isTTY ? process.stdout.columns : widthFrom(process.env.COLUMNS);
-    for (const line of onceFrame(initialState(status, entries), Math.max(1, cells))) console.log(wordsOf(line));
+    for (const line of onceFrame(initialState(status, entries, inFlight), Math.max(1, cells)))
+      console.log(wordsOf(line));
     return;
   }
   const { stdin, stdout, env } = process;

@@ -1,5 +1,6 @@
 /** What `prefork top` knows, and what a key or an answer makes of it. Pure. */
 import { verdictText } from '../../protocol/reload-text.ts';
+import type { ShownRequests } from '../../protocol/requests.ts';
 import type { LastReload, Status, WorkerStatus } from '../../protocol/status.ts';
 import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
 import { plain } from '../../system/plain.ts';
@@ -9,6 +10,8 @@ export interface State {
   readonly status: Status;
   /** Oldest first. */
   readonly entries: readonly TimelineEntry[];
+  /** `null` if the service does not say it. */
+  readonly inFlight: ShownRequests | null;
   /** Name of a column. */
   readonly sort: string;
   readonly descending: boolean;
@@ -40,11 +43,16 @@ export interface Room {
   readonly page: number;
 }
 
-export function initialState(status: Status, entries: readonly TimelineEntry[]): State {
+export function initialState(
+  status: Status,
+  entries: readonly TimelineEntry[],
+  inFlight: ShownRequests | null = null,
+): State {
   const [first = null] = sorted(status.workers, 'slot', false);
   return {
     status,
     entries,
+    inFlight,
     sort: 'slot',
     descending: false,
     selected: first,
@@ -76,8 +84,20 @@ export function offsetFor(state: State, page: number): number {
   return Math.min(last, Math.max(index - page + 1, Math.min(index, state.offset)));
 }
 
-export function answered(state: State, status: Status, entries: readonly TimelineEntry[]): State {
-  const next = { ...state, status, entries, silence: null, message: news(state.status, status) ?? state.message };
+export function answered(
+  state: State,
+  status: Status,
+  entries: readonly TimelineEntry[],
+  inFlight: ShownRequests | null = null,
+): State {
+  const next = {
+    ...state,
+    status,
+    entries,
+    inFlight,
+    silence: null,
+    message: news(state.status, status) ?? state.message,
+  };
   const { selected } = state;
   const same = status.workers.find(({ id }) => id === selected?.id);
   const heir = shown(next).findLast(({ slot }) => slot === selected?.slot);

@@ -23,7 +23,15 @@ export function migrate(turn: Turn): void {
   const hasTakers = (isServing && takers.length > 0) || isOthers(fleet);
   for (const worker of fleet.workers) {
     const isTaker = takers.includes(worker);
-    const own = migration ? movesOf(worker, { isTaker, hasTakers, share: shares?.get(worker.id) }) : moves.none;
+    const share = shares?.get(worker.id);
+    const own = migration
+      ? movesOf(worker, {
+          isTaker,
+          hasTakers,
+          isExcused: isExcused(turn, worker) && !isCandidate(fleet, worker),
+          share,
+        })
+      : moves.none;
     const wanted = { ...own, heirs };
     if (worker.pid === null || isSame(wanted, worker.moves)) continue;
     turn.fleet = withWorker(turn.fleet, worker.id, { moves: wanted });
@@ -32,15 +40,24 @@ export function migrate(turn: Turn): void {
 }
 
 /** Workers that serve and stay: what one took that is about to leave it would soon give again. */
-function takersOf({ fleet, now }: Turn): readonly Worker[] {
-  const serving = fleet.workers.filter((worker) => isReady(worker) && !isCandidate(fleet, worker));
+function takersOf(turn: Turn): readonly Worker[] {
+  const { fleet, now } = turn;
+  const all = fleet.workers.filter((worker) => isReady(worker) && !isCandidate(fleet, worker));
+  const free = all.filter((worker) => !isExcused(turn, worker));
+  const serving = free.length > 0 ? free : all;
   const staying = serving.filter((worker) => replaceReason(fleet, worker, now) === null);
   return staying.length > 0 ? staying : serving;
+}
+
+/** Whether it is about to stop for a while: its clients are better off with others. */
+function isExcused(turn: Turn, { excusedUntil }: Worker): boolean {
+  return excusedUntil > 0 && !turn.due(excusedUntil);
 }
 
 interface Circumstances {
   readonly isTaker: boolean;
   readonly hasTakers: boolean;
+  readonly isExcused: boolean;
   readonly share: number | undefined;
 }
 
@@ -48,12 +65,12 @@ function isSame(one: Moves, other: Moves): boolean {
   return one.keep === other.keep && one.take === other.take && one.heirs === other.heirs;
 }
 
-function movesOf({ phase }: Worker, { isTaker, hasTakers, share }: Circumstances): Omit<Moves, 'heirs'> {
+function movesOf({ phase }: Worker, { isTaker, hasTakers, isExcused, share }: Circumstances): Omit<Moves, 'heirs'> {
   if (phase.name === 'draining') {
     // Nobody else is there: what waits to be taken is this worker's, to be ended in an orderly way.
     return hasTakers && !phase.quick ? moves.giveAll : moves.free;
   }
-  if (!isTaker) return moves.none;
+  if (!isTaker) return phase.name === 'ready' && isExcused && hasTakers ? moves.giveAll : moves.none;
   return share === undefined ? moves.free : { keep: share, take: share };
 }
 

@@ -52,7 +52,8 @@ function check(turn: Turn, worker: Worker): void {
 /** Heartbeats are missing: first its stack is taken, and if they stay away it is killed, with that evidence in the log. */
 function judgeSilence(turn: Turn, worker: Worker): void {
   const { timeout, blockedWarning } = policyOf(turn.fleet, worker);
-  const { capture, beatAt } = worker;
+  const { capture } = worker;
+  const beatAt = Math.max(worker.beatAt, worker.excusedUntil);
   if (timeout > 0 && turn.due(beatAt + timeout)) {
     explainAndKill(turn, worker, 'stuck', beatAt);
     return;

@@ -7,8 +7,9 @@ import type { Death, UnansweredRequest } from '../../core/death.ts';
 import type { EventOf } from '../../core/events.ts';
 import type { Figures, Worker } from '../../core/model.ts';
 import type { ExitReport } from '../../protocol/exit-report.ts';
-import type { DyingMessage, ErrorReport, StackMessage, ToldRequest, WorkerMessage } from '../../protocol/messages.ts';
-import { withoutQuery } from '../../protocol/requests-text.ts';
+import type { DyingMessage, ErrorReport, StackMessage, WorkerMessage } from '../../protocol/messages.ts';
+import type { ReportedRequest } from '../../protocol/request.ts';
+import { withoutQuery } from '../../protocol/unanswered-text.ts';
 import { monotonic } from '../../system/monotonic.ts';
 import { plain } from '../../system/plain.ts';
 import type { Circumstances, Observer } from '../log/observer.ts';
@@ -33,7 +34,7 @@ interface Told {
   /** When the last heartbeat arrived; of {@link monotonic}. */
   beatAt: number;
   /** Of the last heartbeat, or of a stack that came after it. */
-  requests: readonly ToldRequest[];
+  requests: readonly ReportedRequest[];
   requestsAt: number;
   inFlight: number;
   frames: readonly string[];

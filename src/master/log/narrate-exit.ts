@@ -3,7 +3,7 @@ import type { Death } from '../../core/death.ts';
 import type { EventOf } from '../../core/events.ts';
 import { findWorker } from '../../core/fleet.ts';
 import type { Fleet, Phase, Worker } from '../../core/model.ts';
-import { requestsText, requestText } from '../../protocol/requests-text.ts';
+import { requestsText, requestText } from '../../protocol/unanswered-text.ts';
 import { type Line, seconds, workerLine } from './line.ts';
 
 /** Milliseconds for which nobody leads that are worth a warning. */

@@ -80,6 +80,10 @@ export const workerEvents: EventLines<WorkerEvent['type']> = {
       : workerLine('warn', `worker leads no more: the work of onLeader failed: ${reason}`, before, id);
   },
   stackCaptured: null,
+  workerExcused: ({ id, within }, before) =>
+    within === 0
+      ? null
+      : workerLine('info', `${kindOf(before, id)} stops for a heap snapshot; others serve meanwhile`, before, id),
   workerMisbehaved: ({ id, reason }, before) =>
     workerLine('error', `${kindOf(before, id)} broke the protocol: ${reason}`, before, id),
 };

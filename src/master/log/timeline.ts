@@ -111,6 +111,7 @@ function kindOfEvent(event: Event, before: Fleet): TimelineKind | null {
     case 'workerSpawnFailed':
     case 'workerMisbehaved':
       return 'crash';
+    case 'workerExcused':
     case 'workerHindered':
       return 'health';
     case 'reloadRequested':

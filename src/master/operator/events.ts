@@ -1,5 +1,6 @@
 /**
- * `GET /events`: the status once a second and soon after each change, and the timeline, as server-sent events.
+ * `GET /events`: the status once a second and soon after each change, what is in flight, and the timeline, as server-sent
+ * events.
  *
  * Readers pull: each has a place in the timeline, and is given what comes after it when it has taken what it was given
  * before. So a slow one is given fewer statuses, no reader has more waiting for it than one batch, and one that does not
@@ -14,6 +15,8 @@ import { type Answer, type Call, refuse } from './route.ts';
 export interface EventsOptions {
   readonly status: () => Status;
   readonly timeline: Timeline;
+  /** What is in flight, sent once a second; left out if nobody says it. */
+  readonly requests?: (() => Promise<unknown>) | null;
   /** Milliseconds between two statuses; 1 s by default. */
   readonly every?: number;
   /** Milliseconds after which a reader that does not read is dropped; 10 s by default. */
@@ -36,9 +39,10 @@ export class Events {
   readonly #readers = new Set<Reader>();
   #timer: NodeJS.Timeout | null = null;
   #soon: NodeJS.Timeout | null = null;
+  #isAsking = false;
 
   constructor(options: EventsOptions) {
-    this.#options = { every: 1_000, patience: 10_000, ...options };
+    this.#options = { requests: null, every: 1_000, patience: 10_000, ...options };
     options.timeline.onAdded = () => this.changed();
   }
 
@@ -84,12 +88,29 @@ export class Events {
       if (this.#readers.size === 0) this.#rest();
     });
     this.#readers.add(reader);
-    this.#timer ??= setInterval(() => this.#tick(), every).unref();
+    this.#timer ??= setInterval(() => {
+      this.#tick();
+      void this.#tellRequests();
+    }, every).unref();
     const data = { version: statusVersion, instance: timeline.instance, resumed: seen !== null };
     sink.write(Buffer.from('retry: 2000\n'));
     sink.write(frameOf({ event: 'hello', data }));
     sink.write(frameOf({ event: 'status', data: status() }));
     this.#giveEntries(reader);
+    void this.#tellRequests();
+  }
+
+  /** Workers are asked, which takes a moment: a reader that does not keep up does without. */
+  async #tellRequests(): Promise<void> {
+    const { requests } = this.#options;
+    if (requests === null || this.#isAsking) return;
+    this.#isAsking = true;
+    try {
+      const frame = frameOf({ event: 'requests', data: await requests() });
+      for (const { sink } of this.#readers) if (sink.keepsUp) sink.write(frame);
+    } finally {
+      this.#isAsking = false;
+    }
   }
 
   #tick(): void {

@@ -4,9 +4,10 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type ListenOptions, Server as NetServer, type Socket } from 'node:net';
+import { pipeline } from 'node:stream';
 import { EventSink } from './event-sink.ts';
 import { refusalOf } from './guard.ts';
-import { type Answer, type Reply, type Route, refuse, type Streaming } from './route.ts';
+import { type Answer, type Call, type Reply, type Route, refuse, type Streaming, type Transfer } from './route.ts';
 
 export interface ControlHttpOptions {
   readonly routes: readonly Route[];
@@ -114,12 +115,30 @@ export class ControlHttp {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.on('error', () => {});
     response.on('error', () => {});
-    const answer = await this.#reply(request);
+    const answer = await this.#reply(request, (then) => response.on('close', then));
+    if ('transfer' in answer) return this.#transfer(answer, request, response);
     if (response.destroyed) return;
     if (!('stream' in answer)) return this.#send(answer, request, response);
     if (this.#streams.size < maxStreams) return this.#open(answer, request, response);
     const full = refuse(503, 'too_many_streams', `${maxStreams} streams are open already`);
     this.#send({ ...full, headers: { 'retry-after': '5' } }, request, response);
+  }
+
+  #transfer({ transfer, size, headers }: Transfer, request: IncomingMessage, response: ServerResponse): void {
+    if (response.destroyed || request.method === 'HEAD') {
+      transfer.destroy();
+      response.end();
+      return;
+    }
+    response.writeHead(200, {
+      ...standing,
+      'content-type': 'application/json; charset=utf-8',
+      'content-length': size,
+      connection: 'close',
+      ...headers,
+    });
+    // An answer that ends early is one that fails: its length says so.
+    pipeline(transfer, response, () => response.destroy());
   }
 
   #open({ stream }: Streaming, request: IncomingMessage, response: ServerResponse): void {
@@ -154,7 +173,7 @@ export class ControlHttp {
     response.end(request.method === 'HEAD' ? undefined : text);
   }
 
-  async #reply(request: IncomingMessage): Promise<Answer> {
+  async #reply(request: IncomingMessage, onGone: Call['onGone']): Promise<Answer> {
     const { routes, reach } = this.#options;
     if (reach === 'network') {
       const refusal = refusalOf(request, this.#options.names?.());
@@ -171,7 +190,15 @@ export class ControlHttp {
     const body: Body = route.method === 'POST' ? await readBody(request) : { kind: 'object', value: {} };
     if (body.kind === 'refused') return body.reply;
     try {
-      return await route.handle({ method: route.method, path, body: body.value, headers: request.headers });
+      const query = new URLSearchParams(request.url?.slice(path.length + 1));
+      return await route.handle({
+        method: route.method,
+        path,
+        query,
+        body: body.value,
+        headers: request.headers,
+        onGone,
+      });
     } catch (error) {
       this.#options.onError(error);
       return refuse(500, 'internal', 'this is a bug in prefork; its log says more');

@@ -1,5 +1,6 @@
 /** A route of the operator's HTTP server: what it is given, and what it answers. */
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Readable } from 'node:stream';
 import type { EventSink } from './event-sink.ts';
 
 /** What a route is given. */
@@ -8,7 +9,11 @@ export interface Call {
   readonly path: string;
   /** The parsed JSON of a POST; `{}` if there was none. */
   readonly body: Readonly<Record<string, unknown>>;
+  /** What is behind the question mark. */
+  readonly query: URLSearchParams;
   readonly headers: IncomingHttpHeaders;
+  /** Has a function called if the client leaves before it has its answer. */
+  readonly onGone: (then: () => void) => void;
 }
 
 export interface Reply {
@@ -25,7 +30,16 @@ export interface Streaming {
   readonly stream: (sink: EventSink) => void;
 }
 
-export type Answer = Reply | Streaming;
+/** Bytes of somewhere else, which are passed on as fast as the client takes them. */
+export interface Transfer {
+  /** Is destroyed if the client leaves; if it fails, so does the answer. */
+  readonly transfer: Readable;
+  /** Bytes that it gives. */
+  readonly size: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export type Answer = Reply | Streaming | Transfer;
 
 export interface Route {
   readonly method: 'GET' | 'POST';

@@ -61,6 +61,11 @@ export class Stuck {
     if (fatal) onCaptured(id);
   }
 
+  /** Where a worker is now, for an operator who asks: nothing is logged of it. Never throws. */
+  look(worker: Worker, pid: number): Promise<Capture> {
+    return this.#taking.get(worker.id) ?? this.#take(worker, pid);
+  }
+
   /** The worker is killed: the config's hook is told what was found. */
   async aborted(id: number, fleet: Fleet): Promise<void> {
     const worker = findWorker(fleet, id);

@@ -2,7 +2,7 @@
 
 import type { Worker } from '../../core/model.ts';
 import type { ErrorReport, WorkerMessage } from '../../protocol/messages.ts';
-import { requestsText, requestText } from '../../protocol/requests-text.ts';
+import { requestsText, requestText } from '../../protocol/unanswered-text.ts';
 import { monotonic } from '../../system/monotonic.ts';
 import { workerFields } from '../log/line.ts';
 import type { Logger } from '../log/logger.ts';

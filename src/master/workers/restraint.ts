@@ -17,6 +17,7 @@ interface Limit {
 const limits: Readonly<Partial<Record<WorkerMessage['type'], Limit>>> = {
   listen: { burst: 600, perSecond: 150 },
   stack: { burst: 100, perSecond: 10 },
+  requests: { burst: 100, perSecond: 10 },
   unheard: { burst: 10, perSecond: 0.1 },
   mute: { burst: 200, perSecond: 20 },
   'session-missed': { burst: 50, perSecond: 2 },

@@ -33,7 +33,7 @@ export class Routes {
   of(request: Request): string | null {
     const { label } = this;
     const own = label === null ? null : this.#ask(label, request as IncomingMessage);
-    return own ?? routeOf(request as Request & Marked);
+    return own ?? routeOf(request);
   }
 
   /** Goes by what the app has loaded: to be called when it listens. */
@@ -56,7 +56,9 @@ export class Routes {
   }
 }
 
-function routeOf(request: Marked): string | null {
+/** The route as the framework left it on a request that need not have ended; the config's own function is not asked. */
+export function routeOf(asked: Request): string | null {
+  const request = asked as Request & Marked;
   const { route } = request;
   if (route !== undefined && route !== null) {
     const path = stringOf(route.path);

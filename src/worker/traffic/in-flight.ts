@@ -3,8 +3,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
 import { isRequestId, type ReportedRequest } from '../../protocol/request.ts';
 import { currentResponse } from '../../system/node-internals.ts';
+import { routeOf } from '../metrics/routes.ts';
 import type { Connection, StreamInFlight } from './connection.ts';
 import type { Connections } from './connections.ts';
+import { phaseOf, phaseOfStream } from './phase.ts';
 import { parseTraceparent } from './traceparent.ts';
 
 /** A request whose response is not finished. */
@@ -84,15 +86,19 @@ export class InFlight {
    */
   oldest(most: number, from = 0): RequestInFlight[] {
     const now = performance.now();
-    const found: RequestInFlight[] = [];
+    const found: Found[] = [];
     for (const connection of this.#connections.open) {
       const response = currentResponse(connection.socket);
       if (response !== null && now - connection.requestAt >= from)
-        found.push(describe(response.req, now - connection.requestAt));
-      for (const { method, url, since, headers } of connection.streams?.values() ?? [])
-        if (now - since >= from) found.push({ method, url, age: now - since, ...idsIn(headers) });
+        found.push({ at: response, since: connection.requestAt });
+      for (const [at, { since }] of connection.streams ?? [])
+        if (now - since >= from) found.push({ at, since, connection });
     }
-    return found.sort((a, b) => b.age - a.age).slice(0, most);
+    // Described are only those that are told.
+    return found
+      .sort((a, b) => a.since - b.since)
+      .slice(0, most)
+      .map((each) => describe(each, now));
   }
 }
 
@@ -102,8 +108,20 @@ export function urlOf(request: IncomingMessage): string {
   return typeof originalUrl === 'string' ? originalUrl : (request.url ?? '');
 }
 
-function describe(request: IncomingMessage, age: number): RequestInFlight {
-  return { method: request.method ?? '', url: urlOf(request), age, ...idsIn(request.headers) };
+type Found =
+  | { readonly at: ServerResponse; readonly since: number; readonly connection?: never }
+  | { readonly at: ServerHttp2Stream; readonly since: number; readonly connection: Connection };
+
+function describe({ at, since, connection }: Found, now: number): RequestInFlight {
+  const age = now - since;
+  if (connection === undefined) {
+    const { req } = at;
+    const about = { method: req.method ?? '', url: urlOf(req), age, route: routeOf(req), phase: phaseOf(at) };
+    return { ...about, ...idsIn(req.headers) };
+  }
+  const { method = '', url = '', request = null, headers = {} } = connection.streams?.get(at) ?? {};
+  const route = request === null ? null : routeOf(request);
+  return { method, url, age, route, phase: phaseOfStream(at), ...idsIn(headers) };
 }
 
 /** Read from the headers when somebody asks: a request that nobody asks about costs nothing. */

@@ -74,6 +74,8 @@ export function factAbout(id: number): fc.Arbitrary<Event> {
       { type: 'workerCandidate', id },
       { type: 'leadClaimed', claim: id },
       { type: 'stackCaptured', id },
+      { type: 'workerExcused', id, within: 5_000 },
+      { type: 'workerExcused', id, within: 0 },
       { type: 'workerMisbehaved', id, reason: 'no JSON' },
       { type: 'workerFailed', id, kind: 'boot', reason: 'Error: x' },
       { type: 'workerFailed', id, kind: 'load', reason: 'Error: x' },

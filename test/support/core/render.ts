@@ -34,6 +34,10 @@ export function renderEvent(event: Event): string | null {
       return 'nobody else leads';
     case 'workerTermed':
       return `worker ${event.id} was sent TERM`;
+    case 'workerExcused':
+      return event.within === 0
+        ? `worker ${event.id} is excused no more`
+        : `worker ${event.id} is excused for ${event.within} ms`;
     case 'workerMisbehaved':
       return `worker ${event.id} breaks the protocol: ${event.reason}`;
     case 'reloadRequested':

@@ -135,22 +135,21 @@ export const deadlines: Watcher = ({ after, now, wakeAt }) => {
 
 function deadlineOf(fleet: Fleet, worker: Worker): number | null {
   const { phase, capture } = worker;
+  const beatAt = Math.max(worker.beatAt, worker.excusedUntil);
   const { bootTimeout, timeout } = policyOf(fleet, worker);
   switch (phase.name) {
     case 'joining': {
       const isTaken = capture?.fatal === true && capture.since >= phase.since;
       const boot = phase.since + bootTimeout;
       if (isTaken) return capture.since + fixed.captureLimit;
-      return timeout === 0 ? boot : Math.min(boot, worker.beatAt + timeout);
+      return timeout === 0 ? boot : Math.min(boot, beatAt + timeout);
     }
     case 'booting':
       return capture?.fatal === true ? capture.since + fixed.captureLimit : phase.since + bootTimeout;
     case 'spare':
     case 'ready':
       if (timeout === 0) return null;
-      return capture?.fatal === true && capture.since >= worker.beatAt
-        ? capture.since + fixed.captureLimit
-        : worker.beatAt + timeout;
+      return capture?.fatal === true && capture.since >= beatAt ? capture.since + fixed.captureLimit : beatAt + timeout;
     case 'draining':
       return phase.deadline + fixed.drainMargin;
     case 'killed':
@@ -202,13 +201,13 @@ export const queues: Watcher = ({ after }) => {
  * yet, or is not to serve, takes none; and shares are shares of what there is. While another master is there, each worker
  * knows that its connections have heirs.
  */
-export const migrations: Watcher = ({ after }) => {
+export const migrations: Watcher = ({ after, now }) => {
   const { stopping, upgrade, predecessor, policy } = after;
   const serving = inForce(after).filter(isReady);
   const takers = serving.filter(({ moves }) => moves.take !== 0);
   const others = upgrade.state === 'ready' || (predecessor === 'serves' && stopping !== null);
   const hasHeirs = predecessor !== 'none' || upgrade.state === 'starting' || upgrade.state === 'ready';
-  for (const { id, pid, moves: told, phase, generation } of after.workers) {
+  for (const { id, pid, moves: told, phase, generation, excusedUntil } of after.workers) {
     const { heirs, ...moves } = told;
     const text = `worker ${id}, ${phase.name}: ${JSON.stringify(told)}`;
     if (pid !== null) assert.equal(heirs, hasHeirs, text);
@@ -219,6 +218,8 @@ export const migrations: Watcher = ({ after }) => {
     if (phase.name === 'draining') {
       const gives = !phase.quick && (others || (stopping === null && takers.length > 0));
       assert.deepEqual(moves, gives ? { keep: 0, take: 0 } : { keep: null, take: null }, text);
+    } else if (phase.name === 'ready' && now < excusedUntil && moves.take === 0) {
+      assert.deepEqual(moves, takers.length > 0 || others ? { keep: 0, take: 0 } : { keep: null, take: 0 }, text);
     } else assert.ok(moves.keep === null || moves.keep === moves.take, text);
   }
   if (stopping === null && policy.migration && serving.length > 0) assert.ok(takers.length > 0, 'nobody takes');

@@ -230,7 +230,7 @@ test('WHY-02 the last words of a worker: lengths, counts, plain text', () => {
   assert.ok(checked.kind === 'message' && checked.message.type === 'dying');
   const { caller, after, requests } = checked.message;
   assert.equal(requests.length, 20);
-  assert.deepEqual(Object.keys(requests[0] ?? {}), ['method', 'url', 'age', 'route']);
+  assert.deepEqual(Object.keys(requests[0] ?? {}), ['method', 'url', 'age', 'id', 'trace', 'route', 'phase']);
   const texts = [caller, after?.name, after?.message, requests[0]?.url, requests[0]?.route].map((text) => text ?? '');
   for (const text of texts) assert.ok(text.length > 0 && text.length <= 500 && /^x+$/.test(text));
   for (const wrong of [{ how: 'other', inFlight: 0 }, { how: 'exit', inFlight: -1 }, { how: 'end' }])
@@ -242,7 +242,12 @@ test('WHY-02 the requests of a heartbeat are ten at most, and what is none is le
   const checked = checkWorkerMessage({ type: 'beat', figures, requests, heapLimit: 7 });
   assert.deepEqual(checked, {
     kind: 'message',
-    message: { type: 'beat', figures, requests: [requests[0]], heapLimit: 7 },
+    message: {
+      type: 'beat',
+      figures,
+      requests: [{ ...requests[0], trace: null, route: null, phase: null }],
+      heapLimit: 7,
+    },
   });
   const many = Array.from({ length: 30 }, () => requests[0]);
   const cut = checkWorkerMessage({ type: 'beat', figures, requests: many, heapLimit: 'large' });

@@ -40,10 +40,12 @@ function make() {
   return { deaths, pass: (ms: number) => (now += ms), oomKill: () => (kills += 1) };
 }
 
+const unknown = { id: null, trace: null, route: null, phase: null };
+
 describe('the story of an exit', () => {
   it('WHY-02 has the requests of the last heartbeat, which are older now', () => {
     const { deaths, pass } = make();
-    const request = { method: 'GET', url: '/slow?key=secret', age: 700, id: 'r1' };
+    const request = { method: 'GET', url: '/slow?key=secret', age: 700, ...unknown, id: 'r1' };
     deaths.onBeat(one.id, { type: 'beat', figures, requests: [request] });
     pass(400);
     const { death } = deaths.explain(exit(one, 'SIGSEGV'), one);
@@ -57,7 +59,7 @@ describe('the story of an exit', () => {
 
   it('WHY-02 forgets requests that were answered since', () => {
     const { deaths } = make();
-    deaths.onBeat(one.id, { type: 'beat', figures, requests: [{ method: 'GET', url: '/', age: 700 }] });
+    deaths.onBeat(one.id, { type: 'beat', figures, requests: [{ method: 'GET', url: '/', age: 700, ...unknown }] });
     deaths.onBeat(one.id, { type: 'beat', figures: { ...figures, inFlight: 0 } });
     const { death } = deaths.explain(exit(one, 'SIGSEGV'), one);
     assert.deepEqual([death?.requests, death?.inFlight], [[], 0]);
@@ -90,7 +92,7 @@ describe('the story of an exit', () => {
       deaths.onBeat(one.id, {
         type: 'beat',
         figures,
-        requests: [{ method: 'GET', url: `/${index}?key=secret`, age: 1 }],
+        requests: [{ method: 'GET', url: `/${index}?key=secret`, age: 1, ...unknown }],
       });
       const event = deaths.explain(exit(one, 'SIGSEGV'), one);
       deaths.event(event, { fleet, now: 1, line: narrateEvent(event, fleet, 1) });
