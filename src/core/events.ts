@@ -2,7 +2,7 @@
  * Facts that come in: the subject and a past participle. Everything random in them is drawn by the adapter that reports
  * them.
  */
-import type { FailureKind, Figures, Limits, Policy, RetireReason } from './model.ts';
+import type { Comparison, FailureKind, Figures, Limits, Policy, RetireReason } from './model.ts';
 
 /** What happens to a worker, or what it says. */
 export type WorkerEvent =
@@ -47,7 +47,9 @@ export type ReloadEvent =
   /** The generation before is to serve again. */
   | { readonly type: 'rollbackRequested' }
   | { readonly type: 'reloadPrepared'; readonly reload: number; readonly policy: Policy }
-  | { readonly type: 'reloadPrepareFailed'; readonly reload: number; readonly reason: string };
+  | { readonly type: 'reloadPrepareFailed'; readonly reload: number; readonly reason: string }
+  /** What the generation that is being judged has served, and the old one beside it. */
+  | { readonly type: 'trafficCompared'; readonly comparison: Comparison };
 
 /** What an operator asks of the pool. */
 export type PoolEvent =

@@ -67,6 +67,8 @@ const effects: Effects = {
       },
     );
   },
+  try: () => {},
+  judge: () => {},
   hold: () => {},
   promote: (_, __, parts) => {
     const { current: before } = parts.generations;
