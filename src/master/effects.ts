@@ -16,9 +16,10 @@ type Effects = {
 };
 
 const effects: Effects = {
-  spawn: (action, _, { generations, pool }) => {
+  spawn: (action, fleet, { generations, pool }) => {
     const settings = generations.of(action.generation);
-    pool.spawn({ ...action, settings, limits: drawLimits(settings) });
+    const isCanary = action.generation > fleet.generation;
+    pool.spawn({ ...action, settings, limits: drawLimits(settings), isCanary });
   },
   place: ({ id, slot }, _, { pool }) => pool.place(id, slot),
   drain: ({ id, reason, quick, within }, fleet, { dropped: drops, generations, lastCall, pool }) => {

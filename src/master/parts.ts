@@ -15,6 +15,7 @@ import { Generations } from './generations.ts';
 import type { Log } from './log/logger.ts';
 import { logObserver } from './log/observer.ts';
 import { Timeline } from './log/timeline.ts';
+import { GenerationTraffic } from './metrics/generations.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { Statsd } from './metrics/statsd.ts';
 import type { WorkerQueue } from './migration/queue.ts';
@@ -80,6 +81,7 @@ export interface Parts {
   readonly migration: MigrationTally;
   readonly stuck: Stuck;
   readonly metrics: Metrics;
+  readonly generationTraffic: GenerationTraffic;
   readonly statsd: Statsd;
   readonly events: Events;
   readonly claims: Claims;
@@ -123,8 +125,10 @@ export function makeParts(options: MasterOptions): Parts {
       rates,
       migration: migration.status(queue !== null && settings().migration),
     });
+  const generationTraffic = new GenerationTraffic({ fleet: () => fleet(), now: () => arbiter.now() });
   const metrics = new Metrics({
     status,
+    generations: () => generationTraffic.families(),
     lostLines: () => ({ log: log.lost(), access: complaints.lostLines }),
     isCounting: () => settings().metrics,
   });
@@ -249,11 +253,20 @@ export function makeParts(options: MasterOptions): Parts {
     migration,
     stuck,
     metrics,
+    generationTraffic,
     statsd,
     events,
     claims,
     succession,
     onReady,
-    observers: [{ onTurn: (now) => health.spread(now) }, outcomes, upgradeOutcomes, succession, mainProcess, metrics],
+    observers: [
+      { onTurn: (now) => health.spread(now) },
+      outcomes,
+      upgradeOutcomes,
+      succession,
+      mainProcess,
+      metrics,
+      generationTraffic,
+    ],
   };
 }

@@ -56,6 +56,8 @@ export interface TrafficDelta {
   readonly sent: number;
   /** By protocol, such as `websocket`. */
   readonly upgrades: readonly (readonly [protocol: string, count: number])[];
+  /** The same requests by duration, see `latency-buckets.ts`; left out by a worker whose generation is not judged by it. */
+  readonly latencies?: readonly (readonly [bucket: number, count: number])[];
 }
 
 /** One metric of the app's own prom-client registry, as its `getMetricsAsJSON()` gives it. */

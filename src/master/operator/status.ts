@@ -1,11 +1,18 @@
 /** The status of the service, from what the arbiter knows. */
 import type { Settings } from '../../config/resolved.ts';
 import { isReady, slotOf, wantedSpares } from '../../core/fleet.ts';
-import type { Fleet, Worker } from '../../core/model.ts';
+import type { Fleet, Served, Worker } from '../../core/model.ts';
+import { comparisonText } from '../../core/rules/judge.ts';
 import { statusRow } from '../../protocol/figures-row.ts';
 import type { HealthReport } from '../../protocol/messages.ts';
 import type { MigrationStatus } from '../../protocol/migration.ts';
-import { type ListenerStatus, type Status, statusVersion, type WorkerStatus } from '../../protocol/status.ts';
+import {
+  type ListenerStatus,
+  type ServedStatus,
+  type Status,
+  statusVersion,
+  type WorkerStatus,
+} from '../../protocol/status.ts';
 import { version } from '../../system/package.ts';
 import type { Listener } from '../sockets/listeners.ts';
 import { waitingOf } from '../sockets/queue-length.ts';
@@ -57,7 +64,12 @@ export function statusOf({ fleet, now, settings, listeners, health, rates, migra
       running:
         reload.state === 'idle'
           ? null
-          : { reload: reload.reload, step: reload.state, uptime: seconds(now - reload.since) },
+          : {
+              reload: reload.reload,
+              step: reload.state,
+              uptime: seconds(now - reload.since),
+              ...comparedStatus(fleet, now),
+            },
       last: lastReload === null ? null : { ...lastReload, duration: seconds(lastReload.duration) },
     },
     upgrade: upgradeStatus(fleet),
@@ -70,6 +82,31 @@ export function statusOf({ fleet, now, settings, listeners, health, rates, migra
       .sort((a, b) => (a.slot ?? last) - (b.slot ?? last) || a.id - b.id)
       .map((worker) => workerStatus(worker, fleet, now, rates)),
   };
+}
+
+type Compared = Pick<NonNullable<Status['reload']['running']>, 'trial' | 'compared'>;
+
+/** How the new generation of the reload under way is judged by its traffic. */
+function comparedStatus({ reload, traffic }: Fleet, now: number): Compared {
+  if (reload.state !== 'canary' && reload.state !== 'rolling') return {};
+  const comparison = traffic?.generation === reload.generation ? traffic : null;
+  const compared = comparison === null ? {} : { compared: comparisonText(comparison) };
+  if (reload.state === 'rolling') return compared;
+  const { canary } = reload.policy;
+  if (canary === null || reload.stage.name !== 'trial') return {};
+  const trial = {
+    seconds: seconds(canary.for),
+    left: seconds(Math.max(0, reload.stage.since + canary.for - now)),
+    minRequests: canary.minRequests,
+    fresh: servedStatus(comparison?.fresh),
+    old: servedStatus(comparison?.old),
+  };
+  return { trial, ...compared };
+}
+
+function servedStatus(served: Served | undefined): ServedStatus {
+  const { requests = 0, errors = 0, p99 = null } = served ?? {};
+  return { requests, errors, p99: p99 === null ? null : Math.round(p99 * 100) / 100 };
 }
 
 function upgradeStatus({ upgrade, upgrades, successor, lastUpgrade }: Fleet): Status['upgrade'] {
