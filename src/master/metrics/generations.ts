@@ -38,7 +38,7 @@ const memory = 60_000;
 /** What a generation served in this time judges it after its trial; in more of it if there were few requests. */
 const recently = 10_000;
 /** A worker's requests are timed from this age on, or a quarter of the trial if that is less: it starts cold. */
-const warmUp = 5_000;
+const warmUp = 3_000;
 /** Milliseconds between two comparisons. */
 const compareEvery = 100;
 /** Generations that `/metrics` shows. */
