@@ -84,6 +84,7 @@ function form({ isText }: ParseContext): string {
 
 function readParts(given: object, context: ParseContext): Parsed<CanaryPolicy> {
   const read: Record<string, unknown> = { ...defaults };
+  let doubt = {};
   for (const [name, value] of Object.entries(given)) {
     const part = Object.hasOwn(parts, name) ? parts[name as keyof CanaryPolicy] : undefined;
     if (part === undefined) {
@@ -95,12 +96,13 @@ function readParts(given: object, context: ParseContext): Parsed<CanaryPolicy> {
     if (value === undefined || (value === null && name !== 'maxErrorRate' && name !== 'maxP99')) continue;
     const parsed = part.parse(value, context);
     if (!parsed.ok) return { ok: false, expected: parsed.expected, part: { name, value } };
+    if (parsed.doubt !== undefined) doubt = { doubt: `${name}: ${parsed.doubt}` };
     read[name] = parsed.value;
   }
   const policy = read as unknown as CanaryPolicy;
   return policy.maxErrorRate === null && policy.maxP99 === null
     ? { ok: false, expected: 'maxErrorRate or maxP99 to judge by' }
-    : { ok: true, value: policy };
+    : { ok: true, value: policy, ...doubt };
 }
 
 /** `for=2m,maxErrorRate=1%` as an object; `null` if it is something else. */

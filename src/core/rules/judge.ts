@@ -47,7 +47,7 @@ export function worseNow({ policy, traffic }: Fleet, generation: number): string
 export function comparisonText({ fresh, old }: Comparison): string {
   const errors = `5xx ${percent(fresh)} against ${percent(old)}`;
   const p99 = fresh.p99 === null || old.p99 === null ? [] : [`p99 ${time(fresh.p99)} ms against ${time(old.p99)}`];
-  return [errors, ...p99, `in ${fresh.requests} requests`].join(', ');
+  return [errors, ...p99, `in ${fresh.requests} ${fresh.requests === 1 ? 'request' : 'requests'}`].join(', ');
 }
 
 function hasMoreErrors({ maxErrorRate }: CanaryPolicy, { fresh, old }: Comparison): boolean {

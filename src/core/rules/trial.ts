@@ -28,8 +28,10 @@ export function tryOut(turn: Turn, state: Canary): 'wait' | 'promote' | 'hold' {
 }
 
 /** An operator's word, and a generation that served well before, need no proof; and where nobody serves there is none. */
-function isToBeTried(fleet: Fleet, { rollback, order }: Canary): boolean {
-  return rollback === null && order !== 'promote' && servingCount(fleet) > 0;
+function isToBeTried(fleet: Fleet, { rollback, order, stage }: Canary): boolean {
+  if (rollback !== null || order === 'promote') return false;
+  // A pool that is dismissed in the middle of it is not to be woken at once.
+  return servingCount(fleet) > 0 || (stage.name === 'trial' && fleet.dormant);
 }
 
 function begin(turn: Turn, state: Canary, canary: CanaryPolicy): void {
