@@ -58,8 +58,11 @@ export default defineConfig({
   // maxSurge: '25%',
   // How long a new worker stays up before it counts.
   // minReadySeconds: 0,
+  // Judge a new release by the traffic of its first worker, and of the others for as long as rollbackWindow
+  // (docs/deploys.md).
+  // canary: { for: '2m', maxErrorRate: '1%', maxP99: '2x', minRequests: 200, onUndecided: 'promote' },
   // progressDeadline: '10m',
-  // A release that crash-loops this soon after its rollout is rolled back.
+  // A release that crash-loops, or serves worse (canary), this soon after its rollout is rolled back.
   // rollbackWindow: '30s',
   // Run once per reload, before any new worker; if it fails, nothing is changed.
   // release: 'npm run migrate',

@@ -46,7 +46,13 @@ const cell = ([name, value]: [string, unknown], table: FigureTable = figures): b
 };
 const row: Check = (value) =>
   fields({ slot: nullOr(number), id: number })(value) && Object.entries(value as Fields).every((each) => cell(each));
-const reloadEnd = { reload: number, verdict: text, generation: number, reason: maybe(text), duration: number };
+const reloadEnd = {
+  ...{ reload: number, verdict: text, generation: number, reason: maybe(text), duration: number },
+  // Only a reload that was judged by its traffic has it.
+  traffic: maybe(text),
+};
+const served = fields({ requests: number, errors: number, p99: maybe(number) });
+const trial = fields({ seconds: number, left: number, minRequests: number, fresh: served, old: served });
 const upgradeEnd = { upgrade: number, verdict: text, pid: maybe(number), reason: maybe(text), duration: number };
 const release = fields({
   ...{ generation: number, path: text, version: nullOr(text), commit: nullOr(text), moved: nullOr(text) },
@@ -56,7 +62,7 @@ const status = fields({
   ...{ prefork: text, node: text, name: text, state: text, health: text, app: text },
   ...{ pid: number, uptime: number, generation: number, wanted: number, ready: number },
   reload: fields({
-    running: maybe(fields({ reload: number, step: text, uptime: number })),
+    running: maybe(fields({ reload: number, step: text, uptime: number, trial: maybe(trial), compared: maybe(text) })),
     last: maybe(fields(reloadEnd)),
   }),
   upgrade: fields({

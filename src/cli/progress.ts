@@ -1,5 +1,6 @@
 /** What a reload is doing, shown while a command waits for it. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Status } from '../protocol/status.ts';
 import type { Service } from './client.ts';
 
 /** Milliseconds between two looks at how far it is. */
@@ -17,16 +18,27 @@ export async function withProgress<T>(service: Service, wait: () => Promise<T>):
   }
 }
 
+/** Milliseconds between two lines with the figures of a trial: some ten lines of a short one, and a line each 5 s of a long one. */
+function figuresEvery(running: Status['reload']['running'] | undefined): number {
+  return Math.max(500, Math.min(5_000, (running?.trial?.seconds ?? 10) * 100));
+}
+
 async function showProgress(service: Service, signal: AbortSignal): Promise<void> {
   const { progressText } = await import('../protocol/reload-text.ts');
-  let last = '';
+  let last = { line: '', figuresAt: Number.NEGATIVE_INFINITY };
   while (!signal.aborted) {
     const found = await service.status().catch(() => null);
     const step = found === null ? null : progressText(found);
     if (step !== null && !signal.aborted) {
-      const line = `reload ${found?.reload.running?.reload}: ${step}`;
-      if (line !== last) console.error(line);
-      last = line;
+      const running = found?.reload.running;
+      const line = `reload ${running?.reload}: ${step}`;
+      // Figures are never twice the same.
+      const hasFigures = running?.trial != null || running?.compared != null;
+      const isDue = !hasFigures || performance.now() - last.figuresAt >= figuresEvery(running);
+      if (line !== last.line && isDue) {
+        console.error(line);
+        last = { line, figuresAt: hasFigures ? performance.now() : last.figuresAt };
+      }
     }
     await sleep(pollEvery, undefined, { signal }).catch(() => {});
   }

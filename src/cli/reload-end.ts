@@ -8,12 +8,13 @@ import type { LastReload } from '../protocol/status.ts';
  * @throws ControlError with the reason for anything else
  */
 export async function ended(outcome: LastReload, wanted: 'completed' | 'rolled-back'): Promise<string> {
-  const { reload, verdict, reason, generation, duration } = outcome;
+  const { reload, verdict, reason, generation, duration, traffic } = outcome;
   if (verdict !== wanted) {
     const { verdictText } = await import('../protocol/reload-text.ts');
     throw new ControlError(`reload ${reload} ${verdictText[verdict]}: ${reason ?? 'no reason given'}`);
   }
   const what =
     verdict === 'completed' ? `reload ${reload} done` : `reload ${reload} has brought the release before back`;
-  return `${what} in ${duration.toFixed(2)} s, generation ${generation} serves`;
+  const figures = traffic == null ? '' : ` (${traffic})`;
+  return `${what} in ${duration.toFixed(2)} s, generation ${generation} serves${figures}`;
 }

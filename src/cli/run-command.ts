@@ -1,7 +1,7 @@
 /** Runs the commands that have options of their own, and answers what the script for tab completion asks. */
 import yargs, { type Argv, type CompletionCallback, type Options, type PositionalOptions } from 'yargs';
+import { closest } from '../config/closest.ts';
 import { show } from '../config/show.ts';
-import { closest } from '../config/suggest.ts';
 import { ConfigError } from '../errors.ts';
 import { Service } from './client.ts';
 import { type AnyCommand, type Command, type Surroundings, usageOf } from './command.ts';

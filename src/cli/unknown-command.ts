@@ -1,5 +1,5 @@
 /** What is said of a word that is neither a command nor an app: most likely it was meant as a command. */
-import { closest } from '../config/suggest.ts';
+import { closest } from '../config/closest.ts';
 import { ConfigError } from '../errors.ts';
 import { commands } from './commands/index.ts';
 

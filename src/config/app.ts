@@ -2,9 +2,9 @@
 import { readdirSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { entriesOf, manifestIn } from '../system/manifest.ts';
+import { closest } from './closest.ts';
 import type { AppSpec } from './resolved.ts';
 import { shorten } from './show.ts';
-import { closest } from './suggest.ts';
 
 /** An app, or why it cannot be found. */
 export type Found = { readonly app: AppSpec } | { readonly problem: string };

@@ -45,7 +45,10 @@ export function merge(layers: readonly Layer[], cwd: string, table: Table = sett
       if (raw === undefined || raw === null) continue;
       const parsed = kind.parse(raw, context);
       if (!parsed.ok) {
-        problems.push({ setting: name, source, message: `expected ${parsed.expected}, got ${show(raw)}` });
+        const { expected, part } = parsed;
+        const setting = part === undefined || part.name === '' ? name : `${name}.${part.name}`;
+        const got = part === undefined ? raw : part.value;
+        problems.push({ setting, source, message: `expected ${expected}, got ${show(got)}` });
         continue;
       }
       if (parsed.doubt !== undefined) doubts.push({ setting: name, source, message: parsed.doubt });

@@ -44,6 +44,18 @@ export type Action =
    * `reloadPrepareFailed`. If `rollback` says why, bring back the settings of the generation before the one in force.
    */
   | { readonly type: 'prepare'; readonly reload: number; readonly generation: number; readonly rollback: string | null }
+  /** The canary serves its share: for so many milliseconds its traffic is compared with the old generation's. */
+  | { readonly type: 'try'; readonly reload: number; readonly generation: number; readonly within: number }
+  /** The canary's trial is over, and it is not worse. */
+  | {
+      readonly type: 'judge';
+      readonly reload: number;
+      readonly verdict: 'passed' | 'undecided';
+      /** The figures. */
+      readonly text: string;
+      /** What follows. */
+      readonly next: 'promote' | 'reject' | 'hold';
+    }
   /** The canary is good, and stays the only one until somebody decides. */
   | { readonly type: 'hold'; readonly reload: number; readonly generation: number }
   /** The canary is good: its generation is in force. */

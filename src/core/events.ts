@@ -3,7 +3,7 @@
  * them.
  */
 import type { Death } from './death.ts';
-import type { FailureKind, Figures, Limits, Policy, RetireReason } from './model.ts';
+import type { Comparison, FailureKind, Figures, Limits, Policy, RetireReason } from './model.ts';
 
 /** What happens to a worker, or what it says. */
 export type WorkerEvent =
@@ -64,7 +64,9 @@ export type ReloadEvent =
   /** The generation before is to serve again. */
   | { readonly type: 'rollbackRequested' }
   | { readonly type: 'reloadPrepared'; readonly reload: number; readonly policy: Policy }
-  | { readonly type: 'reloadPrepareFailed'; readonly reload: number; readonly reason: string };
+  | { readonly type: 'reloadPrepareFailed'; readonly reload: number; readonly reason: string }
+  /** What the generation that is being judged has served, and the old one beside it. */
+  | { readonly type: 'trafficCompared'; readonly comparison: Comparison };
 
 /** What an operator asks of the pool. */
 export type PoolEvent =

@@ -35,6 +35,17 @@ export const fixed = {
   rolloutFailures: 3,
   /** Crashes that never count as a crash loop of a new generation, however few workers there are. */
   rollbackCrashes: 3,
+  /**
+   * How sure a verdict on traffic is, in standard deviations: 3 is wrong once in 740 times where there is no difference at
+   * all to what is allowed, and it is looked at again and again.
+   */
+  sureness: 3,
+  /** A longer 99th percentile is none if it is not longer by this: a millisecond more may be twice as long. */
+  leastSlowness: 10,
+  /** Half-seconds in which requests were slow before a generation is: in one of them it may have collected garbage. */
+  slowSpells: 3,
+  /** Requests that a canary must have left unanswered to be taken for one that answers nothing. */
+  leastWaiting: 10,
   /** Heartbeats in a row over `maxMemory`, and the age below which a worker's memory is not judged. */
   memorySamples: 3,
   memoryMinAge: 10_000,

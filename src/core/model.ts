@@ -174,6 +174,46 @@ export interface Scaling {
   readonly last: { readonly from: number; readonly to: number; readonly reason: string; readonly at: number } | null;
 }
 
+/** How much longer than the old generation's the 99th percentile may be, or how long in milliseconds whatever that is. */
+export type LatencyLimit = { readonly times: number } | { readonly milliseconds: number };
+
+/** How a new generation is judged by its traffic. */
+export interface CanaryPolicy {
+  /** Milliseconds that the canary serves beside the old generation before the rest follow. */
+  readonly for: number;
+  /** Share of answers with status 5xx that it may have beyond the old generation's, 0 to 1; `null` is not judged. */
+  readonly maxErrorRate: number | null;
+  /** `null` is not judged. */
+  readonly maxP99: LatencyLimit | null;
+  /** With fewer requests there is no verdict. */
+  readonly minRequests: number;
+  /** What becomes of a canary that had fewer. */
+  readonly onUndecided: 'promote' | 'reject' | 'hold';
+}
+
+/** What workers of a generation, or of several, have served. */
+export interface Served {
+  readonly requests: number;
+  /** Those with status 5xx. */
+  readonly errors: number;
+  /** Those whose duration counts: their worker had warmed up. */
+  readonly timed: number;
+  /** Of those, milliseconds; `null` if there are none. */
+  readonly p99: number | null;
+}
+
+/** A new generation beside the old one, in the same minutes. */
+export interface Comparison {
+  /** The new one. */
+  readonly generation: number;
+  readonly fresh: Served;
+  readonly old: Served;
+  /** Of `fresh.timed`, those that took longer than `maxP99` allows. */
+  readonly slower: number;
+  /** Half-seconds in which more than one in a hundred of them did. */
+  readonly slowSpells: number;
+}
+
 /** The limits the core needs, of one generation's configuration. */
 export interface Policy {
   readonly workers: number;
@@ -212,6 +252,8 @@ export interface Policy {
   readonly migration: boolean;
   /** Workers that serve are evened out. */
   readonly balance: boolean;
+  /** `null`: a generation is not judged by its traffic. */
+  readonly canary: CanaryPolicy | null;
 }
 
 /** Why a worker could not boot, as far as it could tell: `load` is an app that cannot even be loaded. */
@@ -226,6 +268,8 @@ export type ReloadOrder = 'roll' | 'hold' | 'promote';
 /** How far a canary has come. Once it has clients, the rest of the fleet lives on as if there were no reload. */
 export type CanaryStage =
   | { readonly name: 'boot' }
+  /** It serves its share, and its traffic is compared with that of the old generation. */
+  | { readonly name: 'trial'; readonly since: number }
   /** It serves its share, and somebody is to say what becomes of it. */
   | { readonly name: 'held'; readonly since: number };
 
@@ -253,6 +297,8 @@ export type Reload =
   | (ReloadBase & {
       readonly state: 'rolling';
       readonly generation: number;
+      /** Since when `progressDeadline` counts: while its canary was out, the rest was not to follow. */
+      readonly timedFrom: number;
       /** Consecutive failed boots of this generation since its last success. */
       readonly failures: number;
     });
@@ -269,6 +315,8 @@ export interface ReloadOutcome {
   readonly generation: number;
   readonly reason: string | null;
   readonly duration: number;
+  /** What its trial said, in figures; left out if there was none. */
+  readonly traffic?: string;
 }
 
 /** A reload that has not ended: its canary is good, and somebody is to say what becomes of it. */
@@ -335,6 +383,8 @@ export interface Probation {
   readonly until: number;
   /** Workers of it that crashed. */
   readonly crashes: number;
+  /** How its traffic was worse than the old generation's, which ended its rollout; `null` if it was not. */
+  readonly worse: string | null;
 }
 
 /**
@@ -382,6 +432,10 @@ export interface Fleet {
   readonly reloads: number;
   readonly lastReload: ReloadOutcome | null;
   readonly probation: Probation | null;
+  /** How the generation that is being judged compares, as far as it is known. */
+  readonly traffic: Comparison | null;
+  /** What the last trial said. */
+  readonly judged: { readonly reload: number; readonly text: string } | null;
   /** A rollout stopped half way: older workers are no longer stale. */
   readonly halted: boolean;
   /** WINCH: no workers, sockets kept. */
@@ -435,6 +489,8 @@ export function initialFleet(policy: Policy, queueCount = 1, before = 0): Fleet 
     reloads: 0,
     lastReload: null,
     probation: null,
+    traffic: null,
+    judged: null,
     halted: false,
     dormant: false,
     upgrade: { state: 'none' },

@@ -26,6 +26,8 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
     case 'reloadPrepared':
     case 'reloadPrepareFailed':
       return observePrepared(fleet, event);
+    case 'trafficCompared':
+      return { ...fleet, traffic: event.comparison };
     case 'scaleRequested':
       // A dormant pool has no worker to take away: TTOU does not wake it.
       if (fleet.dormant && event.by <= 0) return fleet;

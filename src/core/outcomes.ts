@@ -8,7 +8,15 @@ export function reloadOutcome(
   end: Pick<ReloadOutcome, 'verdict' | 'reason'>,
   now: number,
 ): ReloadOutcome {
-  return { verdict: end.verdict, reload, generation: fleet.generation, reason: end.reason, duration: now - since };
+  const traffic = fleet.judged?.reload === reload ? { traffic: fleet.judged.text } : {};
+  return {
+    verdict: end.verdict,
+    reload,
+    generation: fleet.generation,
+    reason: end.reason,
+    duration: now - since,
+    ...traffic,
+  };
 }
 
 /** The latest upgrade has failed. @param pid of the new master; `null` if there never was one */

@@ -16,10 +16,11 @@ type Effects = {
 };
 
 const effects: Effects = {
-  spawn: (action, _, { generations, pool, releases }) => {
+  spawn: (action, fleet, { generations, pool, releases }) => {
     const settings = generations.of(action.generation);
+    const isCanary = action.generation > fleet.generation;
     releases.booting(action, settings);
-    pool.spawn({ ...action, settings, limits: drawLimits(settings) });
+    pool.spawn({ ...action, settings, limits: drawLimits(settings), isCanary });
   },
   place: ({ id, slot }, _, { pool }) => pool.place(id, slot),
   claimLead: ({ claim }, _, { leadership }) => leadership.claim(claim),
@@ -81,6 +82,8 @@ const effects: Effects = {
       },
     );
   },
+  try: () => {},
+  judge: () => {},
   hold: () => {},
   resize: () => {},
   holdSize: () => {},

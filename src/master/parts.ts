@@ -22,6 +22,7 @@ import type { Log } from './log/logger.ts';
 import { withRelease } from './log/narrate-release.ts';
 import { logObserver } from './log/observer.ts';
 import { Timeline } from './log/timeline.ts';
+import { GenerationTraffic } from './metrics/generations.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { Statsd } from './metrics/statsd.ts';
 import type { WorkerQueue } from './migration/queue.ts';
@@ -92,6 +93,7 @@ export interface Parts {
   readonly snapshots: Snapshots;
   readonly inside: Inside;
   readonly metrics: Metrics;
+  readonly generationTraffic: GenerationTraffic;
   readonly statsd: Statsd;
   readonly events: Events;
   readonly claims: Claims;
@@ -146,8 +148,10 @@ export function makeParts(options: MasterOptions): Parts {
       exits: deaths.reports,
       migration: migration.status(queue !== null && settings().migration),
     });
+  const generationTraffic = new GenerationTraffic({ fleet: () => fleet(), now: () => arbiter.now() });
   const metrics = new Metrics({
     status,
+    generations: () => generationTraffic.families(),
     lostLines: () => ({ log: log.lost(), access: complaints.lostLines }),
     isCounting: () => settings().metrics,
   });
@@ -307,6 +311,7 @@ export function makeParts(options: MasterOptions): Parts {
     snapshots,
     inside,
     metrics,
+    generationTraffic,
     statsd,
     events,
     claims,
@@ -321,6 +326,7 @@ export function makeParts(options: MasterOptions): Parts {
       succession,
       mainProcess,
       metrics,
+      generationTraffic,
     ],
   };
 }

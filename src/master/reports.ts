@@ -61,9 +61,9 @@ const reports: Reports = {
     rates.onBeat(id, figures.requests, figures.clock);
     return { type: 'workerBeat', id, figures };
   },
-  traffic: ({ delta }, { id }, { metrics }) => {
-    metrics.onTraffic(delta, id);
-    return null;
+  traffic: ({ delta }, worker, { generationTraffic, metrics }) => {
+    metrics.onTraffic(delta, worker.id);
+    return generationTraffic.onTraffic(delta, worker);
   },
   'app-metrics': (message, { id }, { metrics }) => {
     metrics.onAppMetrics(id, message.metrics);

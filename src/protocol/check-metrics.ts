@@ -1,6 +1,7 @@
 /** Checks the counts that workers report: bounded in number and size, and nothing but what a page of metrics can hold. */
 import { escapeText } from '../system/plain.ts';
 import { clip, type Fields, isCount, isFields } from './check-values.ts';
+import { latencyBuckets } from './latency-buckets.ts';
 import type { WorkerMessage } from './messages.ts';
 import {
   type AppMetric,
@@ -14,6 +15,7 @@ import {
   otherUpgrade,
   sizeOf,
   statusIn,
+  type TrafficDelta,
   type TrafficSeries,
   unknownStatus,
 } from './traffic.ts';
@@ -52,10 +54,10 @@ export function checkTraffic({ delta }: Fields): WorkerMessage | null {
   const limited = checkLimited(delta.limited ?? []);
   if (limited === null) return null;
   if (checked.length < series.length || protocols.length < upgrades.length) return null;
-  return {
-    type: 'traffic',
-    delta: { series: checked, upgrades: protocols, limited, aborted, connections, received, sent },
-  };
+  const latencies = latenciesIn(delta.latencies);
+  if (latencies === null) return null;
+  const counts = { series: checked, upgrades: protocols, limited, aborted, connections, received, sent };
+  return { type: 'traffic', delta: { ...counts, ...latencies } };
 }
 
 /** @returns `null` if it is malformed */
@@ -67,6 +69,16 @@ function checkLimited(raw: unknown): [LimitName, number][] | null {
     return name === undefined || !isCount(count) ? [] : [[name, count]];
   });
   return limited.length < raw.length ? null : limited;
+}
+
+/** @returns `null` if they are none that a worker sends */
+function latenciesIn(raw: unknown): Pick<TrafficDelta, 'latencies'> | null {
+  if (raw === undefined) return {};
+  if (!Array.isArray(raw) || raw.length > latencyBuckets) return null;
+  const latencies = raw.flatMap((each: unknown): [number, number][] =>
+    Array.isArray(each) && isCount(each[0]) && each[0] < latencyBuckets && isCount(each[1]) ? [[each[0], each[1]]] : [],
+  );
+  return latencies.length < raw.length ? null : { latencies };
 }
 
 /** Whatever a worker names, there are no more labels than these. */

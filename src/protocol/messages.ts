@@ -62,8 +62,11 @@ export interface BootInfo {
   /** Milliseconds. */
   readonly heartbeat: number;
   readonly accessLog: AccessLogInfo | null;
-  /** What is counted; `null` is nothing. `app` is whether the app's own metrics are wanted. */
-  readonly metrics: { readonly app: boolean } | null;
+  /**
+   * What is counted; `null` is nothing. `app` is whether the app's own metrics are wanted, `latencies` whether durations are
+   * reported for percentiles, and `trial` for how many milliseconds a canary reports more often; `null` is not at all.
+   */
+  readonly metrics: { readonly app: boolean; readonly latencies: boolean; readonly trial: number | null } | null;
   /** The queue between workers; `null` if there is none. */
   readonly queue: QueueDescriptors | null;
   /** Where this worker finds and keeps compiled code; `null` if prefork has seen to no such place. */

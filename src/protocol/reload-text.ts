@@ -1,5 +1,5 @@
 /** A reload in words, for the commands, `prefork top` and the page. */
-import type { LastReload, Status } from './status.ts';
+import type { LastReload, Status, TrialStatus } from './status.ts';
 
 /** How a reload ended: `reload 3 ...`. */
 export const verdictText: Readonly<Record<LastReload['verdict'], string>> = {
@@ -12,6 +12,7 @@ export const verdictText: Readonly<Record<LastReload['verdict'], string>> = {
 
 const stageText: Readonly<Record<NonNullable<Status['reload']['running']>['stage'] & string, string>> = {
   boot: 'the first new worker boots',
+  trial: 'the first new worker is judged by its traffic',
   held: 'held: the first new worker serves, prefork promote or prefork abort decides',
 };
 
@@ -23,12 +24,20 @@ export function progressText({ reload: { running }, workers, generation, wanted 
     case 'preparing':
       return 'reading the configuration';
     case 'canary':
+      if (running.trial !== undefined) return trialText(running.trial, running.compared);
       return stageText[running.stage ?? 'boot'] ?? 'the first new worker is tried';
     case 'refused':
       return 'nothing is changed';
     case 'rolling': {
       const fresh = workers.filter((worker) => worker.phase === 'ready' && worker.generation === generation).length;
-      return `${Math.min(fresh, wanted)} of ${wanted} workers are new`;
+      const compared = running.compared === undefined ? '' : ` (${running.compared})`;
+      return `${Math.min(fresh, wanted)} of ${wanted} workers are new${compared}`;
     }
   }
+}
+
+/** The verdict as it forms. */
+function trialText({ left, minRequests, fresh }: TrialStatus, compared = `in ${fresh.requests} requests`): string {
+  const missing = fresh.requests < minRequests ? ` of the ${minRequests} that are needed` : '';
+  return `the first new worker is judged by its traffic: ${compared}${missing}, ${Math.ceil(left)} s left`;
 }

@@ -56,6 +56,10 @@ export interface Status {
       readonly stage?: CanaryStage['name'];
       /** Seconds since it began. */
       readonly uptime: number;
+      /** The canary is judged by its traffic; left out if it is not, or not yet. */
+      readonly trial?: TrialStatus;
+      /** How the new generation's traffic compares, in words; left out where that is not known. */
+      readonly compared?: string;
     } | null;
     readonly last: LastReload | null;
   };
@@ -90,6 +94,25 @@ export interface LastReload {
   readonly reason: string | null;
   /** Seconds. */
   readonly duration: number;
+  /** What its trial said, in figures; left out if there was none. */
+  readonly traffic?: string;
+}
+
+/** How far the trial of a canary is. */
+export interface TrialStatus {
+  /** Seconds of it in all, and those that are left. */
+  readonly seconds: number;
+  readonly left: number;
+  readonly minRequests: number;
+  /** What it has served, and the old generation meanwhile; `p99` in milliseconds, `null` if it is not known. */
+  readonly fresh: ServedStatus;
+  readonly old: ServedStatus;
+}
+
+export interface ServedStatus {
+  readonly requests: number;
+  readonly errors: number;
+  readonly p99: number | null;
 }
 
 /** `ready`: the new master serves, and this one is about to leave, or waits for the operator to end it. */

@@ -62,6 +62,8 @@ export interface TrafficDelta {
   readonly upgrades: readonly (readonly [protocol: string, count: number])[];
   /** How often limits of requests acted; left out by a master of a version that had none. */
   readonly limited?: readonly (readonly [name: LimitName, count: number])[];
+  /** The same requests by duration, see `latency-buckets.ts`; left out by a worker whose generation is not judged by it. */
+  readonly latencies?: readonly (readonly [bucket: number, count: number])[];
 }
 
 /** One metric of the app's own prom-client registry, as its `getMetricsAsJSON()` gives it. */

@@ -146,6 +146,7 @@ const messages = {
         buckets: buckets(),
       })),
       ...{ upgrades: [[name(), 1]], aborted: 1, connections: 1, received: 1, sent: 1 },
+      latencies: Array.from({ length: below(202) }, () => [below(202), below(1e9)]),
     },
   }),
   'app-metrics': () => ({

@@ -15,7 +15,12 @@ export type Parsed<Value> =
       /** Why it may not be what was meant: one line. */
       readonly doubt?: string;
     }
-  | { readonly ok: false; readonly expected: string };
+  | {
+      readonly ok: false;
+      readonly expected: string;
+      /** What is wrong with a part of the value, in place of all of it. */
+      readonly part?: { readonly name: string; readonly value: unknown };
+    };
 
 export interface ParseContext {
   /** Whether the value comes from the command line or the environment: a number is then written as a string. */

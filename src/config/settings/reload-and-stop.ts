@@ -1,4 +1,5 @@
 /** How workers are replaced and stopped. */
+import { canary } from './canary.ts';
 import { boolean, moments, positiveTime, string, surge, time } from './kinds.ts';
 import { computed, inGroup } from './setting.ts';
 
@@ -48,6 +49,13 @@ export const reloadAndStop = {
     default: 0,
     doc: 'How long a new worker must stay up before it replaces an old one',
   }),
+  /** `null` lets a canary pass that stays up for `minReadySeconds`. */
+  canary: setting({
+    kind: canary,
+    default: null,
+    for: ['core'],
+    doc: "Judge a new release by its first worker's traffic: for=2m,maxErrorRate=1%,maxP99=2x,minRequests=200",
+  }),
   progressDeadline: setting({
     kind: positiveTime,
     default: 600_000,
@@ -60,7 +68,7 @@ export const reloadAndStop = {
     default: 30_000,
     zero: 'never',
     for: ['core'],
-    doc: 'A release that crash-loops this soon after its rollout is rolled back',
+    doc: 'A release that crash-loops, or serves worse (canary), this soon after its rollout is rolled back',
   }),
   /** A shell command that is run before any new worker: once per reload, and where `releaseOn` says so. */
   release: setting({

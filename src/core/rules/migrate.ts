@@ -2,7 +2,7 @@
  * Which workers give connections away, and which take them. A worker on its way out gives all that others can take; workers
  * that serve are evened out, so that each has its share.
  */
-import { isCandidate, isReady, replaceReason, withWorker } from '../fleet.ts';
+import { isCanaryOut, isCandidate, isReady, replaceReason, withWorker } from '../fleet.ts';
 import { type Fleet, type Moves, moves, type Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 
@@ -39,10 +39,14 @@ export function migrate(turn: Turn): void {
   }
 }
 
-/** Workers that serve and stay: what one took that is about to leave it would soon give again. */
+/**
+ * Workers that serve and stay: what one took that is about to leave it would soon give again. A canary that is out is one of
+ * them: clients that keep their connections would never meet it.
+ */
 function takersOf(turn: Turn): readonly Worker[] {
   const { fleet, now } = turn;
-  const all = fleet.workers.filter((worker) => isReady(worker) && !isCandidate(fleet, worker));
+  const isOut = isCanaryOut(fleet);
+  const all = fleet.workers.filter((worker) => isReady(worker) && (isOut || !isCandidate(fleet, worker)));
   const free = all.filter((worker) => !isExcused(turn, worker));
   const serving = free.length > 0 ? free : all;
   const staying = serving.filter((worker) => replaceReason(fleet, worker, now) === null);
@@ -90,6 +94,7 @@ function isOthers({ predecessor, stopping, upgrade }: Fleet): boolean {
  */
 function sharesOf(turn: Turn, workers: readonly Worker[]): Map<number, number> | null {
   const { balancing } = turn.fleet;
+  const isCanary = (worker: Worker): boolean => isCandidate(turn.fleet, worker);
   let sum = 0;
   let most = 0;
   let least = Number.POSITIVE_INFINITY;
@@ -101,12 +106,15 @@ function sharesOf(turn: Turn, workers: readonly Worker[]): Map<number, number> |
   }
   const average = workers.length === 0 ? 0 : sum / workers.length;
   const allowed = balancing ? 1 : 1 + Math.floor(average * tolerance);
-  const isUneven = workers.length > 1 && most - least > allowed;
+  // Where there are fewer connections than workers, each lies evenly, and a canary would have none to be judged by.
+  const isStarved = sum > 1 && workers.some((worker) => isCanary(worker) && connectionsOf(worker) === 0);
+  const isUneven = workers.length > 1 && (most - least > allowed || isStarved);
   if (isUneven !== balancing) turn.change({ balancing: isUneven });
   if (!isUneven) return null;
   const whole = Math.floor(average);
-  // Who has the most keeps one of those that cannot be shared out.
-  const sorted = [...workers].sort((a, b) => connectionsOf(b) - connectionsOf(a) || a.id - b.id);
+  // A canary gets one of those that cannot be shared out, and who has the most keeps one.
+  const first = (a: Worker, b: Worker): number => Number(isCanary(b)) - Number(isCanary(a));
+  const sorted = [...workers].sort((a, b) => first(a, b) || connectionsOf(b) - connectionsOf(a) || a.id - b.id);
   const more = sum - whole * workers.length;
   return new Map(sorted.map(({ id }, index) => [id, index < more ? whole + 1 : whole]));
 }

@@ -7,6 +7,8 @@ import { fixed } from '../fixed.ts';
 import { isCanaryOut, isCandidate, isLeaving, rollbackAskedFor } from '../fleet.ts';
 import { type Reload, sizeUnder, type Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
+import { worseNow } from './judge.ts';
+import { tryOut } from './trial.ts';
 
 type Canary = Extract<Reload, { state: 'canary' }>;
 
@@ -40,7 +42,15 @@ function begin(turn: Turn): void {
 function reasonToRollBack(turn: Turn): string | null {
   const { rollbackPending, reloadPending } = turn.fleet;
   if (rollbackPending) return rollbackAskedFor;
-  return reloadPending ? null : crashLoop(turn);
+  return reloadPending ? null : (crashLoop(turn) ?? risen(turn));
+}
+
+/** How the traffic of a generation on probation is worse than the old one's was, if it is. */
+function risen(turn: Turn): string | null {
+  const { probation } = turn.fleet;
+  if (probation === null || turn.now >= probation.until) return null;
+  const worse = probation.worse ?? worseNow(turn.fleet, probation.generation);
+  return worse === null ? null : `generation ${probation.generation} is ${worse}`;
 }
 
 /** Why the generation before is to be brought back, if it is: more of the new one's workers crashed than there are. */
@@ -60,8 +70,9 @@ function advance(turn: Turn, state: Canary): void {
     return;
   }
   if (canary?.phase.name !== 'ready' || !turn.due(canary.phase.since + state.policy.minReady)) return;
-  if (state.order === 'hold') hold(turn, state);
-  else promote(turn, state);
+  const next = tryOut(turn, state);
+  if (next === 'hold') hold(turn, state);
+  if (next === 'promote') promote(turn, state);
 }
 
 /** What waits behind a canary that may stay out for long brings a later state than it does. */
@@ -72,11 +83,13 @@ function supersededBy({ fleet }: Turn): string | null {
 
 function hold(turn: Turn, state: Canary): void {
   if (state.stage.name === 'held') return;
-  turn.change({ reload: { ...state, stage: { name: 'held', since: turn.now } } });
+  // Undecided traffic holds it like an operator does.
+  turn.change({ reload: { ...state, order: 'hold', stage: { name: 'held', since: turn.now } } });
   turn.do({ type: 'hold', reload: state.reload, generation: state.generation });
 }
 
 function promote(turn: Turn, { reload: id, since, rollback, order, generation, policy }: Canary): void {
+  const timedFrom = isCanaryOut(turn.fleet) ? turn.now : since;
   turn.change({
     generation,
     policy,
@@ -86,7 +99,9 @@ function promote(turn: Turn, { reload: id, since, rollback, order, generation, p
     // A fix does not wait for the backoff of what it fixes.
     slots: new Map([...turn.fleet.slots].map(([key, slot]) => [key, { ...slot, failures: 0, notBefore: turn.now }])),
     spareBoots: { failures: 0, notBefore: turn.now },
-    reload: { state: 'rolling', reload: id, since, rollback, order, generation, failures: 0 },
+    reload: { state: 'rolling', reload: id, since, rollback, order, generation, timedFrom, failures: 0 },
+    // What its trial has shown is no news of the rollout.
+    traffic: null,
   });
   turn.do({ type: 'promote', reload: id, generation });
 }

@@ -5,6 +5,7 @@ import { isLive, isStale } from '../fleet.ts';
 import type { Probation } from '../model.ts';
 import { reloadOutcome } from '../outcomes.ts';
 import type { Turn } from '../turn.ts';
+import { worseNow } from './judge.ts';
 
 export function rollout(turn: Turn): void {
   const { fleet } = turn;
@@ -29,18 +30,21 @@ export function rollout(turn: Turn): void {
     return;
   }
   const unwanted = fleet.rollbackPending ? 'the release before was asked for' : null;
-  const late = turn.due(state.since + fleet.policy.progressDeadline);
+  const late = turn.due(state.timedFrom + fleet.policy.progressDeadline);
   const crashes = unproven(turn);
   const isWell = state.failures < fixed.rolloutFailures && crashes < fixed.rolloutFailures && !late;
-  if (isWell && unwanted === null) return;
-  const reason = unwanted ?? haltReason(state.failures, crashes, late);
+  const worse = state.rollback === null ? worseNow(fleet, state.generation) : null;
+  if (isWell && unwanted === null && worse === null) return;
+  const reason =
+    unwanted ??
+    (worse === null ? haltReason(state.failures, crashes, late) : `generation ${state.generation} is ${worse}`);
   const outcome = reloadOutcome(fleet, state, { verdict: 'halted', reason }, turn.now);
   turn.change({
     halted: true,
     reload: { state: 'idle' },
     lastReload: outcome,
-    // If it goes on crashing, what it has replaced so far is rolled back.
-    probation: state.rollback === null ? onProbation(turn, state.generation, crashes) : null,
+    // If it goes on crashing, what it has replaced so far is rolled back; if it serves worse, at once.
+    probation: state.rollback === null ? onProbation(turn, state.generation, { crashes, worse }) : null,
   });
   turn.do({ type: 'halt', reload: state.reload, reason, duration: outcome.duration });
 }
@@ -62,7 +66,11 @@ function unproven({ fleet, now }: Turn): number {
   return [...fleet.slots].reduce((sum, [slot, { failures }]) => (proven.has(slot) ? sum : sum + failures), 0);
 }
 
-function onProbation({ fleet, now }: Turn, generation: number, crashes = 0): Probation | null {
+function onProbation(
+  { fleet, now }: Turn,
+  generation: number,
+  { crashes, worse }: Pick<Probation, 'crashes' | 'worse'> = { crashes: 0, worse: null },
+): Probation | null {
   const { rollbackWindow } = fleet.policy;
-  return rollbackWindow > 0 ? { generation, until: now + rollbackWindow, crashes } : null;
+  return rollbackWindow > 0 ? { generation, until: now + rollbackWindow, crashes, worse } : null;
 }

@@ -8,6 +8,7 @@ import { isLeaving, isUndecided, rollbackAskedFor } from '../../core/fleet.ts';
 import type { Fleet } from '../../core/model.ts';
 import { isSameStop } from '../../core/stop.ts';
 import { type ActionLines, type EventLines, type Line, line, seconds } from './line.ts';
+import { trialActions } from './narrate-trial.ts';
 import { dismissal, upgradeActions, upgradeEvents } from './narrate-upgrade.ts';
 import { workerActions, workerEvents } from './narrate-worker.ts';
 
@@ -28,6 +29,8 @@ const events: EventLines<Event['type']> = {
   reloadPrepared: null,
   // The action `reject` says so.
   reloadPrepareFailed: null,
+  // The verdict says so.
+  trafficCompared: null,
   scaleRequested: narrateResize,
   resizeRequested: narrateResize,
   // The line of each worker that leaves says so.
@@ -51,6 +54,7 @@ const events: EventLines<Event['type']> = {
 const actions: ActionLines<Action['type']> = {
   ...workerActions,
   ...upgradeActions,
+  ...trialActions,
   prepare: ({ reload, rollback }) =>
     rollback === null
       ? line('info', `reload ${reload} started`, { reload })

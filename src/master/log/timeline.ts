@@ -144,6 +144,8 @@ function kindOfAction(action: Action): TimelineKind | null {
       if (action.reason === 'stuck') return 'stuck';
       return action.reason === 'shutdown' || action.reason === 'reload-rejected' ? null : 'kill';
     case 'prepare':
+    case 'try':
+    case 'judge':
     case 'promote':
     case 'reject':
     case 'complete':

@@ -18,6 +18,8 @@ export interface MetricsSources {
   readonly status: () => Status;
   /** Lines that could not be written, by log. */
   readonly lostLines: () => Readonly<Record<'log' | 'access', number>>;
+  /** What is counted by generation, if one is judged by it. */
+  readonly generations?: () => readonly Family[];
   /** Whether workers count their requests. */
   readonly isCounting: () => boolean;
 }
@@ -97,6 +99,7 @@ export class Metrics implements Observer {
     const lost = Object.entries(this.#sources.lostLines()).map(([log, count]): [Labels, number] => [{ log }, count]);
     return [
       ...traffic,
+      ...(this.#sources.generations?.() ?? []),
       ...this.#supervisor.families(),
       family('counter', 'prefork_log_lines_lost_total', 'Lines that could not be written', lost),
       ...state(status),

@@ -1,13 +1,20 @@
 /** The status of the service, from what the arbiter knows. */
 import type { Settings } from '../../config/resolved.ts';
 import { isReady, slotOf, wantedSpares } from '../../core/fleet.ts';
-import type { Fleet, Worker } from '../../core/model.ts';
+import type { Fleet, Served, Worker } from '../../core/model.ts';
+import { comparisonText } from '../../core/rules/judge.ts';
 import type { ExitReport } from '../../protocol/exit-report.ts';
 import { statusRow } from '../../protocol/figures-row.ts';
 import type { HealthReport } from '../../protocol/messages.ts';
 import type { MigrationStatus } from '../../protocol/migration.ts';
 import type { ReleaseStatus } from '../../protocol/release-text.ts';
-import { type ListenerStatus, type Status, statusVersion, type WorkerStatus } from '../../protocol/status.ts';
+import {
+  type ListenerStatus,
+  type ServedStatus,
+  type Status,
+  statusVersion,
+  type WorkerStatus,
+} from '../../protocol/status.ts';
 import { version } from '../../system/package.ts';
 import type { Listener } from '../sockets/listeners.ts';
 import { waitingOf } from '../sockets/queue-length.ts';
@@ -79,6 +86,7 @@ export function statusOf({
               step: reload.state,
               ...(reload.state === 'canary' ? { stage: reload.stage.name } : {}),
               uptime: seconds(now - reload.since),
+              ...comparedStatus(fleet, now),
             },
       last: lastReload === null ? null : { ...lastReload, duration: seconds(lastReload.duration) },
     },
@@ -109,6 +117,31 @@ function leaderOf({ leadership, workers }: Fleet, now: number): Pick<Status, 'le
   const worker = workers.find(({ id }) => id === leader.id);
   const { slot = null, pid = null } = worker ?? {};
   return { leader: { slot, worker: leader.id, pid, uptime: seconds(now - leader.since) } };
+}
+
+type Compared = Pick<NonNullable<Status['reload']['running']>, 'trial' | 'compared'>;
+
+/** How the new generation of the reload under way is judged by its traffic. */
+function comparedStatus({ reload, traffic }: Fleet, now: number): Compared {
+  if (reload.state !== 'canary' && reload.state !== 'rolling') return {};
+  const comparison = traffic?.generation === reload.generation ? traffic : null;
+  const compared = comparison === null ? {} : { compared: comparisonText(comparison) };
+  if (reload.state === 'rolling') return compared;
+  const { canary } = reload.policy;
+  if (canary === null || reload.stage.name !== 'trial') return {};
+  const trial = {
+    seconds: seconds(canary.for),
+    left: seconds(Math.max(0, reload.stage.since + canary.for - now)),
+    minRequests: canary.minRequests,
+    fresh: servedStatus(comparison?.fresh),
+    old: servedStatus(comparison?.old),
+  };
+  return { trial, ...compared };
+}
+
+function servedStatus(served: Served | undefined): ServedStatus {
+  const { requests = 0, errors = 0, p99 = null } = served ?? {};
+  return { requests, errors, p99: p99 === null ? null : Math.round(p99 * 100) / 100 };
 }
 
 function upgradeStatus({ upgrade, upgrades, successor, lastUpgrade }: Fleet): Status['upgrade'] {

@@ -20,11 +20,13 @@ export interface Birth {
   readonly queue: QueueDescriptors | null;
   /** None if it is left out. */
   readonly cache?: BootInfo['compileCache'];
+  /** Whether it is the first worker of its generation, and that may be tried. */
+  readonly isCanary?: boolean;
 }
 
 /** @param heartbeat milliseconds between two */
 export function bootInfo(
-  { id, slot, generation, settings, queue, cache = null }: Birth,
+  { id, slot, generation, settings, queue, cache = null, isCanary = false }: Birth,
   heartbeat: number,
   table: Table = everySetting,
 ): BootInfo {
@@ -37,13 +39,26 @@ export function bootInfo(
     defaultBind: settings.defaultBind,
     heartbeat,
     accessLog: accessLogOf(settings),
-    metrics: settings.metrics ? { app: settings.admin !== null || settings.statsd !== null } : null,
+    metrics: metricsOf(settings, isCanary),
     queue,
     compileCache: cache,
     hooks:
       configFile === null
         ? {}
         : Object.fromEntries(hooks.filter((name) => isWorkerHook(name)).map((name) => [name, configFile])),
+  };
+}
+
+/** Requests are counted for whoever reads the metrics, and to judge a generation by them. */
+function metricsOf(
+  { metrics, admin, statsd, canary, minReadySeconds }: Settings,
+  isCanary: boolean,
+): BootInfo['metrics'] {
+  if (!metrics && canary === null) return null;
+  return {
+    app: metrics && (admin !== null || statsd !== null),
+    latencies: canary !== null,
+    trial: canary !== null && isCanary ? canary.for + minReadySeconds : null,
   };
 }
 

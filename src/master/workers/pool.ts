@@ -28,6 +28,8 @@ export interface SpawnOrder {
   readonly generation: number;
   readonly settings: Settings;
   readonly limits: Limits;
+  /** Whether it is the first worker of a generation that is not in force yet. */
+  readonly isCanary?: boolean;
 }
 
 /** What is told of the processes. */

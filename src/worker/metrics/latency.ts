@@ -1,10 +1,7 @@
 /** The worker's own view of how long requests take: percentiles of the last seconds, in steps of 9 %. */
 
-/** The first bucket ends here, milliseconds. */
-const least = 0.05;
-/** Buckets to a doubling. */
-const fineness = 8;
-const buckets = 200;
+import { latencyBuckets as buckets, latencyAt, latencyBucket } from '../../protocol/latency-buckets.ts';
+
 /** Beats that are looked back upon. */
 const window = 20;
 
@@ -15,13 +12,14 @@ export class Latency {
   readonly #counts = new Array<number>(window).fill(0);
   #row = 0;
 
-  record(milliseconds: number): void {
-    const index =
-      milliseconds <= least ? 0 : Math.min(buckets - 1, Math.ceil(Math.log2(milliseconds / least) * fineness));
+  /** @returns the bucket that it is in */
+  record(milliseconds: number): number {
+    const index = latencyBucket(milliseconds);
     const row = this.#rows[this.#row];
-    if (row === undefined) return;
+    if (row === undefined) return index;
     row[index] = (row[index] ?? 0) + 1;
     this.#counts[this.#row] = (this.#counts[this.#row] ?? 0) + 1;
+    return index;
   }
 
   /** Begins the next beat, forgets the oldest. */
@@ -47,7 +45,7 @@ export class Latency {
         left -= count;
         return left <= 0;
       });
-      return least * 2 ** (index / fineness);
+      return latencyAt(index);
     });
   }
 }

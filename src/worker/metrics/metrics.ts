@@ -12,6 +12,10 @@ import { TrafficMeter } from './traffic-meter.ts';
 
 /** Milliseconds that a worker waits for the app's last figures before it leaves. */
 const lastFigures = 500;
+/** Milliseconds between the reports of a canary: fewer requests meet one that is bad. */
+const eagerly = 100;
+/** Milliseconds by which it goes on for longer than the trial: that begins when the master knows that it listens. */
+const trialMargin = 5_000;
 
 export class Metrics {
   readonly #channel: Channel;
@@ -20,11 +24,13 @@ export class Metrics {
   readonly #meter: TrafficMeter;
   readonly #app: AppRegistries | null;
   readonly #labelFile: string | null;
+  #trial: number | null;
 
   constructor(channel: Channel, traffic: Traffic, wanted: NonNullable<BootInfo['metrics']>, hooks: BootInfo['hooks']) {
     this.#channel = channel;
     this.#traffic = traffic;
-    this.#meter = new TrafficMeter(traffic, this.#routes);
+    this.#meter = new TrafficMeter(traffic, this.#routes, wanted.latencies);
+    this.#trial = wanted.trial;
     this.#app = wanted.app ? new AppRegistries(channel) : null;
     this.#labelFile = hooks.routeLabel ?? null;
   }
@@ -50,6 +56,7 @@ export class Metrics {
   onListening(): void {
     this.#routes.findFrameworks();
     this.#app?.onListening();
+    this.#reportEagerly();
   }
 
   /** Sends the master what was added since the last report. If that cannot be sent now, the next report has it. */
@@ -64,6 +71,16 @@ export class Metrics {
     this.report();
     if (this.#app === null) return;
     await within(this.#app.finish(), lastFigures);
+  }
+
+  #reportEagerly(): void {
+    if (this.#trial === null) return;
+    const until = performance.now() + this.#trial + trialMargin;
+    this.#trial = null;
+    const timer = setInterval(() => {
+      if (performance.now() > until) clearInterval(timer);
+      else this.report();
+    }, eagerly).unref();
   }
 
   async #loadLabel(file: string): Promise<void> {

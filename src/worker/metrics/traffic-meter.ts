@@ -1,6 +1,7 @@
 /** Counts the requests that have ended, in plain arrays, until the next report takes the counts away. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
+import { latencyBuckets } from '../../protocol/latency-buckets.ts';
 import {
   durationBounds,
   knownMethods,
@@ -40,9 +41,13 @@ export class TrafficMeter implements Observer {
   #latest: Counts | null = null;
   #size = 0;
   #aborted = 0;
+  /** Requests of any kind by their duration; `null` if nobody wants to know. */
+  readonly #latencies: Uint32Array | null;
   #last = { accepted: 0, received: 0, sent: 0, upgrades: new Map<string, number>() };
 
-  constructor(traffic: Traffic, routes: Routes) {
+  /** @param latencies whether reports say how long requests took as exactly as percentiles need it */
+  constructor(traffic: Traffic, routes: Routes, latencies = false) {
+    this.#latencies = latencies ? new Uint32Array(latencyBuckets) : null;
     this.#traffic = traffic;
     this.#routes = routes;
   }
@@ -87,6 +92,7 @@ export class TrafficMeter implements Observer {
       sent: Math.max(0, sent - last.sent),
       upgrades: upgraded,
       limited: this.#traffic.limits?.take() ?? [],
+      ...this.#takeLatencies(),
     };
     this.#fresh = [];
     this.#aborted = 0;
@@ -112,7 +118,15 @@ export class TrafficMeter implements Observer {
       counts.isFresh = true;
       this.#fresh.push(counts);
     }
-    this.latency.record(milliseconds);
+    const index = this.latency.record(milliseconds);
+    if (this.#latencies !== null) this.#latencies[index] = (this.#latencies[index] ?? 0) + 1;
+  }
+
+  #takeLatencies(): Pick<TrafficDelta, 'latencies'> {
+    if (this.#latencies === null) return {};
+    const latencies = [...this.#latencies.entries()].filter(([, count]) => count > 0);
+    this.#latencies.fill(0);
+    return { latencies };
   }
 
   #countsOf(method: string, status: number, route: string): Counts {

@@ -13,6 +13,32 @@ export const numRuns = Number(process.env.PREFORK_PROPERTY_RUNS ?? 80);
 /** Milliseconds in which everything happens that is to happen. */
 export const turmoil = 12_000;
 
+function canaryOf(onUndecided: NonNullable<Policy['canary']>['onUndecided']): Policy['canary'] {
+  return { for: 1_500, maxErrorRate: 0.01, maxP99: { times: 2 }, minRequests: 50, onUndecided };
+}
+
+/** Of any generation: good, full of errors, slow, or hardly any. */
+const comparison: fc.Arbitrary<Event> = fc
+  .record({
+    generation: fc.integer({ min: 1, max: 4 }),
+    requests: fc.constantFrom(0, 30, 400),
+    errors: fc.constantFrom(0, 0, 0.5),
+    slower: fc.constantFrom(0, 0, 0.3),
+    old: fc.constantFrom(0, 500),
+  })
+  .map(
+    ({ generation, requests, errors, slower, old }): Event => ({
+      type: 'trafficCompared',
+      comparison: {
+        generation,
+        fresh: { requests, errors: requests * errors, timed: requests, p99: requests === 0 ? null : 20 },
+        old: { requests: old, errors: 0, timed: old, p99: old === 0 ? null : 5 },
+        slower: requests * slower,
+        slowSpells: 4,
+      },
+    }),
+  );
+
 const policy: fc.Arbitrary<Partial<Policy>> = fc.record({
   workers: fc.integer({ min: 1, max: 5 }),
   maxWorkers: fc.constantFrom(5, 7),
@@ -31,6 +57,7 @@ const policy: fc.Arbitrary<Partial<Policy>> = fc.record({
   maxMemory: fc.constantFrom(0, 100e6),
   maxBootFailures: fc.constantFrom(0, 0, 0, 6),
   autoscale: fc.constantFrom(null, null, null, { min: 1, max: 4 }, { min: 3, max: 5 }),
+  canary: fc.constantFrom<Policy['canary'][]>(null, null, canaryOf('promote'), canaryOf('reject'), canaryOf('hold')),
 });
 
 /** The good one `good` times as often as any other; a counterexample shrinks towards it. */
@@ -116,6 +143,7 @@ const order: fc.Arbitrary<Event> = fc.oneof(
       { type: 'rollbackRequested' },
     ),
   },
+  { weight: 4, arbitrary: comparison },
   {
     weight: 3,
     arbitrary: fc.constantFrom<Event>({ type: 'scaleRequested', by: 1 }, { type: 'scaleRequested', by: -1 }),

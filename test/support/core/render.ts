@@ -1,6 +1,7 @@
 /** One stable line for a fact, and one for an action, as golden scenarios show them. */
 import type { Action } from '../../../src/core/actions.ts';
 import type { Event } from '../../../src/core/events.ts';
+import { comparisonText } from '../../../src/core/rules/judge.ts';
 
 /** @returns `null` for what happens all the time and tells nothing */
 export function renderEvent(event: Event): string | null {
@@ -52,6 +53,8 @@ export function renderEvent(event: Event): string | null {
       return `reload ${event.reload} is prepared`;
     case 'reloadPrepareFailed':
       return `reload ${event.reload} cannot be prepared: ${event.reason}`;
+    case 'trafficCompared':
+      return `compared: ${comparisonText(event.comparison)}, ${event.comparison.slower} slower`;
     case 'scaleRequested':
       return event.by > 0 ? 'TTIN' : 'TTOU';
     case 'resizeRequested':

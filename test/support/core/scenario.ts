@@ -4,6 +4,7 @@
  *
  *     # The title.
  *     policy workers=3 maxSurge=1        what is configured (times in ms)
+ *     canary for=10000 minRequests=100   how a new generation is judged; `onUndecided=hold`
  *     queues 3                           a reuse-port queue per slot; without it there is one, shared
  *     process 4 boot=300 drain=hang      how the process of worker 4 behaves; `process *` is all of them
  *     generation 2 fails=1               how all processes of a generation behave
@@ -15,7 +16,7 @@
  *     until 5s
  */
 import type { Event } from '../../../src/core/events.ts';
-import type { Policy } from '../../../src/core/model.ts';
+import type { Comparison, Policy, Served } from '../../../src/core/model.ts';
 import { type Behaviour, wellBehaved } from './process.ts';
 import { isUsual, renderAction, renderEvent } from './render.ts';
 import { defaultPolicy, Simulator, type SuccessorFate } from './simulator.ts';
@@ -34,6 +35,7 @@ export function readStory(file: string): Story {
 interface Script {
   readonly policy: Partial<Policy>;
   queueCount: number | null;
+  canary: Policy['canary'];
   readonly byId: Map<string, Partial<Behaviour>>;
   readonly byGeneration: Map<number, Partial<Behaviour>>;
   readonly reloads: Map<number, Partial<Policy> | string>;
@@ -49,7 +51,7 @@ export function play(text: string): string {
   const { policy, queueCount, byId, byGeneration, reloads, upgrades } = script;
   const lines: string[] = [];
   const sim = new Simulator({
-    policy,
+    policy: { ...policy, canary: script.canary },
     queueCount: queueCount ?? 1,
     load: (now) => script.loads.findLast(({ from }) => from <= now)?.load ?? 0,
     behaviour: (id, generation) => ({
@@ -94,6 +96,7 @@ function parse(text: string): Script {
   const script: Script = {
     policy: {},
     queueCount: null,
+    canary: null,
     byId: new Map(),
     byGeneration: new Map(),
     reloads: new Map(),
@@ -107,6 +110,7 @@ function parse(text: string): Script {
     const [word = '', first = '', ...rest] = line.split(/\s+/);
     const tail = rest.join(' ');
     if (word === 'policy') Object.assign(script.policy, policyOf([first, ...rest]));
+    else if (word === 'canary') script.canary = canaryOf([first, ...rest]);
     else if (word === 'queues') script.queueCount = Number(first);
     else if (word === 'process') script.byId.set(first, behaviourOf(rest));
     else if (word === 'generation') script.byGeneration.set(Number(first), behaviourOf(rest));
@@ -161,6 +165,10 @@ const commands: readonly (readonly [RegExp, (sim: Simulator, id: number, rest: s
   [/^recycle slot (\d+)$/, (sim, slot) => sim.post({ type: 'recycleRequested', slot })],
   [/^the master ran late by (\d+)$/, (sim, late) => sim.post({ type: 'starved', late })],
   [/^reload --hold$/, (sim) => sim.post({ type: 'reloadRequested', hold: true })],
+  [
+    /^generation (\d+) serves (.*)$/,
+    (sim, id, rest) => sim.post({ type: 'trafficCompared', comparison: comparisonOf(id, rest) }),
+  ],
   [/^promote$/, (sim) => sim.post({ type: 'promoteRequested' })],
   [/^abort$/, (sim) => sim.post({ type: 'abortRequested' })],
   [/^rollback$/, (sim) => sim.post({ type: 'rollbackRequested' })],
@@ -219,6 +227,24 @@ function policyOf(pairs: readonly string[]): Partial<Policy> {
   const { min, max, ...policy } = numbersOf(pairs);
   for (const name of Object.keys(policy)) if (!(name in defaultPolicy)) throw new Error(`no policy: ${name}`);
   return min === undefined || max === undefined ? policy : { ...policy, autoscale: { min, max } };
+}
+
+function canaryOf(pairs: readonly string[]): Policy['canary'] {
+  const undecided = pairs.find((pair) => pair.startsWith('onUndecided='))?.slice(12);
+  const numbers = numbersOf(pairs.filter((pair) => !pair.startsWith('onUndecided=')));
+  const onUndecided = undecided === 'hold' || undecided === 'reject' ? undecided : 'promote';
+  return { for: 10_000, maxErrorRate: 0.01, maxP99: { times: 2 }, minRequests: 100, ...numbers, onUndecided };
+}
+
+/** `new=400/20/50 old=1600/2/40`: requests, errors and p99 of each; `slower=30`, of the new ones. */
+function comparisonOf(generation: number, rest: string): Comparison {
+  const given = Object.fromEntries(rest.split(' ').map((pair) => pair.split('=')));
+  const served = (text = '0/0/0'): Served => {
+    const [requests = 0, errors = 0, p99 = 0] = text.split('/').map(Number);
+    return { requests, errors, timed: requests, p99: p99 === 0 ? null : p99 };
+  };
+  const slower = Number(given.slower ?? 0);
+  return { generation, fresh: served(given.new), old: served(given.old), slower, slowSpells: slower > 0 ? 3 : 0 };
 }
 
 function numbersOf(pairs: readonly string[]): Record<string, number> {

@@ -27,6 +27,7 @@ export const defaultPolicy: Policy = {
   upgradeByHand: false,
   migration: true,
   balance: true,
+  canary: null,
 };
 
 /** One turn of the master: what it took in, and what it decided. */

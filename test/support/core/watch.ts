@@ -203,7 +203,8 @@ export const queues: Watcher = ({ after }) => {
  */
 export const migrations: Watcher = ({ after, now }) => {
   const { stopping, upgrade, predecessor, policy } = after;
-  const serving = inForce(after).filter(isReady);
+  const isOut = isCanaryOut(after);
+  const serving = (isOut ? after.workers : inForce(after)).filter(isReady);
   const takers = serving.filter(({ moves }) => moves.take !== 0);
   const others = upgrade.state === 'ready' || (predecessor === 'serves' && stopping !== null);
   const hasHeirs = predecessor !== 'none' || upgrade.state === 'starting' || upgrade.state === 'ready';
@@ -211,7 +212,12 @@ export const migrations: Watcher = ({ after, now }) => {
     const { heirs, ...moves } = told;
     const text = `worker ${id}, ${phase.name}: ${JSON.stringify(told)}`;
     if (pid !== null) assert.equal(heirs, hasHeirs, text);
-    if (!policy.migration || phase.name === 'booting' || phase.name === 'killed' || generation > after.generation) {
+    if (
+      !policy.migration ||
+      phase.name === 'booting' ||
+      phase.name === 'killed' ||
+      (generation > after.generation && !isOut)
+    ) {
       if (phase.name !== 'draining') assert.deepEqual(moves, { keep: null, take: 0 }, text);
       continue;
     }

@@ -67,6 +67,9 @@ test('core: CON-06 left alone, every fleet becomes whole, and its next reload wo
     if (sim.fleet.stopping !== null) return;
     const before = sim.fleet.generation;
     sim.post({ type: 'reloadRequested' });
+    sim.runUntil(sim.now + 1_000);
+    // There is no traffic to judge it by.
+    if (sim.fleet.policy.canary !== null) sim.post({ type: 'promoteRequested' });
     sim.runUntil(sim.now + 30_000);
     assertWhole(sim);
     assert.equal(sim.fleet.lastReload?.verdict, 'completed');

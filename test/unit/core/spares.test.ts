@@ -114,7 +114,7 @@ test('SPARE-08 core: a slot that fails again and again waits for its time, with 
 });
 
 test('SPARE-05 core: what becomes of a spare counts against no slot, no generation, and not maxBootFailures', () => {
-  const probation = { generation: 1, until: now + 1_000, crashes: 0 };
+  const probation = { generation: 1, until: now + 1_000, crashes: 0, worse: null };
   const before = fleetOf([worker(1, 0), worker(2, 1), spare(9, { phase: { name: 'booting', since: now } })], {
     probation,
   });
@@ -124,7 +124,7 @@ test('SPARE-05 core: what becomes of a spare counts against no slot, no generati
 });
 
 test('SPARE-08 core: the crash of a spare that was placed counts as any worker’s', () => {
-  const probation = { generation: 1, until: now + 1_000, crashes: 0 };
+  const probation = { generation: 1, until: now + 1_000, crashes: 0, worse: null };
   const placed = decide(fleetOf([worker(1, 0), spare(9)], { probation }), now).fleet;
   const ready = observe(placed, { type: 'workerReadied', id: 9 }, now + 1);
   const after = observe(ready, { type: 'workerExited', id: 9, code: 1, signal: null, jitter: 0.5 }, now + 50);

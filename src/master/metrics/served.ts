@@ -1,0 +1,63 @@
+/** What workers have served, as a verdict on them needs it. */
+import type { Served } from '../../core/model.ts';
+import { latencyAt, latencyBucket, latencyBuckets } from '../../protocol/latency-buckets.ts';
+import { durationBounds, type TrafficDelta } from '../../protocol/traffic.ts';
+
+const percentile = 0.99;
+
+export class ServedTally {
+  requests = 0;
+  errors = 0;
+  timed = 0;
+  readonly #latencies = new Uint32Array(latencyBuckets);
+
+  /** @param isTimed whether the durations count: a worker that has just been started is slow, whatever its release is */
+  add(delta: TrafficDelta, isTimed: boolean): void {
+    for (const { status, buckets } of delta.series) {
+      const count = buckets.reduce((sum, each) => sum + each, 0);
+      this.requests += count;
+      if (status >= 500 && status < 600) this.errors += count;
+    }
+    if (isTimed) for (const [bucket, count] of latenciesOf(delta)) this.#time(bucket, count);
+  }
+
+  addAll(other: ServedTally): void {
+    this.requests += other.requests;
+    this.errors += other.errors;
+    for (const [bucket, count] of other.#latencies.entries()) if (count > 0) this.#time(bucket, count);
+  }
+
+  /** Those that took longer for sure: of a bucket that begins before the limit, none. @param limit milliseconds */
+  slowerThan(limit: number): number {
+    let slower = 0;
+    for (const [bucket, count] of this.#latencies.entries())
+      if (count > 0 && bucket > 0 && latencyAt(bucket - 1) >= limit) slower += count;
+    return slower;
+  }
+
+  get served(): Served {
+    const { requests, errors, timed } = this;
+    let left = Math.ceil(timed * percentile);
+    const bucket = this.#latencies.findIndex((count) => {
+      left -= count;
+      return left <= 0;
+    });
+    return { requests, errors, timed, p99: timed === 0 ? null : latencyAt(bucket) };
+  }
+
+  #time(bucket: number, count: number): void {
+    this.#latencies[bucket] = (this.#latencies[bucket] ?? 0) + count;
+    this.timed += count;
+  }
+}
+
+/** A generation that was started without the setting has only the histogram: each request took as long as its bucket ends. */
+function latenciesOf({ latencies, series }: TrafficDelta): readonly (readonly [bucket: number, count: number])[] {
+  if (latencies !== undefined) return latencies;
+  return series.flatMap(({ buckets }) =>
+    buckets.flatMap((count, index): [number, number][] => {
+      const bound = durationBounds[index];
+      return count === 0 ? [] : [[bound === undefined ? latencyBuckets - 1 : latencyBucket(bound * 1_000), count]];
+    }),
+  );
+}
