@@ -47,7 +47,9 @@ export type ReloadEvent =
   /** The generation before is to serve again. */
   | { readonly type: 'rollbackRequested' }
   | { readonly type: 'reloadPrepared'; readonly reload: number; readonly policy: Policy }
-  | { readonly type: 'reloadPrepareFailed'; readonly reload: number; readonly reason: string };
+  | { readonly type: 'reloadPrepareFailed'; readonly reload: number; readonly reason: string }
+  /** The command that tried the canary has ended; `reason` is what it found wrong, `null` if nothing. */
+  | { readonly type: 'canaryVerified'; readonly reload: number; readonly reason: string | null };
 
 /** What an operator asks of the pool. */
 export type PoolEvent =

@@ -117,6 +117,8 @@ export interface WorkerRecord {
   readonly listening: boolean;
   /** How it broke the protocol; it is killed for it. */
   readonly offence: string | null;
+  /** It has sockets, and accepts nobody from them until its generation has been verified. */
+  readonly held: boolean;
   /** Indexes of the queues it accepts from, sorted. */
   readonly queues: readonly number[];
   /** What it was told last. */
@@ -177,6 +179,8 @@ export interface Policy {
   readonly maxMemory: number;
   /** Consecutive failed boots after which the master exits; 0 is never. */
   readonly maxBootFailures: number;
+  /** A canary is tried by a command before it gets clients. */
+  readonly verify: boolean;
   /** What a new master may take to be ready. */
   readonly upgradeTimeout: number;
   readonly upgradeByHand: boolean;
@@ -198,6 +202,10 @@ export type ReloadOrder = 'roll' | 'hold' | 'promote';
 /** How far a canary has come. Once it has clients, the rest of the fleet lives on as if there were no reload. */
 export type CanaryStage =
   | { readonly name: 'boot' }
+  /** A command tries it, alone: it has no clients yet. */
+  | { readonly name: 'verify'; readonly since: number }
+  /** The command found nothing wrong: it gets clients. */
+  | { readonly name: 'verified'; readonly since: number }
   /** It serves its share, and somebody is to say what becomes of it. */
   | { readonly name: 'held'; readonly since: number };
 
@@ -420,6 +428,7 @@ export function newWorker(which: Pick<Worker, 'id' | 'slot' | 'generation'>, now
     hindrance: null,
     listening: false,
     offence: null,
+    held: false,
     queues: [],
     moves: { ...moves.none, heirs: false },
   };

@@ -1,7 +1,7 @@
 /** What is done for each action that the arbiter decides on: a table. Nothing here waits; what comes of it is an event. */
 import type { Settings } from '../config/resolved.ts';
 import type { Action } from '../core/actions.ts';
-import { findWorker } from '../core/fleet.ts';
+import { findWorker, isReady } from '../core/fleet.ts';
 import type { Fleet, Worker } from '../core/model.ts';
 import { messageOf, PreforkError } from '../errors.ts';
 import { masterTitle } from './claims/pidfile.ts';
@@ -16,8 +16,9 @@ type Effects = {
 };
 
 const effects: Effects = {
-  spawn: (action, _, { generations, pool }) => {
+  spawn: (action, _, { generations, grants, pool }) => {
     const settings = generations.of(action.generation);
+    if (action.held === true) grants.restrain(action.id);
     pool.spawn({ ...action, settings, limits: drawLimits(settings) });
   },
   place: ({ id, slot }, _, { pool }) => pool.place(id, slot),
@@ -26,7 +27,7 @@ const effects: Effects = {
     const { rejectWhileDraining } = settings;
     const how = lingerOf(findWorker(fleet, id), settings);
     const reject = rejectWhileDraining && reason === 'shutdown';
-    const staying = fleet.workers.filter(({ phase }) => phase.name === 'ready').map((worker) => worker.id);
+    const staying = fleet.workers.filter(isReady).map((worker) => worker.id);
     const dropped = reason === 'reload' ? drops.begin(id, staying, generations.named) : [];
     pool.send(id, { type: 'drain', within, ...how, quick, reject, last: lastCall.isLast(id), dropped });
     drops.step();
@@ -67,13 +68,22 @@ const effects: Effects = {
       },
     );
   },
+  verify: ({ id, reload, generation }, _, { generations, verification }) =>
+    verification.begin(id, reload, generations.of(generation)),
+  admit: ({ id }, _, { grants, pool }) => {
+    grants.admit(id);
+    pool.send(id, { type: 'admit' });
+  },
   hold: () => {},
   promote: (_, __, parts) => {
     const { current: before } = parts.generations;
     parts.generations.promote();
     putInForce(parts.generations.current, before, parts);
   },
-  reject: (_, __, { generations }) => generations.reject(),
+  reject: (_, __, { generations, verification }) => {
+    verification.end();
+    generations.reject();
+  },
   complete: (_, fleet, parts) => {
     void closeUnused(fleet, parts);
     parts.generations.forget(new Set(fleet.workers.map((worker) => worker.generation)));

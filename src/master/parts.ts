@@ -36,6 +36,7 @@ import { Counts } from './upgrade/counts.ts';
 import type { Command } from './upgrade/own-command.ts';
 import type { Predecessor } from './upgrade/predecessor.ts';
 import { Succession } from './upgrade/succession.ts';
+import { Verification } from './verify/verify.ts';
 import { Complaints } from './workers/complaints.ts';
 import { ServiceHealth } from './workers/health.ts';
 import { Pool } from './workers/pool.ts';
@@ -79,6 +80,7 @@ export interface Parts {
   readonly rates: Rates;
   readonly migration: MigrationTally;
   readonly stuck: Stuck;
+  readonly verification: Verification;
   readonly metrics: Metrics;
   readonly statsd: Statsd;
   readonly events: Events;
@@ -248,6 +250,7 @@ export function makeParts(options: MasterOptions): Parts {
     rates,
     migration,
     stuck,
+    verification: new Verification({ logger, labelOf: (key) => listeners.get(key)?.label ?? null, post }),
     metrics,
     statsd,
     events,

@@ -12,6 +12,7 @@ export function policyFrom(settings: Settings): Policy {
     // The last heartbeat may be as old as the time between two when the loop blocks.
     blockedWarning: settings.blockedWarning > 0 ? settings.blockedWarning + heartbeat : 0,
     minReady: settings.minReadySeconds,
+    verify: settings.verify !== null,
     // A worker may stand at a breakpoint for as long as somebody thinks.
     ...(inspectorOf(settings) === null ? {} : { timeout: 0, blockedWarning: 0, bootTimeout: Number.POSITIVE_INFINITY }),
   };

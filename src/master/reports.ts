@@ -42,7 +42,8 @@ const reports: Reports = {
     return null;
   },
   booted: (_, { id }) => ({ type: 'workerBooted', id }),
-  ready: (_, { id }, { grants }) => {
+  ready: ({ addresses }, { id, held }, { grants, verification }) => {
+    if (held && addresses !== undefined) verification.onReady(id, addresses);
     grants.readied(id);
     return { type: 'workerReadied', id };
   },
@@ -140,10 +141,23 @@ export function connectReports(parts: Parts): void {
 
 /** The process is gone, or never was. */
 function forget(id: number, parts: Parts): void {
-  const { restraint, arbiter, sentinel, grants, datagrams, dropped, health, lastCall, rates, metrics, stuck } = parts;
+  const {
+    restraint,
+    arbiter,
+    sentinel,
+    grants,
+    datagrams,
+    dropped,
+    health,
+    lastCall,
+    rates,
+    metrics,
+    stuck,
+    verification,
+  } = parts;
   const pid = findWorker(arbiter.fleet, id)?.pid;
   if (pid !== undefined && pid !== null) sentinel.delete(pid);
-  for (const part of [grants, datagrams, health, rates, metrics, restraint, stuck]) part.forget(id);
+  for (const part of [grants, datagrams, health, rates, metrics, restraint, stuck, verification]) part.forget(id);
   lastCall.step();
   dropped.step();
 }

@@ -48,6 +48,8 @@ export interface BootInfo {
   readonly heartbeat: number;
   /** `target` is a path or an open descriptor; `format` is Gunicorn's atoms, or `json`. */
   readonly accessLog: { readonly target: string | number; readonly format: string } | null;
+  /** It accepts nobody from the sockets that it is granted, until it is admitted; it listens at private addresses instead. */
+  readonly held?: boolean;
   /** What is counted; `null` is nothing. `app` is whether the app's own metrics are wanted. */
   readonly metrics: { readonly app: boolean } | null;
   /** The queue between workers; `null` if there is none. */
@@ -103,6 +105,16 @@ export interface StackMessage {
   readonly resources: readonly string[];
 }
 
+/** A loopback address of a worker that is held, which no client knows. */
+export interface PrivateAddress {
+  /** The key of the listener that it stands for. */
+  readonly listener: string;
+  readonly host: '127.0.0.1' | '::1';
+  readonly port: number;
+  /** Whether the server there speaks TLS. */
+  readonly secure: boolean;
+}
+
 export type WorkerMessage =
   /**
    * Wants the handles for a `listen()`. `bound` is true for the listen that is served on `bind`; `ordinal` tells
@@ -125,7 +137,8 @@ export type WorkerMessage =
   | { readonly type: 'unheard' }
   /** A spare has booted, and waits for its sockets; no other worker sends it. */
   | { readonly type: 'booted' }
-  | { readonly type: 'ready' }
+  /** `addresses`: where it can be asked as long as it is held, the one of the service's own address first. */
+  | { readonly type: 'ready'; readonly addresses?: readonly PrivateAddress[] }
   | { readonly type: 'beat'; readonly figures: WorkerFigures }
   /** What was added to its counters; sent with heartbeats, when it has drained, and when it exits. */
   | { readonly type: 'traffic'; readonly delta: TrafficDelta }
@@ -180,6 +193,8 @@ export type MasterMessage =
   /** Accept from a further queue of a listener (the handle travels beside the message), or stop to. */
   | { readonly type: 'assign'; readonly listener: string; readonly queue: number; readonly backlog: number }
   | { readonly type: 'unassign'; readonly listener: string; readonly queue: number }
+  /** To a worker that is held: from now on it accepts from the sockets that it was granted. */
+  | { readonly type: 'admit' }
   /** Whether other workers accept connections too, or will; sent to those that accept, when it changes. At first: no. */
   | { readonly type: 'peers'; readonly othersAccept: boolean }
   /**

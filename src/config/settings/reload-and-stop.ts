@@ -69,4 +69,11 @@ export const reloadAndStop = {
     doc: 'Command run once per reload, before any new worker',
   }),
   releaseTimeout: setting({ kind: positiveTime, default: 600_000, doc: 'Time the release command may take' }),
+  /** A shell command that tries the first worker of a reload, alone, before that has a client. */
+  verify: setting({
+    kind: string,
+    default: null,
+    doc: 'Command that tries the first new worker of a reload before it gets clients, at `$PREFORK_VERIFY_URL`',
+  }),
+  verifyTimeout: setting({ kind: positiveTime, default: 120_000, doc: 'Time the verify command may take' }),
 };

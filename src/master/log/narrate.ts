@@ -26,6 +26,12 @@ const events: EventLines<Event['type']> = {
   abortRequested: null,
   rollbackRequested: null,
   reloadPrepared: null,
+  canaryVerified: ({ reason }, { reload }) =>
+    reason === null && reload.state === 'canary' && reload.stage.name === 'verify'
+      ? line('info', `reload ${reload.reload}: the first worker of generation ${reload.generation} is verified`, {
+          reload: reload.reload,
+        })
+      : null,
   // The action `reject` says so.
   reloadPrepareFailed: null,
   scaleRequested: narrateResize,
@@ -52,6 +58,9 @@ const actions: ActionLines<Action['type']> = {
     rollback === null
       ? line('info', `reload ${reload} started`, { reload })
       : line('error', `rolling back to the previous release: ${rollback}`, { reload }),
+  // The command and its output say so.
+  verify: null,
+  admit: null,
   hold: ({ reload, generation }) =>
     line(
       'info',

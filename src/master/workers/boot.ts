@@ -18,13 +18,15 @@ export interface Birth {
   readonly settings: Settings;
   /** Where the worker finds the queue between workers. */
   readonly queue: QueueDescriptors | null;
+  /** Not if it is left out. */
+  readonly held?: boolean;
   /** None if it is left out. */
   readonly cache?: BootInfo['compileCache'];
 }
 
 /** @param heartbeat milliseconds between two */
 export function bootInfo(
-  { id, slot, generation, settings, queue, cache = null }: Birth,
+  { id, slot, generation, settings, queue, held = false, cache = null }: Birth,
   heartbeat: number,
   table: Table = everySetting,
 ): BootInfo {
@@ -36,6 +38,7 @@ export function bootInfo(
     settings: settingsFor('worker', settings, table),
     defaultBind: settings.defaultBind,
     heartbeat,
+    ...(held ? { held } : {}),
     accessLog: accessLogOf(settings),
     metrics: settings.metrics ? { app: settings.admin !== null || settings.statsd !== null } : null,
     queue,

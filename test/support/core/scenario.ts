@@ -8,6 +8,7 @@
  *     process 4 boot=300 drain=hang      how the process of worker 4 behaves; `process *` is all of them
  *     generation 2 fails=1               how all processes of a generation behave
  *     reload 1 workers=5                 what a reload's config says; `reload 1 fails the config is broken`
+ *     verify 1 fails the smoke test      what the command finds that tries the canary of a reload; `verify 1 takes=3000`
  *     upgrade 1 fails                    what becomes of a new master: takesOver, fails, hangs, dies
  *     at 1s HUP                          `at 1s 50 x HUP`
  *     at 2s worker 3 is killed           see `commands` for all of them
@@ -17,7 +18,7 @@ import type { Event } from '../../../src/core/events.ts';
 import type { Policy } from '../../../src/core/model.ts';
 import { type Behaviour, wellBehaved } from './process.ts';
 import { isUsual, renderAction, renderEvent } from './render.ts';
-import { defaultPolicy, Simulator, type SuccessorFate } from './simulator.ts';
+import { defaultPolicy, Simulator, type SuccessorFate, type Verification } from './simulator.ts';
 
 export interface Story {
   /** Everything above the dashes. */
@@ -36,6 +37,7 @@ interface Script {
   readonly byId: Map<string, Partial<Behaviour>>;
   readonly byGeneration: Map<number, Partial<Behaviour>>;
   readonly reloads: Map<number, Partial<Policy> | string>;
+  readonly verifications: Map<number, Verification>;
   readonly upgrades: Map<number, SuccessorFate>;
   readonly timed: { readonly at: number; readonly times: number; readonly command: string }[];
   until: number;
@@ -44,7 +46,7 @@ interface Script {
 /** Plays a story. @returns what happened, one thing a line */
 export function play(text: string): string {
   const script = parse(text);
-  const { policy, queueCount, byId, byGeneration, reloads, upgrades } = script;
+  const { policy, queueCount, byId, byGeneration, reloads, upgrades, verifications } = script;
   const lines: string[] = [];
   const sim = new Simulator({
     policy,
@@ -56,6 +58,7 @@ export function play(text: string): string {
       ...byId.get(String(id)),
     }),
     prepare: (reload) => reloads.get(reload) ?? {},
+    verify: (reload) => verifications.get(reload) ?? { reason: null, takes: 50 },
     successor: (upgrade) => upgrades.get(upgrade) ?? 'takesOver',
     onTurn: ({ now, events, actions }) => {
       const told = [
@@ -94,6 +97,7 @@ function parse(text: string): Script {
     byId: new Map(),
     byGeneration: new Map(),
     reloads: new Map(),
+    verifications: new Map(),
     upgrades: new Map(),
     timed: [],
     until: 0,
@@ -108,12 +112,18 @@ function parse(text: string): Script {
     else if (word === 'generation') script.byGeneration.set(Number(first), behaviourOf(rest));
     else if (word === 'reload')
       script.reloads.set(Number(first), tail.startsWith('fails ') ? tail.slice(6) : policyOf(rest));
+    else if (word === 'verify') script.verifications.set(Number(first), verificationOf(tail));
     else if (word === 'upgrade') script.upgrades.set(Number(first), tail as SuccessorFate);
     else if (word === 'at') script.timed.push({ at: millis(first), ...repeated(tail) });
     else if (word === 'until') script.until = millis(first);
     else throw new Error(`not understood: ${line}`);
   }
   return script;
+}
+
+function verificationOf(text: string): Verification {
+  if (text.startsWith('fails ')) return { reason: text.slice(6), takes: 50 };
+  return { reason: null, takes: Number(text.replace('takes=', '')) };
 }
 
 function repeated(command: string): { readonly times: number; readonly command: string } {

@@ -21,6 +21,7 @@ import {
   survival,
   transactions,
   vacancies,
+  verification,
   type Watcher,
 } from '../../support/core/watch.ts';
 
@@ -47,6 +48,9 @@ always(
 always('every queue has an acceptor as long as any worker is ready', () => queues);
 always('MIG-01 connections are given away if and only if somebody takes them', () => migrations);
 always('a reload is a transaction: prepare, then reject, or promote and one verdict', () => transactions());
+always('VFY-01 a canary that is to be verified has no clients before, and is in force only after', () =>
+  verification(),
+);
 always('a reload that is refused is rejected at once, and once', () => refusals);
 always('invariant 3: a rejected reload changes nothing', () => atomicity());
 always('BAD-02 no exit of a worker ends a master that was up', () => survival);
