@@ -38,9 +38,9 @@ const floors: readonly (readonly string[])[] = [
   ['parts'],
   ['upgrade', 'generations'],
   ['claims', 'release'],
-  ['operator', 'stuck', 'metrics', 'policy', 'outcomes'],
+  ['operator', 'stuck', 'verify', 'metrics', 'policy', 'outcomes'],
   ['sockets', 'arbiter'],
-  ['workers', 'stop-now'],
+  ['workers', 'command', 'stop-now'],
   ['log', 'service', 'notices', 'clock', 'migration'],
 ];
 
