@@ -16,7 +16,7 @@ export {
   waitUntil,
   worker,
 } from './app/api.ts';
-export type { UserConfig, WorkerAbort } from './config/user-config.ts';
+export type { ServiceEvent, UserConfig, WorkerAbort } from './config/user-config.ts';
 export {
   AlreadyRunningError,
   BindError,

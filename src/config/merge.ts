@@ -45,7 +45,11 @@ export function merge(layers: readonly Layer[], cwd: string, table: Table = sett
       if (raw === undefined || raw === null) continue;
       const parsed = kind.parse(raw, context);
       if (!parsed.ok) {
-        problems.push({ setting: name, source, message: `expected ${parsed.expected}, got ${show(raw)}` });
+        problems.push({
+          setting: name,
+          source,
+          message: `expected ${parsed.expected}, got ${kind.shown?.(raw) ?? show(raw)}`,
+        });
         continue;
       }
       if (parsed.doubt !== undefined) doubts.push({ setting: name, source, message: parsed.doubt });

@@ -135,12 +135,13 @@ export function connectEffects(parts: Parts): void {
 }
 
 /** Takes the settings of a new generation that concern the master itself into force. */
-function putInForce(settings: Settings, before: Settings, { claims, listeners, log, sentinel }: Parts): void {
+function putInForce(settings: Settings, before: Settings, { claims, listeners, log, notifier, sentinel }: Parts): void {
   log.logger.level = settings.logLevel;
   if (settings.errorLog !== before.errorLog) log.reopen(settings.errorLog);
   process.title = masterTitle(settings.name);
   sentinel.setGrace(settings.gracefulTimeout);
   for (const problem of listeners.setRights(settings)) log.logger.warn(problem);
+  notifier.use(settings);
   void claims.keep();
 }
 

@@ -19,6 +19,7 @@ import { Metrics } from './metrics/metrics.ts';
 import { Statsd } from './metrics/statsd.ts';
 import type { WorkerQueue } from './migration/queue.ts';
 import { MigrationTally } from './migration/tally.ts';
+import { Notifier } from './notify/notifier.ts';
 import { adminRoutes } from './operator/admin-routes.ts';
 import { Events } from './operator/events.ts';
 import { controlRoutes } from './operator/routes.ts';
@@ -83,6 +84,7 @@ export interface Parts {
   readonly verification: Verification;
   readonly metrics: Metrics;
   readonly statsd: Statsd;
+  readonly notifier: Notifier;
   readonly events: Events;
   readonly claims: Claims;
   readonly succession: Succession;
@@ -132,9 +134,15 @@ export function makeParts(options: MasterOptions): Parts {
   });
   const statsd = new Statsd(() => metrics.families(), settings);
 
+  const notifier = new Notifier({ settings, logger, instance: timeline.instance });
   const arbiter = new Arbiter({
     fleet: { ...initialFleet(policyFrom(first), queueCount), predecessor: predecessor === null ? 'none' : 'serves' },
-    observers: [logObserver(({ level, fields, message }) => log.logger[level](fields, message)), timeline, metrics],
+    observers: [
+      logObserver(({ level, fields, message }) => log.logger[level](fields, message)),
+      timeline,
+      metrics,
+      notifier,
+    ],
   });
   const { post } = arbiter;
   const fleet = () => arbiter.fleet;
@@ -253,10 +261,19 @@ export function makeParts(options: MasterOptions): Parts {
     verification: new Verification({ logger, labelOf: (key) => listeners.get(key)?.label ?? null, post }),
     metrics,
     statsd,
+    notifier,
     events,
     claims,
     succession,
     onReady,
-    observers: [{ onTurn: (now) => health.spread(now) }, outcomes, upgradeOutcomes, succession, mainProcess, metrics],
+    observers: [
+      { onTurn: (now) => health.spread(now) },
+      outcomes,
+      upgradeOutcomes,
+      succession,
+      mainProcess,
+      metrics,
+      notifier,
+    ],
   };
 }
