@@ -3,6 +3,7 @@ import { Socket } from 'node:net';
 import { describeFailure } from '../config/probe/failure.ts';
 import { endWithParent } from '../config/probe/watch.ts';
 import type { ServiceEvent } from '../config/service-event.ts';
+import { messageOf } from '../errors.ts';
 import { hookOf } from './hook.ts';
 import { type NotifyAnswer, type NotifyEvent, type NotifyOrder, notifyDescriptor } from './messages.ts';
 import { webhookOf } from './webhook.ts';
@@ -32,8 +33,8 @@ pipe.on('data', (chunk: string) => {
 });
 // Of what the hook has left behind: it concerns the event of the moment, and no later one.
 process.on('uncaughtException', (error) => {
-  if (current !== null) answer(current, describeFailure(error, source));
-  else console.error(describeFailure(error, source));
+  if (current !== null) answer(current, failureOf(error));
+  else console.error(failureOf(error));
 });
 
 function take(message: NotifyOrder | NotifyEvent): void {
@@ -49,8 +50,13 @@ function take(message: NotifyOrder | NotifyEvent): void {
   if (tell === null) return;
   tell(event).then(
     () => answer(event, null),
-    (error: unknown) => answer(event, describeFailure(error, source)),
+    (error: unknown) => answer(event, failureOf(error)),
   );
+}
+
+/** Of a hook the place in its file as well; what the webhook throws is a reason as it is. */
+function failureOf(error: unknown): string {
+  return source === '' ? messageOf(error) : describeFailure(error, source);
 }
 
 /** The first answer to an event counts. */

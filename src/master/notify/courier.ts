@@ -122,6 +122,7 @@ export class Courier {
       () => this.#lost(`took longer than ${this.#options.patience / 1_000} s`),
       this.#options.patience,
     );
+    timer.unref();
     this.#current = { event, timer };
     this.#listener ??= this.#start(target);
     this.#listener.send(event);
@@ -143,8 +144,8 @@ export class Courier {
     });
   }
 
-  #onAnswer({ id, failure }: NotifyAnswer): void {
-    if (this.#current === null || this.#current.event.id !== id) return;
+  #onAnswer({ id, failure }: NotifyAnswer): boolean {
+    if (this.#current === null || this.#current.event.id !== id) return false;
     const { event, timer } = this.#current;
     clearTimeout(timer);
     this.#current = null;
@@ -152,6 +153,7 @@ export class Courier {
     if (failure !== null) this.#complain(`failed: ${shorten(failure, maxReason)}`, event);
     this.#endStale();
     this.#pump();
+    return true;
   }
 
   /** It has ended by itself. */

@@ -13,12 +13,14 @@ import { withoutStrays } from '../../system/strays.ts';
 /** Characters of an answer, and of the reason in it. */
 const maxAnswer = 64 * 1024;
 const maxReason = 500;
+const unusable = 'wrote what is no answer to file descriptor 3';
 
 export interface ListenerOptions {
   readonly task: NotifyTask;
   readonly settings: Pick<Settings, 'chdir' | 'env' | 'identity' | 'umask'>;
   readonly onPrinted: (line: string) => void;
-  readonly onAnswer: (answer: NotifyAnswer) => void;
+  /** @returns whether it was waited for */
+  readonly onAnswer: (answer: NotifyAnswer) => boolean;
   /** It is gone, and how: once, and nothing follows. */
   readonly onGone: (how: string) => void;
 }
@@ -71,12 +73,14 @@ export class Listener {
     const lines = (this.#rest + chunk).split('\n');
     this.#rest = lines.pop() ?? '';
     if (this.#rest.length > maxAnswer) {
-      this.#gone('said what cannot be used');
+      this.#gone(unusable);
       return;
     }
     for (const line of lines) {
+      if (this.#isGone) return;
       const answer = answerOf(line);
-      if (answer !== null && !this.#isGone) this.#options.onAnswer(answer);
+      // Nothing else has a place here: whoever writes something else would go on doing so.
+      if (answer === null || !this.#options.onAnswer(answer)) this.#gone(unusable);
     }
   }
 
