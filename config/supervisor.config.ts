@@ -69,6 +69,9 @@ export default defineConfig({
   // Containers deploy by starting: 'all', or a list of 'start', 'reload' and 'upgrade'.
   // releaseOn: ['reload'],
   // releaseTimeout: '10m',
+  // Run against the first new worker of a reload before it gets clients, at $PREFORK_VERIFY_URL; if it fails, nothing is changed.
+  // verify: 'npm run smoke',
+  // verifyTimeout: '2m',
 
   // Replace a worker after this many requests, at this size, at this age; the jitter keeps workers from leaving together.
   // maxRequests: 10_000,

@@ -18,7 +18,7 @@ export {
   worker,
 } from './app/api.ts';
 export { requestId, traceId } from './app/requests.ts';
-export type { UserConfig, WorkerAbort } from './config/user-config.ts';
+export type { ServiceEvent, UserConfig, WorkerAbort } from './config/user-config.ts';
 export {
   AlreadyRunningError,
   BindError,

@@ -1,5 +1,6 @@
 /** Every hook, once: a function of the config file that prefork calls. */
 import type { IncomingMessage } from 'node:http';
+import type { ServiceEvent } from './service-event.ts';
 import { functionOf } from './settings/kinds.ts';
 import { type Computed, computed, type Group, inGroup, type Setting } from './settings/setting.ts';
 
@@ -57,6 +58,19 @@ export function inWorker<Call extends (payload: never) => unknown>(facts: Facts)
 
 /** The key is the hook's name in the config file. Each has one caller: `callHook` for a child, `loadHook` in a worker. */
 export const hooks = {
+  /**
+   * Called with what happens to the service, one event after the other. It runs in a process of its own beside the master,
+   * which lives on between events. See docs/events.md.
+   */
+  on: inChild<ServiceEvent>({
+    moment: 'something happens to the service: see [events](events.md)',
+    payload: 'the event',
+    onThrow: 'the log has it as an error; nothing else follows',
+    byDefault: 'none',
+    group: 'Control and health',
+    doc: 'Called with each event: ready, workerExit, stuck, reloaded, rejected, rolledBack, scaled, stopped',
+    elsewhere: ['when_ready', 'worker_exit', 'child_exit', 'nworkers_changed', 'on_exit', 'on_reload'],
+  }),
   /**
    * Called with the stack of a worker that is killed because it is stuck. It runs in a process of its own, which ends
    * when it is done, or after 10 s.

@@ -48,7 +48,7 @@ export function merge(layers: readonly Layer[], cwd: string, table: Table = sett
         const { expected, part } = parsed;
         const setting = part === undefined || part.name === '' ? name : `${name}.${part.name}`;
         const got = part === undefined ? raw : part.value;
-        problems.push({ setting, source, message: `expected ${expected}, got ${show(got)}` });
+        problems.push({ setting, source, message: `expected ${expected}, got ${kind.shown?.(got) ?? show(got)}` });
         continue;
       }
       if (parsed.doubt !== undefined) doubts.push({ setting: name, source, message: parsed.doubt });

@@ -127,5 +127,13 @@ export const foreignNotes: Readonly<Record<string, string>> = {
   threads: 'a Node worker has one event loop; use workers',
   preload_app: 'Node cannot fork a loaded app; every worker loads it',
   worker_connections: "Node has no such limit by default; set the server's maxConnections in the app",
+  on_starting: 'nothing runs in the master; release is a command that runs before new workers, and on gets events',
+  pre_fork: 'nothing runs in the master; on gets events, and the top of the app runs in each worker',
+  post_fork: 'the top of the app runs in each worker, and worker of prefork says which one it is',
+  post_worker_init: 'use onStart in the app (import { onStart } from prefork)',
+  worker_int: 'use onDrain or onShutdown in the app (import { onDrain } from prefork)',
+  pre_exec: 'nothing runs in the master; see docs/upgrade.md',
+  pre_request: 'use middleware of the app',
+  post_request: 'use middleware of the app',
   wait_ready: 'not needed: a worker is ready when it listens',
 };

@@ -2,8 +2,14 @@
 import type { KillReason, Moves, PlaceReason, RetireReason } from './model.ts';
 
 export type Action =
-  /** Without a slot it is a spare. */
-  | { readonly type: 'spawn'; readonly id: number; readonly slot: number | null; readonly generation: number }
+  /** Without a slot it is a spare. `held`: it accepts nobody from the service's sockets until it is admitted. */
+  | {
+      readonly type: 'spawn';
+      readonly id: number;
+      readonly slot: number | null;
+      readonly generation: number;
+      readonly held?: boolean;
+    }
   /** The spare takes this slot: it is told so, and gets the sockets that it has asked for. */
   | { readonly type: 'place'; readonly id: number; readonly slot: number; readonly reason: PlaceReason }
   | {
@@ -56,6 +62,10 @@ export type Action =
       /** What follows. */
       readonly next: 'promote' | 'reject' | 'hold';
     }
+  /** Run the command that tries the canary; answer `canaryVerified`. */
+  | { readonly type: 'verify'; readonly id: number; readonly reload: number; readonly generation: number }
+  /** The canary was held, and gets clients from now on. */
+  | { readonly type: 'admit'; readonly id: number }
   /** The canary is good, and stays the only one until somebody decides. */
   | { readonly type: 'hold'; readonly reload: number; readonly generation: number }
   /** The canary is good: its generation is in force. */

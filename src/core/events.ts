@@ -66,7 +66,9 @@ export type ReloadEvent =
   | { readonly type: 'reloadPrepared'; readonly reload: number; readonly policy: Policy }
   | { readonly type: 'reloadPrepareFailed'; readonly reload: number; readonly reason: string }
   /** What the generation that is being judged has served, and the old one beside it. */
-  | { readonly type: 'trafficCompared'; readonly comparison: Comparison };
+  | { readonly type: 'trafficCompared'; readonly comparison: Comparison }
+  /** The command that tried the canary has ended; `reason` is what it found wrong, `null` if nothing. */
+  | { readonly type: 'canaryVerified'; readonly reload: number; readonly reason: string | null };
 
 /** What an operator asks of the pool. */
 export type PoolEvent =

@@ -1,6 +1,7 @@
 /** Questions about a fleet, and small changes to it: the vocabulary of the rules. */
 import { fixed } from './fixed.ts';
 import type {
+  CanaryStage,
   CommonPhase,
   Fleet,
   Policy,
@@ -59,8 +60,9 @@ export function wantedSpares(fleet: Fleet): number {
   return fleet.stopping !== null || fleet.dormant ? 0 : fleet.policy.spares;
 }
 
+/** Serves: one that is held has no clients. */
 export function isReady(worker: Worker): boolean {
-  return worker.phase.name === 'ready';
+  return worker.phase.name === 'ready' && !worker.held;
 }
 
 /** Of the reload's new generation, which is not in force yet. */
@@ -175,8 +177,11 @@ export function decisionRefusal({ reload, stopping }: Fleet): string | null {
 
 /** Whether a canary has clients, and may have them for long: everything else goes on meanwhile. */
 export function isCanaryOut({ reload }: Fleet): boolean {
-  return reload.state === 'canary' && reload.stage.name !== 'boot';
+  return reload.state === 'canary' && !withoutClients.has(reload.stage.name);
 }
+
+/** Stages in which a canary has no clients yet, or has them for no longer than `minReady`. */
+const withoutClients: ReadonlySet<CanaryStage['name']> = new Set(['boot', 'verify', 'verified']);
 
 /** The reason of a rollback that no fault has begun. */
 export const rollbackAskedFor = 'an operator asked for it';

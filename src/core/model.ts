@@ -123,6 +123,8 @@ export interface WorkerRecord {
   readonly candidate: boolean;
   /** How it broke the protocol; it is killed for it. */
   readonly offence: string | null;
+  /** It has sockets, and accepts nobody from them until its generation has been verified. */
+  readonly held: boolean;
   /** Indexes of the queues it accepts from, sorted. */
   readonly queues: readonly number[];
   /** What it was told last. */
@@ -245,6 +247,8 @@ export interface Policy {
   readonly snapshots?: boolean;
   /** Consecutive failed boots after which the master exits; 0 is never. */
   readonly maxBootFailures: number;
+  /** A canary is tried by a command before it gets clients. */
+  readonly verify: boolean;
   /** What a new master may take to be ready. */
   readonly upgradeTimeout: number;
   readonly upgradeByHand: boolean;
@@ -268,6 +272,10 @@ export type ReloadOrder = 'roll' | 'hold' | 'promote';
 /** How far a canary has come. Once it has clients, the rest of the fleet lives on as if there were no reload. */
 export type CanaryStage =
   | { readonly name: 'boot' }
+  /** A command tries it, alone: it has no clients yet. */
+  | { readonly name: 'verify'; readonly since: number }
+  /** The command found nothing wrong: it gets clients. */
+  | { readonly name: 'verified'; readonly since: number }
   /** It serves its share, and its traffic is compared with that of the old generation. */
   | { readonly name: 'trial'; readonly since: number }
   /** It serves its share, and somebody is to say what becomes of it. */
@@ -542,6 +550,7 @@ export function newWorker(which: Pick<Worker, 'id' | 'slot' | 'generation'>, now
     listening: false,
     candidate: false,
     offence: null,
+    held: false,
     queues: [],
     moves: { ...moves.none, heirs: false },
   };

@@ -23,6 +23,8 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
     case 'abortRequested':
     case 'rollbackRequested':
       return observeDecision(fleet, event.type);
+    case 'canaryVerified':
+      return observeVerified(fleet, event, now);
     case 'reloadPrepared':
     case 'reloadPrepareFailed':
       return observePrepared(fleet, event);
@@ -83,6 +85,15 @@ function observePrepared(fleet: Fleet, event: EventOf<'reloadPrepared' | 'reload
         ? { ...base, state: 'canary', generation: fleet.generation + 1, policy: event.policy, stage: { name: 'boot' } }
         : { ...base, state: 'refused', reason: event.reason },
   };
+}
+
+/** What the command found that tried the canary: it concerns the reload that has it running, and no later one. */
+function observeVerified(fleet: Fleet, event: EventOf<'canaryVerified'>, now: number): Fleet {
+  const { reload } = fleet;
+  if (reload.state !== 'canary' || reload.reload !== event.reload || reload.stage.name !== 'verify') return fleet;
+  if (event.reason === null) return { ...fleet, reload: { ...reload, stage: { name: 'verified', since: now } } };
+  const { reload: id, since, rollback, order } = reload;
+  return { ...fleet, reload: { state: 'refused', reload: id, since, rollback, order, reason: event.reason } };
 }
 
 /** What an operator decides about a reload: it concerns the one that is under way now, and no later one. */

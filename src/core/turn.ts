@@ -57,12 +57,15 @@ export class Turn {
     if (worker.limits.lifetime !== null) this.due(worker.bornAt + worker.limits.lifetime);
   }
 
-  /** @param slot `null` for a spare */
-  spawn(slot: number | null, generation: number): void {
+  /**
+   * @param slot `null` for a spare
+   * @param held whether it is to have no clients until it is admitted
+   */
+  spawn(slot: number | null, generation: number, held = false): void {
     const id = this.fleet.nextWorkerId;
-    const worker = newWorker({ id, slot, generation }, this.now);
+    const worker: Worker = { ...newWorker({ id, slot, generation }, this.now), held };
     this.change({ nextWorkerId: id + 1, workers: [...this.fleet.workers, worker] });
-    this.do({ type: 'spawn', id, slot, generation });
+    this.do({ type: 'spawn', id, slot, generation, ...(held ? { held } : {}) });
   }
 
   drain(worker: Worker, reason: RetireReason, deadline: number, quick = false): void {

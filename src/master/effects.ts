@@ -1,7 +1,7 @@
 /** What is done for each action that the arbiter decides on: a table. Nothing here waits; what comes of it is an event. */
 import type { Settings } from '../config/resolved.ts';
 import type { Action } from '../core/actions.ts';
-import { findWorker } from '../core/fleet.ts';
+import { findWorker, isReady } from '../core/fleet.ts';
 import type { Fleet, Worker } from '../core/model.ts';
 import { messageOf, PreforkError } from '../errors.ts';
 import { masterTitle } from './claims/pidfile.ts';
@@ -16,9 +16,10 @@ type Effects = {
 };
 
 const effects: Effects = {
-  spawn: (action, fleet, { generations, pool, releases }) => {
+  spawn: (action, fleet, { generations, grants, pool, releases }) => {
     const settings = generations.of(action.generation);
     const isCanary = action.generation > fleet.generation;
+    if (action.held === true) grants.restrain(action.id);
     releases.booting(action, settings);
     pool.spawn({ ...action, settings, limits: drawLimits(settings), isCanary });
   },
@@ -31,7 +32,7 @@ const effects: Effects = {
     const { rejectWhileDraining } = settings;
     const how = lingerOf(findWorker(fleet, id), settings);
     const reject = rejectWhileDraining && reason === 'shutdown';
-    const staying = fleet.workers.filter(({ phase }) => phase.name === 'ready').map((worker) => worker.id);
+    const staying = fleet.workers.filter(isReady).map((worker) => worker.id);
     const dropped = reason === 'reload' ? drops.begin(id, staying, generations.named) : [];
     const snapshot = reason === 'memory' && settings.heapSnapshots !== null && !isWriting(fleet, id);
     pool.send(id, {
@@ -84,6 +85,12 @@ const effects: Effects = {
   },
   try: () => {},
   judge: () => {},
+  verify: ({ id, reload, generation }, _, { generations, verification }) =>
+    verification.begin(id, reload, generations.of(generation)),
+  admit: ({ id }, _, { grants, pool }) => {
+    grants.admit(id);
+    pool.send(id, { type: 'admit' });
+  },
   hold: () => {},
   resize: () => {},
   holdSize: () => {},
@@ -92,7 +99,10 @@ const effects: Effects = {
     parts.generations.promote();
     putInForce(parts.generations.current, before, parts);
   },
-  reject: (_, __, { generations }) => generations.reject(),
+  reject: (_, __, { generations, verification }) => {
+    verification.end();
+    generations.reject();
+  },
   complete: (_, fleet, parts) => {
     void closeUnused(fleet, parts);
     parts.generations.forget(new Set(fleet.workers.map((worker) => worker.generation)));
@@ -151,12 +161,13 @@ export function connectEffects(parts: Parts): void {
 }
 
 /** Takes the settings of a new generation that concern the master itself into force. */
-function putInForce(settings: Settings, before: Settings, { claims, listeners, log, sentinel }: Parts): void {
+function putInForce(settings: Settings, before: Settings, { claims, listeners, log, notifier, sentinel }: Parts): void {
   log.logger.level = settings.logLevel;
   if (settings.errorLog !== before.errorLog) log.reopen(settings.errorLog);
   process.title = masterTitle(settings.name);
   sentinel.setGrace(settings.gracefulTimeout);
   for (const problem of listeners.setRights(settings)) log.logger.warn(problem);
+  notifier.use(settings);
   void claims.keep();
 }
 

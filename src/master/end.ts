@@ -8,7 +8,7 @@ const lastReport = 200;
 
 /** Ends the process; nothing of it is left behind. */
 export async function end(status: number, parts: Parts): Promise<void> {
-  const { arbiter, claims, events, leadership, listeners, log, sentinel, statsd, succession } = parts;
+  const { arbiter, claims, events, leadership, listeners, log, notifier, sentinel, statsd, succession } = parts;
   process.exitCode = status;
   arbiter.end();
   leadership.release();
@@ -17,7 +17,7 @@ export async function end(status: number, parts: Parts): Promise<void> {
   listeners.closeAll();
   events.end();
   await claims.release();
-  await within(statsd.report(), lastReport);
+  await Promise.all([within(statsd.report(), lastReport), notifier.finish()]);
   await log.flush();
   process.exit(status);
 }

@@ -27,6 +27,7 @@ import { Metrics } from './metrics/metrics.ts';
 import { Statsd } from './metrics/statsd.ts';
 import type { WorkerQueue } from './migration/queue.ts';
 import { MigrationTally } from './migration/tally.ts';
+import { Notifier } from './notify/notifier.ts';
 import { adminRoutes } from './operator/admin-routes.ts';
 import { Events } from './operator/events.ts';
 import { controlRoutes } from './operator/routes.ts';
@@ -45,6 +46,7 @@ import { Counts } from './upgrade/counts.ts';
 import type { Command } from './upgrade/own-command.ts';
 import type { Predecessor } from './upgrade/predecessor.ts';
 import { Succession } from './upgrade/succession.ts';
+import { Verification } from './verify/verify.ts';
 import { Complaints } from './workers/complaints.ts';
 import { ServiceHealth } from './workers/health.ts';
 import { Pool } from './workers/pool.ts';
@@ -92,9 +94,11 @@ export interface Parts {
   readonly deaths: Deaths;
   readonly snapshots: Snapshots;
   readonly inside: Inside;
+  readonly verification: Verification;
   readonly metrics: Metrics;
   readonly generationTraffic: GenerationTraffic;
   readonly statsd: Statsd;
+  readonly notifier: Notifier;
   readonly events: Events;
   readonly claims: Claims;
   readonly leadership: Leadership;
@@ -157,6 +161,7 @@ export function makeParts(options: MasterOptions): Parts {
   });
   const statsd = new Statsd(() => metrics.families(), settings);
 
+  const notifier = new Notifier({ settings, logger, instance: timeline.instance });
   const arbiter = new Arbiter({
     fleet: {
       ...initialFleet(policyFrom(first), queueCount, predecessor?.bequest.wanted),
@@ -169,6 +174,7 @@ export function makeParts(options: MasterOptions): Parts {
       timeline,
       metrics,
       deaths,
+      notifier,
     ],
   });
   const { post } = arbiter;
@@ -310,9 +316,11 @@ export function makeParts(options: MasterOptions): Parts {
     deaths,
     snapshots,
     inside,
+    verification: new Verification({ logger, labelOf: (key) => listeners.get(key)?.label ?? null, post }),
     metrics,
     generationTraffic,
     statsd,
+    notifier,
     events,
     claims,
     leadership: new Leadership({ settings, env: request.env, predecessor: bequest?.pid ?? null, fleet, post, logger }),
@@ -327,6 +335,7 @@ export function makeParts(options: MasterOptions): Parts {
       mainProcess,
       metrics,
       generationTraffic,
+      notifier,
     ],
   };
 }

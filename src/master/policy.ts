@@ -15,6 +15,7 @@ export function policyFrom(settings: Settings): Policy {
     // The new master's workers come after it.
     upgradeTimeout: settings.upgradeTimeout + (runsAtUpgrade(settings) ? settings.releaseTimeout : 0),
     snapshots: settings.heapSnapshots !== null,
+    verify: settings.verify !== null,
     // A worker may stand at a breakpoint for as long as somebody thinks.
     ...(inspectorOf(settings) === null ? {} : { timeout: 0, blockedWarning: 0, bootTimeout: Number.POSITIVE_INFINITY }),
   };

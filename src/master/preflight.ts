@@ -7,6 +7,7 @@ import type { Settings } from '../config/resolved.ts';
 import { BindError, PreforkError } from '../errors.ts';
 import { checkLogFile } from '../system/log-file.ts';
 import { checkPidfile, masterIn, masterTitle, staleNote } from './claims/pidfile.ts';
+import { commandNote } from './command/note.ts';
 import { releaseNote } from './release.ts';
 import { checkSnapshotFolder } from './service/snapshot-folder.ts';
 import { tryToBind } from './sockets/attempt.ts';
@@ -94,6 +95,8 @@ export async function preflight(settings: Settings): Promise<Findings> {
   });
   const release = releaseNote(settings);
   if (release !== null) notes.push(release);
+  const verify = commandNote('verify', settings.verify, settings);
+  if (verify !== null) notes.push(verify);
   return { notes, problems };
 }
 

@@ -1,13 +1,11 @@
 /** The release command: run once per reload, start or upgrade, before any worker of the new generation. */
-import { spawn, spawnSync } from 'node:child_process';
 import type { Settings } from '../config/resolved.ts';
 import type { ReleaseMoment } from '../config/settings/kinds.ts';
-import { shorten, withoutSecrets } from '../config/show.ts';
+import { withoutSecrets } from '../config/show.ts';
 import { ReleaseError } from '../errors.ts';
-import { launchAs, withMask } from '../system/identity.ts';
 import { monotonic } from '../system/monotonic.ts';
-import { readLines } from '../system/output.ts';
-import { withoutStrays } from '../system/strays.ts';
+import { commandNote } from './command/note.ts';
+import { runCommand } from './command/run.ts';
 import { seconds } from './log/line.ts';
 import type { Logger } from './log/logger.ts';
 import { folderOf } from './releases/files.ts';
@@ -18,9 +16,6 @@ const articles: Readonly<Record<ReleaseMoment, string>> = {
   reload: 'a reload',
   upgrade: 'an upgrade',
 };
-
-/** Milliseconds that a shell may take to look at a command. */
-const lookupTime = 5_000;
 
 /** Milliseconds that the command has to end after it was asked to; a migration may have a lock to give back. */
 const endWithin = 3_000;
@@ -63,58 +58,26 @@ export async function runRelease(
   }
 }
 
-function run(release: string, settings: Settings, logger: Logger, signal: AbortSignal, turn: Turn): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // The operator wrote a shell command in the config; nothing from elsewhere is put into it.
-    const { command, args, ids } = launchAs(settings.identity, '/bin/sh', ['-c', release]);
-    const child = withMask(settings.umask, () =>
-      spawn(command, args, {
-        ...ids,
-        cwd: settings.chdir,
-        env: { ...settings.env },
-        stdio: withoutStrays(['ignore', 'pipe', 'pipe']),
-        detached: true,
-      }),
-    );
-    if (child.pid !== undefined) turn.holdFor(child.pid);
-    let timedOut = false;
-    let killer: NodeJS.Timeout | null = null;
-    const kill = () => signalGroup(child.pid, 'SIGKILL');
-    const end = () => {
-      signalGroup(child.pid, 'SIGTERM');
-      killer ??= setTimeout(kill, endWithin);
-    };
-    const timer = setTimeout(() => {
-      timedOut = true;
-      end();
-    }, settings.releaseTimeout);
-    signal.addEventListener('abort', end, { once: true });
-    process.once('exit', kill);
-    for (const stream of [child.stdout, child.stderr]) {
-      if (stream === null) continue;
-      void readLines(stream, (text) =>
-        logger.info({ release: withoutSecrets(release) }, `release: ${text.slice(0, 4_000)}`),
-      );
-    }
-    const settle = (failure: string | null) => {
-      clearTimeout(timer);
-      if (killer !== null) {
-        // What it has started may have paid no attention.
-        clearTimeout(killer);
-        kill();
-      }
-      signal.removeEventListener('abort', end);
-      process.removeListener('exit', kill);
-      if (failure === null) resolve();
-      else reject(new ReleaseError(`release command "${withoutSecrets(release)}" ${failure}`));
-    };
-    child.on('error', (error) => settle(`could not be started: ${error.message}`));
-    child.on('exit', (code, exitSignal) => {
-      if (timedOut) settle('did not end within releaseTimeout');
-      else if (code === 0) settle(null);
-      else settle(exitSignal === null ? `failed with code ${code}` : `was ended by ${exitSignal}`);
-    });
+async function run(
+  release: string,
+  settings: Settings,
+  logger: Logger,
+  signal: AbortSignal,
+  turn: Turn,
+): Promise<void> {
+  const { failure } = await runCommand({
+    name: 'release',
+    command: release,
+    settings,
+    timeout: settings.releaseTimeout,
+    timeoutName: 'releaseTimeout',
+    logger,
+    signal,
+    endsAll: false,
+    endWithin,
+    onStarted: (pid) => turn.holdFor(pid),
   });
+  if (failure !== null) throw new ReleaseError(`release command "${withoutSecrets(release)}" ${failure}`);
 }
 
 /**
@@ -122,24 +85,9 @@ function run(release: string, settings: Settings, logger: Logger, signal: AbortS
  *
  * @returns one line; `null` if nothing is wrong that can be seen from outside
  */
-export function releaseNote({ release, releaseOn, chdir, env }: Settings): string | null {
+export function releaseNote(settings: Settings): string | null {
+  const { release, releaseOn } = settings;
   if (release === null) return null;
   const failing = `${releaseOn.map((moment) => articles[moment]).join(' and ')} would fail`;
-  const shell = (args: readonly string[]) =>
-    spawnSync('/bin/sh', [...args], { cwd: chdir, env: { ...env }, encoding: 'utf8', timeout: lookupTime });
-  const { status, stderr } = shell(['-n', '-c', release]);
-  if (status !== 0) return `release: ${failing}, /bin/sh cannot read it: ${shorten(stderr.trim(), 200)}`;
-  // Anything but a plain word the shell alone understands.
-  const [, word] = /^([\w./-]+)(?:\s|$)/.exec(release) ?? [];
-  if (word === undefined || shell(['-c', 'command -v "$0"', word]).status === 0) return null;
-  return `release: ${failing}, there is no command ${word}`;
-}
-
-function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, signal);
-  } catch {
-    // Gone already.
-  }
+  return commandNote('release', release, settings, failing);
 }

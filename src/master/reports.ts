@@ -46,8 +46,9 @@ const reports: Reports = {
     releases.booting(worker, generations.of(worker.generation));
     return { type: 'workerBooted', id: worker.id };
   },
-  ready: (_, worker, { generations, grants, releases }) => {
-    const { id } = worker;
+  ready: ({ addresses }, worker, { generations, grants, releases, verification }) => {
+    const { id, held } = worker;
+    if (held && addresses !== undefined) verification.onReady(id, addresses);
     grants.readied(id);
     // Files may have changed while it booted.
     releases.booting(worker, generations.of(worker.generation));
@@ -174,10 +175,11 @@ export function connectReports(parts: Parts): void {
 /** The process is gone, or never was. */
 function forget(id: number, parts: Parts): void {
   const { arbiter, sentinel, dropped, lastCall } = parts;
-  const { deaths, restraint, grants, datagrams, inside, health, rates, metrics, stuck } = parts;
+  const { deaths, restraint, grants, datagrams, inside, health, rates, metrics, stuck, verification } = parts;
   const pid = findWorker(arbiter.fleet, id)?.pid;
   if (pid !== undefined && pid !== null) sentinel.delete(pid);
-  for (const part of [deaths, grants, datagrams, health, rates, metrics, restraint, stuck, inside]) part.forget(id);
+  for (const part of [deaths, grants, datagrams, health, rates, metrics, restraint, stuck, inside, verification])
+    part.forget(id);
   lastCall.step();
   dropped.step();
 }

@@ -27,7 +27,7 @@ import {
   maxErrorName,
   maxText,
 } from './check-values.ts';
-import { type ErrorReport, type SlowRequest, slowStates, type WorkerMessage } from './messages.ts';
+import { type ErrorReport, type PrivateAddress, type SlowRequest, slowStates, type WorkerMessage } from './messages.ts';
 import { type KeptReason, keptReasons } from './migration.ts';
 import { mostRequests } from './requests.ts';
 
@@ -40,6 +40,9 @@ const maxBeatRequests = 10;
 
 /** Longest address, characters: a path, at most (PATH_MAX in limits.h of Linux). */
 const maxAddress = 4_096;
+
+/** Private addresses of a worker that is held. */
+const maxAddresses = 20;
 
 /**
  * Flags of libuv that a worker may ask for. SO_REUSEPORT is not among them: the kernel demands that all sockets that share
@@ -76,8 +79,12 @@ function checkFields(m: Fields): WorkerMessage | null {
     }
     case 'unbind':
       return isCount(m.seq) ? { type: 'unbind', seq: m.seq } : null;
+    case 'ready': {
+      if (m.addresses === undefined) return { type: 'ready' };
+      const addresses = checkAddresses(m.addresses);
+      return addresses === null ? null : { type: 'ready', addresses };
+    }
     case 'booted':
-    case 'ready':
     case 'candidate':
     case 'termed':
     case 'unheard':
@@ -144,6 +151,16 @@ function checkFields(m: Fields): WorkerMessage | null {
     default:
       return null;
   }
+}
+
+/** Only loopback: what the command is told to ask is on this machine, whatever a worker says. */
+function checkAddresses(raw: unknown): readonly PrivateAddress[] | null {
+  if (!Array.isArray(raw)) return null;
+  return raw.slice(0, maxAddresses).flatMap((each: unknown): PrivateAddress[] => {
+    if (!isFields(each) || !isText(each.listener) || (each.host !== '127.0.0.1' && each.host !== '::1')) return [];
+    if (!isCount(each.port) || each.port < 1 || each.port > 65_535 || typeof each.secure !== 'boolean') return [];
+    return [{ listener: each.listener, host: each.host, port: each.port, secure: each.secure }];
+  });
 }
 
 function checkQuery(raw: unknown): ListenQuery | null {

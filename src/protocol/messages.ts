@@ -67,6 +67,8 @@ export interface BootInfo {
    * reported for percentiles, and `trial` for how many milliseconds a canary reports more often; `null` is not at all.
    */
   readonly metrics: { readonly app: boolean; readonly latencies: boolean; readonly trial: number | null } | null;
+  /** It accepts nobody from the sockets that it is granted, until it is admitted; it listens at private addresses instead. */
+  readonly held?: boolean;
   /** The queue between workers; `null` if there is none. */
   readonly queue: QueueDescriptors | null;
   /** Where this worker finds and keeps compiled code; `null` if prefork has seen to no such place. */
@@ -175,6 +177,16 @@ export type Inspection =
   | { readonly what: 'trace'; readonly milliseconds: number }
   | { readonly what: 'heap' };
 
+/** A loopback address of a worker that is held, which no client knows. */
+export interface PrivateAddress {
+  /** The key of the listener that it stands for. */
+  readonly listener: string;
+  readonly host: '127.0.0.1' | '::1';
+  readonly port: number;
+  /** Whether the server there speaks TLS. */
+  readonly secure: boolean;
+}
+
 export type WorkerMessage =
   /**
    * Wants the handles for a `listen()`. `bound` is true for the listen that is served on `bind`; `ordinal` tells
@@ -197,7 +209,8 @@ export type WorkerMessage =
   | { readonly type: 'unheard' }
   /** A spare has booted, and waits for its sockets; no other worker sends it. */
   | { readonly type: 'booted' }
-  | { readonly type: 'ready' }
+  /** `addresses`: where it can be asked as long as it is held, the one of the service's own address first. */
+  | { readonly type: 'ready'; readonly addresses?: readonly PrivateAddress[] }
   /** The app has work that only one worker of the service does (`onLeader`); sent once. */
   | { readonly type: 'candidate' }
   /** It leads no more; `reason`: its work failed. */
@@ -290,6 +303,8 @@ export type MasterMessage =
   /** Accept from a further queue of a listener (the handle travels beside the message), or stop to. */
   | { readonly type: 'assign'; readonly listener: string; readonly queue: number; readonly backlog: number }
   | { readonly type: 'unassign'; readonly listener: string; readonly queue: number }
+  /** To a worker that is held: from now on it accepts from the sockets that it was granted. */
+  | { readonly type: 'admit' }
   /** Whether other workers accept connections too, or will; sent to those that accept, when it changes. At first: no. */
   | { readonly type: 'peers'; readonly othersAccept: boolean }
   /**

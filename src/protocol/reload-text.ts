@@ -12,6 +12,8 @@ export const verdictText: Readonly<Record<LastReload['verdict'], string>> = {
 
 const stageText: Readonly<Record<NonNullable<Status['reload']['running']>['stage'] & string, string>> = {
   boot: 'the first new worker boots',
+  verify: 'the verify command tries the first new worker',
+  verified: 'the first new worker is verified, and gets clients',
   trial: 'the first new worker is judged by its traffic',
   held: 'held: the first new worker serves, prefork promote or prefork abort decides',
 };

@@ -601,6 +601,39 @@ export function prepareHandle(
   };
 }
 
+/**
+ * Has a handle that Node makes listen not do so: neither does the kernel tell this process of its connections, nor does the
+ * process live for it. {@link setBacklog} makes it listen.
+ *
+ * Relies on `handle.listen` being all that begins to accept.
+ */
+export function holdListening(handle: Handle): void {
+  handle.listen = () => 0;
+}
+
+/**
+ * Has a UDP handle that Node makes receive not do so.
+ *
+ * Relies on `handle.recvStart` being all that begins to receive.
+ *
+ * @returns lets it receive, unless it was closed
+ */
+export function holdReceiving(handle: Handle): () => void {
+  const datagrams = handle as Handle & { recvStart?(): number };
+  const { recvStart } = datagrams;
+  if (typeof recvStart !== 'function') throw unsupported('a UDP handle has no recvStart');
+  let isWanted = false;
+  datagrams.recvStart = () => {
+    isWanted = true;
+    return 0;
+  };
+  return () => {
+    datagrams.recvStart = recvStart;
+    // A handle that is closed answers with an error.
+    if (isWanted) Reflect.apply(recvStart, handle, []);
+  };
+}
+
 /** The descriptor of a listening server, `null` if it does not listen. Relies on `server._handle.fd`. */
 export function descriptorOf(server: Server): number | null {
   const fd = internalsOf(server)._handle?.fd;

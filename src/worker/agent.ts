@@ -79,8 +79,9 @@ class Agent {
       whenWell: (proceed) => this.#readiness.whenWell(proceed),
       onServer: (server) => this.#traffic.track(server),
       isLeaving: () => this.#drain.hasBegun,
+      isHeld: boot.held === true,
     });
-    this.#datagrams = new Datagrams(channel);
+    this.#datagrams = new Datagrams(channel, boot.held === true);
     this.#migration = new Migration({
       channel,
       traffic: this.#traffic,
@@ -178,7 +179,8 @@ class Agent {
       // Before the next worker of a rollout is started, and before this one counts.
       const { compileCache } = this.#boot;
       if (compileCache?.keeps === true) keepCompiled(compileCache.folder);
-      this.#channel.send({ type: 'ready' });
+      const { isHeld, privateAddresses: addresses } = this.#listens;
+      this.#channel.send(isHeld ? { type: 'ready', addresses } : { type: 'ready' });
       this.#heartbeat.beat();
       this.#readiness.watch();
     });
@@ -210,6 +212,10 @@ class Agent {
         break;
       case 'unassign':
         this.#listens.onUnassign(message);
+        break;
+      case 'admit':
+        this.#listens.admit();
+        this.#datagrams.admit();
         break;
       case 'peers':
         this.#listens.onPeers(message);

@@ -4,6 +4,7 @@ import { libuvError } from '../system/errno.ts';
 import {
   type DatagramQuery,
   type Handle,
+  holdReceiving,
   type ListenAnswer,
   onHandleClosed,
   UV_UDP_REUSEADDR,
@@ -21,10 +22,20 @@ interface Binding {
 export class Datagrams {
   readonly #channel: Channel;
   readonly #open = new Map<number, Binding>();
+  /** Lets sockets receive that are held; `null` if none is. */
+  #held: (() => void)[] | null;
   #seq = 0;
 
-  constructor(channel: Channel) {
+  /** @param isHeld whether sockets receive nothing until {@link admit} */
+  constructor(channel: Channel, isHeld: boolean) {
     this.#channel = channel;
+    this.#held = isHeld ? [] : null;
+  }
+
+  /** From now on clients may reach this worker. */
+  admit(): void {
+    for (const receive of this.#held ?? []) receive();
+    this.#held = null;
   }
 
   bind(query: DatagramQuery, answer: ListenAnswer): void {
@@ -46,6 +57,7 @@ export class Datagrams {
     if (handle === null) this.#refuse(seq, libuvError('EMFILE'));
     else {
       onHandleClosed(handle, () => this.#closed(seq));
+      this.#held?.push(holdReceiving(handle));
       const answer = this.#settle(seq);
       if (answer === null) handle.close();
       // If the app has closed the socket meanwhile, Node closes what it is given.

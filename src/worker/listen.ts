@@ -5,7 +5,7 @@
 import net, { isIP, type Server } from 'node:net';
 import { resolve } from 'node:path';
 import type { Address } from '../config/address.ts';
-import type { MasterMessage } from '../protocol/messages.ts';
+import type { MasterMessage, PrivateAddress } from '../protocol/messages.ts';
 import { libuvError } from '../system/errno.ts';
 import {
   bindHandle,
@@ -16,11 +16,13 @@ import {
   type Handle,
   type HandleAddress,
   hasIPv6,
+  holdListening,
   joinHandle,
   type ListenAnswer,
   type ListenQuery,
   prepareHandle,
   promoteHandle,
+  setBacklog,
   setPipeName,
   takeOverClose,
   takeOverListen,
@@ -30,6 +32,7 @@ import {
 import type { Channel } from './channel.ts';
 import { ConnectionLimits } from './connection-limit.ts';
 import type { Datagrams } from './datagrams.ts';
+import { openDoor, type PrivateDoor } from './private-door.ts';
 
 /** One kernel queue that a server accepts from. */
 export interface Queue {
@@ -57,6 +60,8 @@ interface Listening extends Wanted {
   isSent: boolean;
   /** Whether the app has asked, and not what is preloaded before it. */
   readonly isApps: boolean;
+  /** Where it accepts while it is held; `null` if it is not, or if there is no such place. */
+  door: PrivateDoor | null;
 }
 
 /** A listener that no server of this worker uses any more, until the master knows it. */
@@ -75,6 +80,8 @@ export interface ListenOptions {
   readonly onServer: (server: Server) => void;
   /** Whether this worker is on its way out: what it closes then is nobody's wish. */
   readonly isLeaving: () => boolean;
+  /** Whether nobody is accepted from the service's sockets until {@link Listens.admit}. */
+  readonly isHeld: boolean;
 }
 
 /** Decides which servers are served on the configured addresses. */
@@ -114,12 +121,42 @@ export class Listens {
   readonly #limits = new ConnectionLimits();
   #closeEvents: CloseEvents | null = null;
   #policy: BindPolicy | null = null;
+  #isHeld: boolean;
   #seq = 0;
   #zeros = 0;
 
   constructor(channel: Channel, options: ListenOptions) {
     this.#channel = channel;
     this.#options = options;
+    this.#isHeld = options.isHeld;
+  }
+
+  /** Whether servers accept at private addresses only. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
+  /** Where servers that are held accept, the one that is served on the configured addresses first. */
+  get privateAddresses(): readonly PrivateAddress[] {
+    const all = [...this.#open.values()].sort((a, b) => Number(b.bound) - Number(a.bound));
+    return all.flatMap(({ door, queues }) => {
+      const [first] = queues;
+      return door === null || first === undefined ? [] : [{ listener: first.listener, ...door.address }];
+    });
+  }
+
+  /** Servers accept from the service's sockets from now on, and at private addresses no more. */
+  admit(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    for (const listening of this.#open.values()) {
+      if (listening.answer !== null || listening.queues.length === 0) continue;
+      const { server, queues } = listening;
+      for (const { handle, backlog } of queues) setBacklog(handle, backlog);
+      listening.door?.close();
+      listening.door = null;
+      this.#limits.watch(server, () => queues);
+    }
   }
 
   /** From here on no `listen()` of this process binds anything by itself. */
@@ -164,6 +201,7 @@ export class Listens {
 
   /** The kernel queues that servers accept from now. */
   get queues(): readonly Queue[] {
+    if (this.#isHeld) return [];
     return [...this.#open.values()].flatMap(({ answer, queues }) => (answer === null ? queues : []));
   }
 
@@ -248,12 +286,13 @@ export class Listens {
     if (handle === null) return;
     const listening = this.#servedOn(listener);
     const isKnown = listening?.queues.some((known) => known.listener === listener && known.queue === queue);
+    if (this.#isHeld) holdListening(handle);
     if (listening === undefined || isKnown === true || joinHandle(listening.server, handle, backlog) !== 0) {
       handle.close();
       return;
     }
     listening.queues.push({ listener, queue, backlog, handle });
-    this.#limits.watch(listening.server, () => listening.queues);
+    if (!this.#isHeld) this.#limits.watch(listening.server, () => listening.queues);
   }
 
   onUnassign({ listener, queue }: Extract<MasterMessage, { type: 'unassign' }>): void {
@@ -294,6 +333,7 @@ export class Listens {
       answer,
       isSent: false,
       isApps,
+      door: null,
     };
     this.#open.set(listening.seq, listening);
     if (isOwn) {
@@ -343,6 +383,7 @@ export class Listens {
     listening.answer = null;
     this.#channel.release();
     this.#listenerOf.set(server, first.listener);
+    if (this.#isHeld) for (const { handle } of queues) holdListening(handle);
     this.#prepare(listening, first);
     // A unix socket does not know its own path.
     if (first.handle.getsockname === undefined) {
@@ -354,7 +395,8 @@ export class Listens {
     // The kernel may have refused it.
     if (this.#open.has(listening.seq)) {
       for (const { handle, backlog } of others) joinHandle(server, handle, backlog);
-      this.#limits.watch(server, () => queues);
+      if (this.#isHeld) listening.door = openDoor(server, first.backlog);
+      else this.#limits.watch(server, () => queues);
     }
     this.#policy?.onSettled(server, listening.isApps);
     this.#payOwed();
@@ -394,6 +436,7 @@ export class Listens {
   #unused(listening: Listening): void {
     if (!this.#open.delete(listening.seq)) return;
     this.#limits.forget(listening.server);
+    listening.door?.close();
     for (const { handle } of listening.queues.slice(1)) closeHandle(handle);
     for (const listener of new Set(listening.queues.map((queue) => queue.listener)))
       this.#giveBack(listener, listening, listening.server);

@@ -102,7 +102,17 @@ const messages = {
   booted: () => ({}),
   candidate: () => ({}),
   resigned: () => ({ reason: pick([null, 'Error: x', pick(odd)]) }),
-  ready: () => ({}),
+  ready: () =>
+    random() < 0.5
+      ? {}
+      : {
+          addresses: Array.from({ length: below(40) }, () => ({
+            listener: pick(['tcp:127.0.0.1:0', name()]),
+            host: pick(['127.0.0.1', '::1', '169.254.169.254', name()]),
+            port: below(70_000),
+            secure: random() < 0.5,
+          })),
+        },
   termed: () => ({}),
   stack: () => ({
     frames: Array.from({ length: below(60) }, name),

@@ -22,7 +22,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   system: ['errors'],
   app: ['errors'],
   worker: ['errors', 'core', 'config', 'protocol', 'system', 'app'],
-  master: ['errors', 'core', 'config', 'protocol', 'system'],
+  notify: ['errors', 'config', 'system'],
+  master: ['errors', 'core', 'config', 'protocol', 'system', 'notify'],
   cli: ['errors', 'core', 'config', 'protocol', 'system', 'master'],
   // Runs in a browser: what it imports from elsewhere are types, but for a few files; a test below checks that.
   page: ['protocol'],
@@ -40,9 +41,9 @@ const floors: readonly (readonly string[])[] = [
   ['upgrade', 'generations'],
   ['claims', 'release', 'deaths'],
   ['inside'],
-  ['operator', 'stuck', 'metrics', 'policy', 'outcomes'],
+  ['operator', 'stuck', 'verify', 'notify', 'metrics', 'policy', 'outcomes'],
   ['sockets', 'arbiter'],
-  ['workers', 'stop-now'],
+  ['workers', 'command', 'stop-now'],
   ['log', 'service', 'notices', 'clock', 'migration', 'autoscale', 'releases'],
 ];
 

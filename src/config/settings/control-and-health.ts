@@ -1,5 +1,5 @@
 /** How the service is asked and steered, and what it says of its health. */
-import { address, boolean, count, hostNames, string, time, urlPath } from './kinds.ts';
+import { address, boolean, count, hostNames, string, time, urlPath, webhookUrl } from './kinds.ts';
 import { computed, inGroup } from './setting.ts';
 import { maxWorkersEver } from './workers.ts';
 
@@ -25,6 +25,12 @@ export const controlAndHealth = {
     default: [],
     flag: 'admin-host',
     doc: 'Name by which the admin address may be asked, besides IP addresses and localhost; repeatable',
+  }),
+  /** `https://hooks.example/prefork`: events are posted to it as JSON, see docs/events.md. */
+  webhook: setting({
+    kind: webhookUrl,
+    default: null,
+    doc: 'URL to which events are posted as JSON (ready, workerExit, stuck, reloaded, rejected, rolledBack, scaled, stopped)',
   }),
   health: setting({
     kind: boolean,

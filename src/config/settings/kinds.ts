@@ -6,6 +6,7 @@ import { resolve } from 'node:path';
 import { parseAccessFormat } from '../access-format.ts';
 import { addressForms, formatAddress, type GivenAddress, parseAddress } from '../address.ts';
 import { functionMarker } from '../show.ts';
+import { parseWebhook, shownInstead, shownWebhook } from '../webhook-url.ts';
 
 /** A value in prefork's own unit, or what is expected instead, for `expected ..., got ...`. */
 export type Parsed<Value> =
@@ -36,6 +37,8 @@ export interface Kind<Written = unknown, Value = unknown> {
   /** How a flag gives it: with a value, with values that add up, as a switch without any; `none` has no flag. */
   readonly flag: 'value' | 'list' | 'switch' | 'none';
   parse(value: unknown, context: ParseContext): Parsed<Value>;
+  /** A value that is refused, as a message may show it; without it all of it is shown. `null` shows it. */
+  shown?(raw: unknown): string | null;
   /** As the default is shown in the help and on the reference page. */
   format(value: Value): string;
   /** Joins the values of two sources, the later one last; without it the later value replaces the earlier one. */
@@ -135,6 +138,19 @@ export function hostPort(defaultPort: number): Kind<string, HostPort> {
   };
   return stringAs('`host:port`', read, ({ host, port }) => `${host}:${port}`);
 }
+
+/** An address that events are posted to. */
+export const webhookUrl: Kind<string, string> = {
+  ...stringAs(
+    'http or https URL',
+    (text) => {
+      const url = parseWebhook(text);
+      return url === null ? no("an http or https URL such as 'https://hooks.example/prefork'") : ok(url.href);
+    },
+    shownWebhook,
+  ),
+  shown: shownInstead,
+};
 
 export const strings: Kind<readonly string[], readonly string[]> = {
   takes: 'list of strings',

@@ -83,4 +83,11 @@ export const reloadAndStop = {
     doc: 'When the release command runs: start, reload, upgrade, several of them (start,reload), or all',
   }),
   releaseTimeout: setting({ kind: positiveTime, default: 600_000, doc: 'Time the release command may take' }),
+  /** A shell command that tries the first worker of a reload, alone, before that has a client. */
+  verify: setting({
+    kind: string,
+    default: null,
+    doc: 'Command that tries the first new worker of a reload before it gets clients, at `$PREFORK_VERIFY_URL`',
+  }),
+  verifyTimeout: setting({ kind: positiveTime, default: 120_000, doc: 'Time the verify command may take' }),
 };

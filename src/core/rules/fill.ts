@@ -30,7 +30,8 @@ function fillCanary(turn: Turn): void {
   if (reload.state !== 'canary') return;
   if (fleet.workers.some((worker) => isCandidate(fleet, worker))) return;
   if (drainingGenerations(fleet) >= fixed.drainingGenerations) return;
-  turn.spawn(0, reload.generation);
+  // What is brought back has served before.
+  turn.spawn(0, reload.generation, reload.policy.verify && reload.rollback === null);
 }
 
 function fillVacancies(turn: Turn): void {

@@ -4,7 +4,7 @@
  */
 
 import { fixed } from '../fixed.ts';
-import { isCanaryOut, isCandidate, isLeaving, rollbackAskedFor } from '../fleet.ts';
+import { isCanaryOut, isCandidate, isLeaving, rollbackAskedFor, withWorker } from '../fleet.ts';
 import { type Reload, sizeUnder, type Worker } from '../model.ts';
 import type { Turn } from '../turn.ts';
 import { worseNow } from './judge.ts';
@@ -69,10 +69,27 @@ function advance(turn: Turn, state: Canary): void {
     turn.change({ reload: { state: 'refused', reload: id, since, rollback, order, reason } });
     return;
   }
-  if (canary?.phase.name !== 'ready' || !turn.due(canary.phase.since + state.policy.minReady)) return;
+  if (canary?.phase.name !== 'ready' || !isAdmitted(turn, state, canary)) return;
+  const { stage } = state;
+  const servesSince = stage.name === 'verified' ? stage.since : canary.phase.since;
+  if (!turn.due(servesSince + state.policy.minReady)) return;
   const next = tryOut(turn, state);
   if (next === 'hold') hold(turn, state);
   if (next === 'promote') promote(turn, state);
+}
+
+/** Whether the canary may have clients; one that is held is tried first. */
+function isAdmitted(turn: Turn, state: Canary, { id, held }: Worker): boolean {
+  if (!held) return true;
+  const { reload: number, generation, stage } = state;
+  if (stage.name === 'boot') {
+    turn.change({ reload: { ...state, stage: { name: 'verify', since: turn.now } } });
+    turn.do({ type: 'verify', id, reload: number, generation });
+  }
+  if (stage.name !== 'verified') return false;
+  turn.fleet = withWorker(turn.fleet, id, { held: false });
+  turn.do({ type: 'admit', id });
+  return true;
 }
 
 /** What waits behind a canary that may stay out for long brings a later state than it does. */

@@ -27,6 +27,12 @@ const events: EventLines<Event['type']> = {
   abortRequested: null,
   rollbackRequested: null,
   reloadPrepared: null,
+  canaryVerified: ({ reason }, { reload }) =>
+    reason === null && reload.state === 'canary' && reload.stage.name === 'verify'
+      ? line('info', `reload ${reload.reload}: the first worker of generation ${reload.generation} is verified`, {
+          reload: reload.reload,
+        })
+      : null,
   // The action `reject` says so.
   reloadPrepareFailed: null,
   // The verdict says so.
@@ -61,6 +67,9 @@ const actions: ActionLines<Action['type']> = {
       : line(rollback === rollbackAskedFor ? 'warn' : 'error', `rolling back to the previous release: ${rollback}`, {
           reload,
         }),
+  // The command and its output say so.
+  verify: null,
+  admit: null,
   hold: ({ reload, generation }) =>
     line(
       'info',

@@ -1,6 +1,7 @@
 /** The routes of the control socket: all that an operator can see and change. */
 import type { Settings } from '../../config/resolved.ts';
 import { withoutSecrets } from '../../config/show.ts';
+import { shownWebhook } from '../../config/webhook-url.ts';
 import type { Event } from '../../core/events.ts';
 import { upgradeRefusal } from '../../core/fleet.ts';
 import type { UpgradeOutcome } from '../../core/model.ts';
@@ -108,5 +109,7 @@ function redacted(settings: Settings): Record<string, unknown> {
     nodeArgs: settings.nodeArgs.map(withoutSecrets),
     statsdTags: hide(settings.statsdTags),
     release: settings.release === null ? null : withoutSecrets(settings.release),
+    verify: settings.verify === null ? null : withoutSecrets(settings.verify),
+    webhook: settings.webhook === null ? null : shownWebhook(settings.webhook),
   };
 }

@@ -28,6 +28,8 @@ interface Holding {
   isOneOfMany: boolean;
   /** What the worker was told of others last. */
   knowsOfOthers: boolean;
+  /** It has sockets, and accepts nobody from them. */
+  isHeld: boolean;
 }
 
 export interface GrantsOptions {
@@ -54,6 +56,8 @@ export class Grants {
   readonly #unused: Unused;
   /** What spares have asked for: they get it when they accept from queues, which is when they have a slot. */
   readonly #held = new Map<number, { readonly message: ListenMessage; readonly settings: Settings }[]>();
+  /** Workers that accept nobody until they are admitted. */
+  readonly #restrained = new Set<number>();
   #isOver = false;
   /** What was logged, and when. */
   readonly #said = new Map<string, number>();
@@ -113,6 +117,20 @@ export class Grants {
     else this.#options.pool.send(id, { type: 'refused', seq: message.seq, errno: -constants.errno.EMFILE });
   }
 
+  /** A worker is about to be born that has its sockets and accepts nobody, until it is admitted. */
+  restrain(id: number): void {
+    this.#restrained.add(id);
+  }
+
+  /** The worker accepts from its sockets from now on. */
+  admit(id: number): void {
+    this.#restrained.delete(id);
+    const holding = this.#holdings.get(id);
+    if (holding === undefined) return;
+    holding.isHeld = false;
+    this.#tellOfOthers();
+  }
+
   /** Takes in which queues a worker is to accept from; grants and withdraws the difference. */
   assign(id: number, queues: readonly number[]): void {
     const { listeners, pool } = this.#options;
@@ -125,6 +143,7 @@ export class Grants {
         isReady: false,
         isOneOfMany: false,
         knowsOfOthers: false,
+        isHeld: this.#restrained.has(id),
       });
       this.#release(id);
       return;
@@ -200,6 +219,7 @@ export class Grants {
 
   forget(id: number): void {
     this.#held.delete(id);
+    this.#restrained.delete(id);
     const holding = this.#holdings.get(id);
     this.#holdings.delete(id);
     this.#tellOfOthers();
@@ -223,7 +243,7 @@ export class Grants {
 
   /** A worker that is full leaves connections to others, if there are any. */
   #tellOfOthers(): void {
-    const accepting = [...this.#holdings].filter(([, { held }]) => held.size > 0);
+    const accepting = [...this.#holdings].filter(([, { held, isHeld }]) => held.size > 0 && !isHeld);
     for (const [id, holding] of accepting) {
       const othersAccept = accepting.length > 1 || holding.isOneOfMany;
       if (holding.knowsOfOthers === othersAccept) continue;

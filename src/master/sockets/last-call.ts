@@ -65,8 +65,8 @@ export class LastCall {
   }
 
   /** Not one that is leaving already. */
-  #isFit({ id, phase }: Worker): boolean {
+  #isFit({ held, id, phase }: Worker): boolean {
     const stays = phase.name === 'ready' || (phase.name === 'draining' && phase.reason === 'shutdown');
-    return stays && this.#options.grants.accepts(id);
+    return stays && !held && this.#options.grants.accepts(id);
   }
 }

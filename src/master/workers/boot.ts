@@ -18,6 +18,8 @@ export interface Birth {
   readonly settings: Settings;
   /** Where the worker finds the queue between workers. */
   readonly queue: QueueDescriptors | null;
+  /** Not if it is left out. */
+  readonly held?: boolean;
   /** None if it is left out. */
   readonly cache?: BootInfo['compileCache'];
   /** Whether it is the first worker of its generation, and that may be tried. */
@@ -26,7 +28,7 @@ export interface Birth {
 
 /** @param heartbeat milliseconds between two */
 export function bootInfo(
-  { id, slot, generation, settings, queue, cache = null, isCanary = false }: Birth,
+  { id, slot, generation, settings, queue, held = false, cache = null, isCanary = false }: Birth,
   heartbeat: number,
   table: Table = everySetting,
 ): BootInfo {
@@ -38,6 +40,7 @@ export function bootInfo(
     settings: settingsFor('worker', settings, table),
     defaultBind: settings.defaultBind,
     heartbeat,
+    ...(held ? { held } : {}),
     accessLog: accessLogOf(settings),
     metrics: metricsOf(settings, isCanary),
     queue,

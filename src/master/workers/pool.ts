@@ -26,6 +26,8 @@ export interface SpawnOrder {
   /** `null` for a spare. */
   readonly slot: number | null;
   readonly generation: number;
+  /** Whether it is to accept nobody until it is admitted. */
+  readonly held?: boolean;
   readonly settings: Settings;
   readonly limits: Limits;
   /** Whether it is the first worker of a generation that is not in force yet. */

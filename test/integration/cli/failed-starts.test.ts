@@ -162,6 +162,13 @@ describe('a start that fails', () => {
     }
   });
 
+  it('a verify command that would fail at a reload is a note', async (t) => {
+    const args = ['check', fixture('app.cjs'), '--verify', 'no-such-command --now'];
+    const { code, lines } = await run(t, args, {});
+    assert.equal(code, 0, lines.join('\n'));
+    assert.equal(lines[0], 'note: verify: a reload would fail, there is no command no-such-command');
+  });
+
   it('options that node refuses are named by both', async (t) => {
     const args = [fixture('app.cjs'), '-w', '1', '--node-arg=--bogus', '--log-format', 'json'];
     for (const words of [['check', ...args], args]) {

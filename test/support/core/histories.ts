@@ -5,7 +5,7 @@ import type { Policy } from '../../../src/core/model.ts';
 import { messageOf } from '../../../src/errors.ts';
 import { type Behaviour, noFigures, wellBehaved } from './process.ts';
 import { renderAction, renderEvent } from './render.ts';
-import { type SimulatedTurn, Simulator, type SuccessorFate } from './simulator.ts';
+import { type SimulatedTurn, Simulator, type SuccessorFate, type Verification } from './simulator.ts';
 
 /** Histories per property; a night's worth: `PREFORK_PROPERTY_RUNS=20000`. */
 export const numRuns = Number(process.env.PREFORK_PROPERTY_RUNS ?? 80);
@@ -39,6 +39,9 @@ const comparison: fc.Arbitrary<Event> = fc
     }),
   );
 
+/** Milliseconds that a command may take which tries a canary. */
+export const longestVerify = 2_500;
+
 const policy: fc.Arbitrary<Partial<Policy>> = fc.record({
   workers: fc.integer({ min: 1, max: 5 }),
   maxWorkers: fc.constantFrom(5, 7),
@@ -52,6 +55,7 @@ const policy: fc.Arbitrary<Partial<Policy>> = fc.record({
   drainDelay: fc.constantFrom(0, 0, 700),
   minReady: fc.constantFrom(0, 0, 500),
   progressDeadline: fc.constantFrom(5_000, 60_000),
+  verify: fc.boolean(),
   upgradeTimeout: fc.constantFrom(100, 1_500),
   rollbackWindow: fc.constantFrom(0, 5_000),
   maxMemory: fc.constantFrom(0, 100e6),
@@ -160,6 +164,12 @@ const order: fc.Arbitrary<Event> = fc.oneof(
       .integer({ min: 0, max: 3 })
       .map((reload): Event => ({ type: 'reloadPrepareFailed', reload, reason: 'late' })),
   },
+  {
+    weight: 1,
+    arbitrary: fc
+      .integer({ min: 0, max: 3 })
+      .map((reload): Event => ({ type: 'canaryVerified', reload, reason: 'late' })),
+  },
 );
 
 const id = fc.integer({ min: 0, max: 25 });
@@ -187,6 +197,16 @@ export const histories = fc.record({
     ),
     { maxLength: 10 },
   ),
+  /** A command that hangs is ended after a while. */
+  verifications: fc.array(
+    fc.constantFrom<Verification>(
+      { reason: null, takes: 50 },
+      { reason: null, takes: 0 },
+      { reason: 'it fails', takes: 50 },
+      { reason: 'it hangs', takes: longestVerify },
+    ),
+    { maxLength: 10 },
+  ),
   /** One that takes over ends the history: see the scenarios. */
   upgrades: fc.array(fc.constantFrom<SuccessorFate>('fails', 'hangs', 'dies'), { maxLength: 6 }),
   orders: fc.array(fc.record({ at: fc.integer({ min: 0, max: turmoil }), event: order }), { maxLength: 12 }),
@@ -210,6 +230,10 @@ export function play(history: History, onTurn: (turn: SimulatedTurn) => void = (
     behaviour: (worker, _generation, now) =>
       now > turmoil ? wellBehaved : (history.behaviours[worker - 1] ?? wellBehaved),
     prepare: (reload) => (sim.now > turmoil ? {} : (history.reloads[reload - 1] ?? {})),
+    verify: (reload) => {
+      const fine: Verification = { reason: null, takes: 50 };
+      return sim.now > turmoil ? fine : (history.verifications[reload - 1] ?? fine);
+    },
     successor: (upgrade) => history.upgrades[upgrade - 1] ?? 'fails',
     onTurn,
   });

@@ -55,6 +55,8 @@ export function renderEvent(event: Event): string | null {
       return `reload ${event.reload} cannot be prepared: ${event.reason}`;
     case 'trafficCompared':
       return `compared: ${comparisonText(event.comparison)}, ${event.comparison.slower} slower`;
+    case 'canaryVerified':
+      return `the canary of reload ${event.reload} is ${event.reason === null ? 'verified' : `no good: ${event.reason}`}`;
     case 'scaleRequested':
       return event.by > 0 ? 'TTIN' : 'TTOU';
     case 'resizeRequested':

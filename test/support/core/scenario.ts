@@ -9,6 +9,7 @@
  *     process 4 boot=300 drain=hang      how the process of worker 4 behaves; `process *` is all of them
  *     generation 2 fails=1               how all processes of a generation behave
  *     reload 1 workers=5                 what a reload's config says; `reload 1 fails the config is broken`
+ *     verify 1 fails the smoke test      what the command finds that tries the canary of a reload; `verify 1 takes=3000`
  *     upgrade 1 fails                    what becomes of a new master: takesOver, fails, hangs, dies
  *     load 2s 3.5                        from then on there is so much to do as 3.5 workers could at most
  *     at 1s HUP                          `at 1s 50 x HUP`
@@ -19,7 +20,7 @@ import type { Event } from '../../../src/core/events.ts';
 import type { Comparison, Policy, Served } from '../../../src/core/model.ts';
 import { type Behaviour, wellBehaved } from './process.ts';
 import { isUsual, renderAction, renderEvent } from './render.ts';
-import { defaultPolicy, Simulator, type SuccessorFate } from './simulator.ts';
+import { defaultPolicy, Simulator, type SuccessorFate, type Verification } from './simulator.ts';
 
 export interface Story {
   /** Everything above the dashes. */
@@ -39,6 +40,7 @@ interface Script {
   readonly byId: Map<string, Partial<Behaviour>>;
   readonly byGeneration: Map<number, Partial<Behaviour>>;
   readonly reloads: Map<number, Partial<Policy> | string>;
+  readonly verifications: Map<number, Verification>;
   readonly upgrades: Map<number, SuccessorFate>;
   readonly timed: { readonly at: number; readonly times: number; readonly command: string }[];
   readonly loads: { readonly from: number; readonly load: number }[];
@@ -48,7 +50,7 @@ interface Script {
 /** Plays a story. @returns what happened, one thing a line */
 export function play(text: string): string {
   const script = parse(text);
-  const { policy, queueCount, byId, byGeneration, reloads, upgrades } = script;
+  const { policy, queueCount, byId, byGeneration, reloads, upgrades, verifications } = script;
   const lines: string[] = [];
   const sim = new Simulator({
     policy: { ...policy, canary: script.canary },
@@ -61,6 +63,7 @@ export function play(text: string): string {
       ...byId.get(String(id)),
     }),
     prepare: (reload) => reloads.get(reload) ?? {},
+    verify: (reload) => verifications.get(reload) ?? { reason: null, takes: 50 },
     successor: (upgrade) => upgrades.get(upgrade) ?? 'takesOver',
     onTurn: ({ now, events, actions }) => {
       const told = [
@@ -100,6 +103,7 @@ function parse(text: string): Script {
     byId: new Map(),
     byGeneration: new Map(),
     reloads: new Map(),
+    verifications: new Map(),
     upgrades: new Map(),
     timed: [],
     loads: [],
@@ -116,6 +120,7 @@ function parse(text: string): Script {
     else if (word === 'generation') script.byGeneration.set(Number(first), behaviourOf(rest));
     else if (word === 'reload')
       script.reloads.set(Number(first), tail.startsWith('fails ') ? tail.slice(6) : policyOf(rest));
+    else if (word === 'verify') script.verifications.set(Number(first), verificationOf(tail));
     else if (word === 'upgrade') script.upgrades.set(Number(first), tail as SuccessorFate);
     else if (word === 'at') script.timed.push({ at: millis(first), ...repeated(tail) });
     else if (word === 'load') script.loads.push({ from: millis(first), load: Number(tail) });
@@ -123,6 +128,11 @@ function parse(text: string): Script {
     else throw new Error(`not understood: ${line}`);
   }
   return script;
+}
+
+function verificationOf(text: string): Verification {
+  if (text.startsWith('fails ')) return { reason: text.slice(6), takes: 50 };
+  return { reason: null, takes: Number(text.replace('takes=', '')) };
 }
 
 function repeated(command: string): { readonly times: number; readonly command: string } {

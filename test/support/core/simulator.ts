@@ -23,6 +23,7 @@ export const defaultPolicy: Policy = {
   rollbackWindow: 30_000,
   maxMemory: 0,
   maxBootFailures: 0,
+  verify: false,
   upgradeTimeout: 120_000,
   upgradeByHand: false,
   migration: true,
@@ -51,6 +52,8 @@ export interface SimulatorOptions {
   readonly prepare?: (reload: number) => Partial<Policy> | string;
   /** Milliseconds that a `prepare` takes. */
   readonly prepareTime?: number;
+  /** What a canary's command finds, and how long that takes. */
+  readonly verify?: (reload: number) => Verification;
   /** What becomes of a new master. */
   readonly successor?: (upgrade: number) => SuccessorFate;
   /** How much there is to do at a time, as so many workers could do at most. */
@@ -72,6 +75,12 @@ const claimTime = 5;
 
 /** `takesOver` boots in 300 ms; `fails` after 200; `hangs` says nothing; `dies` as soon as it is ready. */
 export type SuccessorFate = 'takesOver' | 'fails' | 'hangs' | 'dies';
+
+/** `reason` is what is wrong, `null` if nothing is; `takes` milliseconds. */
+export interface Verification {
+  readonly reason: string | null;
+  readonly takes: number;
+}
 
 interface Item {
   readonly at: number;
@@ -190,6 +199,9 @@ export class Simulator implements World {
       case 'prepare':
         this.#prepare(action.reload);
         return;
+      case 'verify':
+        this.#verify(action.reload);
+        return;
       case 'upgrade':
         this.#succeed(this.#options.successor?.(action.upgrade) ?? 'takesOver');
         return;
@@ -229,6 +241,11 @@ export class Simulator implements World {
     if (fate === 'fails') gone(this.now + 200);
     if (fate === 'takesOver' || fate === 'dies') this.at(this.now + 300, () => this.post({ type: 'successorReadied' }));
     if (fate === 'dies') gone(this.now + 305);
+  }
+
+  #verify(reload: number): void {
+    const { reason, takes } = this.#options.verify?.(reload) ?? { reason: null, takes: 50 };
+    this.at(this.now + takes, () => this.post({ type: 'canaryVerified', reload, reason }));
   }
 
   #prepare(reload: number): void {

@@ -414,6 +414,43 @@ export function atomicity(): Watcher {
   };
 }
 
+/**
+ * A canary that is to be verified has no clients before: it is held from its birth until the command has found nothing
+ * wrong, and its generation is in force only after that. Nobody else is held, and a command runs once a reload.
+ */
+export function verification(): Watcher {
+  const verified = new Set<number>();
+  const begun = new Set<number>();
+  return ({ earlier, before, after, actions }) => {
+    // Taken in at the stage at which it is awaited, and no other.
+    if (before.reload.state === 'canary' && before.reload.stage.name === 'verified') verified.add(before.reload.reload);
+    for (const action of actions) {
+      if (action.type === 'spawn') {
+        const { reload } = after;
+        const isCanary = action.generation > before.generation;
+        const isTried = isCanary && reload.state === 'canary' && reload.policy.verify && reload.rollback === null;
+        if (isCanary && reload.state === 'canary') assert.equal(action.held === true, isTried, renderAction(action));
+        if (!isCanary) assert.equal(action.held, undefined, renderAction(action));
+      }
+      if (action.type === 'verify') {
+        assert.ok(!begun.has(action.reload), 'a canary is tried twice');
+        begun.add(action.reload);
+      }
+      if (action.type === 'admit') assert.ok(earlier.workers.some(({ id, held }) => id === action.id && held));
+      if (action.type === 'admit' || action.type === 'hold' || action.type === 'promote') {
+        const { reload } = before;
+        const isTried = reload.state === 'canary' && reload.policy.verify && reload.rollback === null;
+        if (isTried) assert.ok(verified.has(reload.reload), `${renderAction(action)} before it was verified`);
+      }
+    }
+    for (const { id, held, generation } of after.workers) {
+      const was = earlier.workers.find((worker) => worker.id === id);
+      if (was !== undefined && !was.held) assert.ok(!held, `worker ${id} was let go and is held again`);
+      if (held) assert.ok(generation > after.generation || after.reload.state !== 'rolling', `worker ${id} is held`);
+    }
+  };
+}
+
 /** A refused reload is rejected in the very turn in which it is refused, once. */
 export const refusals: Watcher = ({ before, after, actions }) => {
   if (before.exited) return;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fixed } from '../../../src/core/fixed.ts';
 import { isCanaryOut, target, wantedSpares } from '../../../src/core/fleet.ts';
-import { holds, turmoil } from '../../support/core/histories.ts';
+import { holds, longestVerify, turmoil } from '../../support/core/histories.ts';
 import type { Simulator } from '../../support/core/simulator.ts';
 import { serving } from '../../support/core/watch.ts';
 
@@ -40,7 +40,8 @@ for (const kind of ['graceful', 'quick'] as const) {
 test('core: every reload has its verdict within bounded time', () => {
   holds((history, play) => {
     const bound =
-      Math.max(history.prepareTime + leaves + longest.boot + longest.minReady, longest.progress) + longest.slack;
+      Math.max(history.prepareTime + leaves + longest.boot + longest.minReady + longestVerify, longest.progress) +
+      longest.slack;
     let since: number | null = null;
     const sim = play(({ now, actions }) => {
       for (const { type } of actions) {

@@ -23,6 +23,7 @@ import {
   survival,
   transactions,
   vacancies,
+  verification,
   type Watcher,
 } from '../../support/core/watch.ts';
 
@@ -50,6 +51,9 @@ always('LEAD-01 at most one worker leads, and if one could, one does', () => lea
 always('every queue has an acceptor as long as any worker is ready', () => queues);
 always('MIG-01 connections are given away if and only if somebody takes them', () => migrations);
 always('a reload is a transaction: prepare, then reject, or promote and one verdict', () => transactions());
+always('VFY-01 a canary that is to be verified has no clients before, and is in force only after', () =>
+  verification(),
+);
 always('a reload that is refused is rejected at once, and once', () => refusals);
 always('invariant 3: a rejected reload changes nothing', () => atomicity());
 always('AUTO-01 AUTO-02 the pool follows its load within its range and its memory', () => sizes);

@@ -271,3 +271,24 @@ test('HEAP-01 a heap snapshot is a name of a file, and no path', () => {
     assert.deepEqual(named(wrong), { kind: 'message', message: { ...given, file: null } });
   assert.equal(checkWorkerMessage({ ...given, file: null, problem: null }).kind, 'malformed');
 });
+
+test('private addresses are of the loopback interface, and not many', () => {
+  const good = { listener: 'tcp', host: '127.0.0.1', port: 4_000, secure: false };
+  const bad = [
+    { ...good, host: '10.0.0.1' },
+    { ...good, host: 'localhost; rm' },
+    { ...good, port: 0 },
+    { ...good, port: 65_536 },
+    { ...good, port: '80' },
+    { ...good, secure: 'no' },
+    { ...good, listener: 'x'.repeat(1e6) },
+    null,
+  ];
+  assert.deepEqual(checkWorkerMessage({ type: 'ready', addresses: [...bad, { ...good, more: 1 }] }), {
+    kind: 'message',
+    message: { type: 'ready', addresses: [good] },
+  });
+  const many = checkWorkerMessage({ type: 'ready', addresses: Array.from({ length: 500 }, () => good) });
+  assert.ok(many.kind === 'message' && many.message.type === 'ready' && many.message.addresses?.length === 20);
+  assert.equal(checkWorkerMessage({ type: 'ready', addresses: 'all' }).kind, 'malformed');
+});
