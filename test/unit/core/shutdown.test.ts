@@ -5,7 +5,7 @@ import { decide } from '../../../src/core/decide.ts';
 import { type Fleet, initialFleet, type Policy } from '../../../src/core/model.ts';
 
 const stopping = (kind: 'graceful' | 'quick'): Fleet => ({
-  ...initialFleet({ workers: 0, maxBooting: 1, gracefulTimeout: 30_000 } as Policy),
+  ...initialFleet({ workers: 0, autoscale: null, maxBooting: 1, gracefulTimeout: 30_000 } as Policy),
   start: 'complete',
   predecessor: 'leaves',
   stopping: { kind, deadline: 30_000, listening: false, acceptUntil: 0, status: 0 },
