@@ -35,8 +35,12 @@ export function explainWord(error: ConfigError, word: string | undefined): Confi
   const source = 'command line';
   const wanted = word.toLowerCase();
   const names = commands.map(({ name }) => name);
-  const command = names.find((name) => wanted.length > 2 && name.startsWith(wanted)) ?? closest(wanted, names);
-  const other = command === null ? closest(wanted, Object.keys(elsewhere)) : null;
+  const own = Object.hasOwn(elsewhere, wanted) ? wanted : null;
+  const command =
+    own !== null
+      ? null
+      : (names.find((name) => wanted.length > 2 && name.startsWith(wanted)) ?? closest(wanted, names));
+  const other = own ?? (command === null ? closest(wanted, Object.keys(elsewhere)) : null);
   const advice = command !== null ? `did you mean ${command}?` : other === null ? undefined : elsewhere[other];
   if (advice !== undefined) {
     const message = `there is no command ${word}, nor an app of that name; ${advice}`;

@@ -1,11 +1,9 @@
 /** `prefork promote` */
 import { command } from '../command.ts';
-import { withProgress } from '../progress.ts';
-import { ended } from '../reload-end.ts';
 
 export const promote = command({
   name: 'promote',
-  help: 'Let a reload go on whose first new worker is held or on trial',
+  help: 'Let a reload go on that is held or on trial',
   switches: { wait: { doc: 'Wait for the outcome: exit 0 when it completed' } },
   async run({ wait }, surroundings) {
     const service = await surroundings.service();
@@ -14,6 +12,7 @@ export const promote = command({
       console.log('promoted: the rest of the workers follow; prefork status shows how it goes, --wait waits for it');
       return;
     }
+    const { ended, withProgress } = await import('../waiting.ts');
     console.log(await ended(await withProgress(service, () => service.reload('/promote')), 'completed'));
   },
 });

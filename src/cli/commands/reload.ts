@@ -1,7 +1,5 @@
 /** `prefork reload` */
 import { command } from '../command.ts';
-import { withProgress } from '../progress.ts';
-import { ended } from '../reload-end.ts';
 
 export const reload = command({
   name: 'reload',
@@ -18,6 +16,7 @@ export const reload = command({
       console.log('reload asked for; prefork status shows how it goes, --wait waits for it');
       return;
     }
+    const { ended, withProgress } = await import('../waiting.ts');
     const outcome = await withProgress(service, () => service.reload('/reload', body));
     if (outcome.verdict === 'held') {
       console.log(

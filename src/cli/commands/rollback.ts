@@ -1,7 +1,5 @@
 /** `prefork rollback` */
 import { command } from '../command.ts';
-import { withProgress } from '../progress.ts';
-import { ended } from '../reload-end.ts';
 
 export const rollback = command({
   name: 'rollback',
@@ -14,6 +12,7 @@ export const rollback = command({
       console.log('rollback asked for; prefork status shows how it goes, --wait waits for it');
       return;
     }
+    const { ended, withProgress } = await import('../waiting.ts');
     console.log(await ended(await withProgress(service, () => service.reload('/rollback')), 'rolled-back'));
     console.log('the next reload reads the configuration and the app anew: point them back first');
   },

@@ -173,7 +173,7 @@ describe('exit status 2, with a line and no stack', () => {
     [
       ['app.cjs', '-w=abc'],
       {},
-      /^prefork: command line: workers: expected a whole number from 1 to 1024 or auto, got 'abc'$/,
+      /^prefork: command line: workers: expected a whole number from 1 to 1024, auto, or a range such as \{ min: 2, max: 8 \}, on the command line 2-8, got 'abc'$/,
     ],
     [['app.cjs', '-c', 'x.ts'], {}, /^prefork: <folder>\/x\.ts: the config file does not exist \(-c\)$/],
     [['app.cjs'], { PREFORK_CMD_ARGS: "-n 'x" }, /^prefork: PREFORK_CMD_ARGS: a ' is not closed$/],

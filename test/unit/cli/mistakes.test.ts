@@ -29,12 +29,30 @@ const mistakes: readonly (readonly [words: string, says: string])[] = [
   ['reload --wait=yes', "command line: --wait: expected true or false, got 'yes'"],
   ['init -y=1', "command line: --yes: expected true or false, got '1'"],
   // Values that are none.
-  ['./app.cjs -w 1e3', "command line: workers: expected a whole number from 1 to 1024 or auto, got '1e3'"],
-  ['./app.cjs -w 0x10', "command line: workers: expected a whole number from 1 to 1024 or auto, got '0x10'"],
-  ['./app.cjs -w 4.5', "command line: workers: expected a whole number from 1 to 1024 or auto, got '4.5'"],
-  ['./app.cjs -w -5', "command line: workers: expected a whole number from 1 to 1024 or auto, got '-5'"],
-  ['./app.cjs -w 0', "command line: workers: expected a whole number from 1 to 1024 or auto, got '0'"],
-  ['./app.cjs -w 2 -w many', "command line: workers: expected a whole number from 1 to 1024 or auto, got 'many'"],
+  [
+    './app.cjs -w 1e3',
+    "command line: workers: expected a whole number from 1 to 1024, auto, or a range such as { min: 2, max: 8 }, on the command line 2-8, got '1e3'",
+  ],
+  [
+    './app.cjs -w 0x10',
+    "command line: workers: expected a whole number from 1 to 1024, auto, or a range such as { min: 2, max: 8 }, on the command line 2-8, got '0x10'",
+  ],
+  [
+    './app.cjs -w 4.5',
+    "command line: workers: expected a whole number from 1 to 1024, auto, or a range such as { min: 2, max: 8 }, on the command line 2-8, got '4.5'",
+  ],
+  [
+    './app.cjs -w -5',
+    "command line: workers: expected a whole number from 1 to 1024, auto, or a range such as { min: 2, max: 8 }, on the command line 2-8, got '-5'",
+  ],
+  [
+    './app.cjs -w 0',
+    "command line: workers: expected a whole number from 1 to 1024, auto, or a range such as { min: 2, max: 8 }, on the command line 2-8, got '0'",
+  ],
+  [
+    './app.cjs -w 2 -w many',
+    "command line: workers: expected a whole number from 1 to 1024, auto, or a range such as { min: 2, max: 8 }, on the command line 2-8, got 'many'",
+  ],
   ['./app.cjs -w', 'command line: option -w needs a value'],
   [
     './app.cjs --workers --health',

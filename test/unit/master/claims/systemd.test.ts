@@ -143,7 +143,7 @@ it('SDN-02 pings come at half the time, where it is this process that is watched
 
 describe('being the main process', () => {
   const fleet = (more: Partial<Fleet> = {}): Fleet => ({
-    ...initialFleet({ workers: 2 } as Policy),
+    ...initialFleet({ workers: 2, autoscale: null } as Policy),
     start: 'complete',
     workers: [ready(1), ready(2)],
     ...more,

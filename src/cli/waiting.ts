@@ -1,6 +1,7 @@
-/** What a reload is doing, shown while a command waits for it. */
+/** Waiting for a reload: what it is doing, and how it ended. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Status } from '../protocol/status.ts';
+import { ControlError } from '../errors.ts';
+import type { LastReload, Status } from '../protocol/status.ts';
 import type { Service } from './client.ts';
 
 /** Milliseconds between two looks at how far it is. */
@@ -42,4 +43,21 @@ async function showProgress(service: Service, signal: AbortSignal): Promise<void
     }
     await sleep(pollEvery, undefined, { signal }).catch(() => {});
   }
+}
+
+/**
+ * @param wanted the verdict that is a success
+ * @returns the line for a success
+ * @throws ControlError with the reason for anything else
+ */
+export async function ended(outcome: LastReload, wanted: 'completed' | 'rolled-back'): Promise<string> {
+  const { reload, verdict, reason, generation, duration, traffic } = outcome;
+  if (verdict !== wanted) {
+    const { verdictText } = await import('../protocol/reload-text.ts');
+    throw new ControlError(`reload ${reload} ${verdictText[verdict]}: ${reason ?? 'no reason given'}`);
+  }
+  const what =
+    verdict === 'completed' ? `reload ${reload} done` : `reload ${reload} has brought the release before back`;
+  const figures = traffic == null ? '' : ` (${traffic})`;
+  return `${what} in ${duration.toFixed(2)} s, generation ${generation} serves${figures}`;
 }
