@@ -263,6 +263,7 @@ async function answerOf(
       retryAfter = headers['retry-after'];
     });
     stream.on('error', reject);
+    stream.setTimeout(stretched(20_000), () => stream.destroy(new Error('the stream does not end')));
     stream.on('close', () => resolve({ status, body, retryAfter }));
   });
 }

@@ -32,7 +32,10 @@ function endings(s: Supervisor): number {
 }
 
 async function ended(s: Supervisor, count: number): Promise<void> {
-  await until(`${count} late answers`, () => endings(s) >= count, { within: stretched(10_000) });
+  await until(`${count} late answers`, () => endings(s) >= count, {
+    within: stretched(10_000),
+    abort: () => s.log.find(({ msg }) => /the app threw/.test(msg))?.msg ?? null,
+  });
 }
 
 describe('an app that answers too late', () => {
@@ -181,6 +184,7 @@ describe('over HTTP/2', () => {
         late = headers['x-late'];
       });
       stream.on('error', reject);
+      stream.setTimeout(stretched(20_000), () => stream.destroy(new Error('the stream does not end')));
       stream.on('close', () => resolve({ status, body: text, late }));
     });
   }
