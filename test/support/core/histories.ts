@@ -29,6 +29,7 @@ const policy: fc.Arbitrary<Partial<Policy>> = fc.record({
   upgradeTimeout: fc.constantFrom(100, 1_500),
   rollbackWindow: fc.constantFrom(0, 5_000),
   maxMemory: fc.constantFrom(0, 100e6),
+  snapshots: fc.boolean(),
   maxBootFailures: fc.constantFrom(0, 0, 0, 6),
 });
 
