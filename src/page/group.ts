@@ -34,11 +34,16 @@ export function grouped(entries: readonly TimelineEntry[]): Group[] {
 }
 
 function isRepetition(old: TimelineEntry, entry: TimelineEntry): boolean {
-  if (old.kind !== entry.kind || old.text !== entry.text || entry.slot === null) return false;
+  if (old.kind !== entry.kind || whatOf(old) !== whatOf(entry) || entry.slot === null) return false;
   return Date.parse(entry.time) - Date.parse(old.time) < window;
 }
 
 /** What happened to a worker does not move past what happened to the service. */
 function isInTheWay(groups: readonly Group[], position: number): boolean {
   return groups.slice(0, position).some(({ newest }) => newest.slot === null);
+}
+
+/** What happened, without what it happened to: in a crash loop each worker has other requests. */
+function whatOf({ text }: TimelineEntry): string {
+  return text.replace(/; (?:it was serving |\d+ requests? w(?:as|ere) in flight).*/s, '');
 }

@@ -32,19 +32,25 @@ export interface OomKills {
 }
 
 /**
- * Reads the kernel's own counter: `memory.events` of version 2, `memory.oom_control` of version 1 (Linux 4.13), and of a process
+ * Finds the kernel's own counter: `memory.events` of version 2, `memory.oom_control` of version 1 (Linux 4.13), and of a process
  * that is in no group `/proc/vmstat`.
  *
  * @param root where `/proc` and the mounts are; only tests have another
- * @returns `null` if there is none
+ * @returns reads it; `null` if there is none
  */
-export function oomKills(root = '/'): OomKills | null {
-  for (const folder of foldersOf(root, 'memory')) {
-    const count = oomKillIn(read(join(folder, 'memory.events')) ?? read(join(folder, 'memory.oom_control')));
-    if (count !== null) return { count, of: 'group' };
-  }
-  const count = oomKillIn(read(join(root, 'proc/vmstat')));
-  return count === null ? null : { count, of: 'machine' };
+export function oomCounter(root = '/'): (() => OomKills | null) | null {
+  const paths = foldersOf(root, 'memory').flatMap((folder) => [
+    join(folder, 'memory.events'),
+    join(folder, 'memory.oom_control'),
+  ]);
+  const counterAt =
+    (path: string, of: OomKills['of']): (() => OomKills | null) =>
+    () => {
+      const count = oomKillIn(read(path));
+      return count === null ? null : { count, of };
+    };
+  const counters = [...paths.map((path) => counterAt(path, 'group')), counterAt(join(root, 'proc/vmstat'), 'machine')];
+  return counters.find((counter) => counter() !== null) ?? null;
 }
 
 /** From lines of a name and a number each. */

@@ -26,7 +26,7 @@ const maxFrames = 30;
 const maxFrame = 300;
 const maxFatal = 200;
 /** What Node, V8 and the C library print before they end a process. */
-const fatalLine = /^(?:FATAL ERROR: |# Fatal |Fatal |node\[\d+\]: .*Assertion|.*: double free|terminate called)/;
+const fatalLine = /^(?:# )?(?:FATAL ERROR: |Fatal |terminate called)|Assertion .* failed|double free|corrupted/;
 
 /** What one worker has told. */
 interface Told {
@@ -104,7 +104,7 @@ export class Deaths implements Observer {
 
   /** A line that it has printed on stderr, if its output is captured. */
   onPrinted(id: number, line: string): void {
-    if (fatalLine.test(line)) this.#of(id).fatal = plain(line.slice(0, maxFatal));
+    if (fatalLine.test(line)) this.#of(id).fatal = plain(line.slice(0, maxFatal).replace(/^# /, ''));
   }
 
   /** @returns the event with what is known of it. A part of this is read from the system, so it is called at once. */

@@ -1,5 +1,5 @@
 /** Whether the kernel has killed a worker for lack of memory: by its own counter, which rises before the process is gone. */
-import { containerLimits, type OomKills, oomKills } from '../../system/cgroup.ts';
+import { containerLimits, type OomKills, oomCounter } from '../../system/cgroup.ts';
 import { monotonic } from '../../system/monotonic.ts';
 
 /** Milliseconds: a rise is never taken for newer than that. */
@@ -22,7 +22,7 @@ export class OomKiller {
 
   /** Only tests have others than the system's. @param now milliseconds, of a clock that only goes forward */
   constructor(
-    read: () => OomKills | null = oomKills,
+    read: () => OomKills | null = oomCounter() ?? (() => null),
     limit: () => number | null = () => containerLimits().memory,
     now: () => number = monotonic,
   ) {

@@ -25,6 +25,7 @@ export interface Trial {
 export async function tryApp(settings: Settings): Promise<Trial> {
   let pool: Pool | null = null;
   let timer: NodeJS.Timeout | undefined;
+  let why = '';
   try {
     return await new Promise<Trial>((resolve, reject) => {
       const seconds = settings.bootTimeout / 1_000;
@@ -34,14 +35,18 @@ export async function tryApp(settings: Settings): Promise<Trial> {
       );
       pool = new Pool(null);
       pool.connect({
-        onMessage: (_, message) => settle(message, resolve, reject),
+        onMessage: (_, message) => {
+          if (message.type === 'dying' && message.how === 'exit' && message.caller !== null)
+            why = `: it called process.exit() at ${message.caller}`;
+          settle(message, resolve, reject);
+        },
         onEvent: (event) => {
           if (event.type === 'workerSpawnFailed')
             reject(new AppError('boot', `no process could be made: ${event.reason}`));
           if (event.type !== 'workerExited') return;
           const how = event.signal ?? `code ${event.code}`;
           const hint = event.code === badOption ? '; node refuses an option of nodeArgs or NODE_OPTIONS' : '';
-          reject(new AppError('boot', `the app exited (${how}) before it listened${hint}`));
+          reject(new AppError('boot', `the app exited (${how}) before it listened${hint}${why}`));
         },
         onOutput: () => {},
       });

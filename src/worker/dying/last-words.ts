@@ -15,10 +15,14 @@ const maxName = 100;
 const maxMessage = 500;
 /** Some packages emit `exit` themselves, and go on. */
 const mostTold = 5;
+/** Milliseconds after which an error that was caught has nothing to do with the end. */
+const caughtFor = 10_000;
 
 /** An error that a handler of the app has caught: what it does next is often to end the process. */
 export interface Caught {
   readonly error: unknown;
+  /** Of `performance.now()`. */
+  readonly at: number;
 }
 
 export interface LastWordsParts {
@@ -70,7 +74,7 @@ export class LastWords {
         type: 'dying',
         how: how ?? (called >= 0 ? 'exit' : 'end'),
         caller: appFrame(frames.slice(called + 1), this.#cwd),
-        after: after === null ? null : this.#describe(after.error),
+        after: after !== null && performance.now() - after.at < caughtFor ? this.#describe(after.error) : null,
         requests: inFlight.oldest(maxRequests).map((request) => ({ ...request, url: request.url.slice(0, maxUrl) })),
         inFlight: inFlight.count(),
       });

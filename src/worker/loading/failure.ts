@@ -70,7 +70,7 @@ export class FailureWatch {
     events.intercept('uncaughtException', ([error, origin]) => {
       // An app with a handler of its own decides for itself whether this is the end.
       if (process.listenerCount('uncaughtException') > 0) {
-        this.#caught = { error };
+        this.#caught = { error, at: performance.now() };
         return false;
       }
       if (!this.#isReady) {

@@ -59,6 +59,7 @@ const policy: fc.Arbitrary<Partial<Policy>> = fc.record({
   upgradeTimeout: fc.constantFrom(100, 1_500),
   rollbackWindow: fc.constantFrom(0, 5_000),
   maxMemory: fc.constantFrom(0, 100e6),
+  snapshots: fc.boolean(),
   maxBootFailures: fc.constantFrom(0, 0, 0, 6),
   autoscale: fc.constantFrom(null, null, null, { min: 1, max: 4 }, { min: 3, max: 5 }),
   canary: fc.constantFrom<Policy['canary'][]>(null, null, canaryOf('promote'), canaryOf('reject'), canaryOf('hold')),

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { containerLimits, oomKills } from '../../../src/system/cgroup.ts';
+import { containerLimits, type OomKills, oomCounter } from '../../../src/system/cgroup.ts';
 import { availableMemory } from '../../../src/system/memory.ts';
 
 function machine(t: TestContext, files: Readonly<Record<string, string>>): string {
@@ -104,6 +104,8 @@ describe('AUTO-02 memory that is left', () => {
     assert.equal(availableMemory(machine(t, {})), null);
   });
 });
+
+const oomKills = (root: string): OomKills | null => oomCounter(root)?.() ?? null;
 
 describe('WHY-03 the counter of what the kernel killed for lack of memory', () => {
   const version2 = {
