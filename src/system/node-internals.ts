@@ -937,6 +937,27 @@ export function abandonRequest(request: IncomingMessage): void {
   }
 }
 
+type StoreHeader = (this: ServerResponse, firstLine: string, headers: unknown) => void;
+
+/**
+ * Has something added to the head of each HTTP/1 response, behind its first line. `setHeader()` would do, but a response that has a
+ * header by the time the app calls `writeHead()` goes a way that takes as long as the rest of it. Relies on `response._storeHeader`.
+ *
+ * @param linesFor is asked once for each head, and gives whole lines; `headers` is what the app has set: an object, a list
+ * of names and values, a list of such pairs, what `setHeader()` makes, or `undefined`
+ * @throws UnsupportedNodeError if this version of Node has no such method
+ */
+export function addToHeads(linesFor: (response: ServerResponse, headers: unknown) => string): void {
+  const { prototype } = process.getBuiltinModule('node:http').ServerResponse;
+  const original = Reflect.get(prototype, '_storeHeader') as StoreHeader | undefined;
+  if (typeof original !== 'function') throw unsupported('response._storeHeader is missing');
+  const adding: StoreHeader = function (firstLine, headers) {
+    original.call(this, firstLine + linesFor(this, headers), headers);
+  };
+  Object.defineProperty(adding, 'name', { value: '_storeHeader' });
+  Object.defineProperty(prototype, '_storeHeader', { value: adding, writable: true, configurable: true });
+}
+
 /** The connection under a TLS socket. Relies on `socket._parent`. */
 export function rawSocketOf(socket: Duplex): Duplex {
   return internalsOfSocket(socket)._parent ?? socket;

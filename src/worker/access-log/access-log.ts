@@ -50,7 +50,7 @@ export class AccessLog implements Observer {
     const log = new AccessLog(boot.accessLog, boot, channel);
     traffic.subscribe(log);
     const { format, fields } = boot.accessLog;
-    if (format === 'json' && fields?.includes('requestId') !== false) traffic.subscribe(requestIds);
+    if (format === 'json' && fields?.includes('requestId') !== false) traffic.subscribe(requestIds());
     return log;
   }
 

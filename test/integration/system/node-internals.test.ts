@@ -17,6 +17,7 @@ import tls from 'node:tls';
 import { openQueue } from '../../../src/master/migration/queue.ts';
 import {
   abandonRequest,
+  addToHeads,
   bindDatagramHandle,
   bindHandle,
   currentResponse,
@@ -308,6 +309,23 @@ describe('what is known of an HTTP connection', () => {
     raw.write('GET / HT');
     await until('the first bytes of the next', () => idleSockets(server)?.has(socket) === false);
     assert.equal(currentResponse(socket), null);
+  });
+
+  test('lines that are added to its heads, however they are made', async () => {
+    addToHeads((response, headers) => (response.req.url === '/plain' ? '' : `x-added: ${typeof headers}\r\n`));
+    const { port } = await serve((req, res) => {
+      if (req.url === '/implicit') res.end('x');
+      else if (req.url === '/set') res.setHeader('x-own', '1').end('x');
+      else res.writeHead(200, { 'x-own': '1' }).end('x');
+    });
+    const headersOf = async (path: string): Promise<readonly unknown[]> => {
+      const { headers, body } = await request({ port }, path);
+      return [headers['x-added'], headers['x-own'], body];
+    };
+    assert.deepEqual(await headersOf('/head'), ['object', '1', 'x']);
+    assert.deepEqual(await headersOf('/set'), ['object', '1', 'x']);
+    assert.deepEqual(await headersOf('/implicit'), ['undefined', undefined, 'x']);
+    assert.deepEqual(await headersOf('/plain'), [undefined, '1', 'x']);
   });
 
   test('a body that is still arriving, though it was answered', async () => {
