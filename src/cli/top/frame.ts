@@ -1,6 +1,6 @@
 /** The picture: state and size of the terminal in, lines out. Pure. No line is longer than the terminal is wide. */
 import { bytes, percent, rate, span } from '../../protocol/figures-text.ts';
-import { verdictText } from '../../protocol/reload-text.ts';
+import { progressText, verdictText } from '../../protocol/reload-text.ts';
 import type { Status, WorkerStatus } from '../../protocol/status.ts';
 import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
 import { plain } from '../../system/plain.ts';
@@ -80,10 +80,12 @@ function sparesOf({ spares = { wanted: 0, ready: 0 } }: Status): string {
 }
 
 /** What is under way, or how the last one ended. */
-function lastChange({ reload, upgrade }: Status): readonly [string, Style] {
+function lastChange(status: Status): readonly [string, Style] {
+  const { reload, upgrade } = status;
   if (upgrade.running !== null)
     return [`upgrade ${upgrade.running.upgrade} under way: ${upgrade.running.step}`, 'warn'];
   const { running, last } = reload;
+  if (running?.trial != null) return [`reload ${running.reload}: ${progressText(status)}`, 'warn'];
   if (running !== null)
     return [`reload ${running.reload} under way: ${running.step}, for ${span(running.uptime)}`, 'warn'];
   if (last === null) return ['no reload yet', 'dim'];
