@@ -1,7 +1,7 @@
 /** The picture: state and size of the terminal in, lines out. Pure. No line is longer than the terminal is wide. */
 import { bytes, percent, rate, span } from '../../protocol/figures-text.ts';
 import { firstDrift, generationText } from '../../protocol/release-text.ts';
-import { verdictText } from '../../protocol/reload-text.ts';
+import { progressText, verdictText } from '../../protocol/reload-text.ts';
 import type { Status, WorkerStatus } from '../../protocol/status.ts';
 import type { TimelineEntry } from '../../protocol/timeline-entry.ts';
 import { plain } from '../../system/plain.ts';
@@ -91,10 +91,12 @@ function sparesOf({ spares = { wanted: 0, ready: 0 } }: Status): string {
 }
 
 /** What is under way, or how the last one ended. */
-function lastChange({ reload, releases, upgrade }: Status): readonly [string, Style] {
+function lastChange(status: Status): readonly [string, Style] {
+  const { reload, releases, upgrade } = status;
   if (upgrade.running !== null)
     return [`upgrade ${upgrade.running.upgrade} under way: ${upgrade.running.step}`, 'warn'];
   const { running, last } = reload;
+  if (running?.trial != null) return [`reload ${running.reload}: ${progressText(status)}`, 'warn'];
   if (running !== null)
     return [`reload ${running.reload} under way: ${running.step}, for ${span(running.uptime)}`, 'warn'];
   const drift = firstDrift(releases);

@@ -269,6 +269,7 @@ const chosen = {
   chdir: 'sub',
   typescript: 'tsx',
   workers: 3,
+  canary: {},
   drainLinger: 1,
   maxRequests: 9,
   healthReady: '/b',
