@@ -323,6 +323,14 @@ describe('one release command at a time', () => {
   });
 });
 
+test('REL-12 a stop during the release command of an upgrade ends the new master, and the command', async (t) => {
+  const args = ['--release', 'echo there; exec sleep 600', '--release-on', 'upgrade'];
+  const service = await startService(t, { args });
+  service.masters.signal('SIGUSR2');
+  await service.masters.waitForLine(/^release: there/);
+  await stopService(service, /upgrade 1 failed/);
+});
+
 test('REL-12 an upgrade runs it where releaseOn says so; if it fails the old master serves on', async (t) => {
   const folder = project(t);
   const trace = join(folder, 'trace');
