@@ -163,6 +163,19 @@ describe('a release that changes on disk', () => {
     await stopClean(s, { allow: /exited unasked|changed on disk/ });
   });
 
+  it('REL-03 a rollback after an edit in place says that the old code is gone', async (t) => {
+    const folder = project(t, filesOf('before', '1.0.0'));
+    const s = await startSupervisor(t, { app: join(folder, 'app.cjs'), workers: 2, args: pid });
+    await s.waitReady();
+    write(folder, {
+      'lib.cjs': 'setTimeout(() => process.exit(1), 300); module.exports = "crashes";',
+    });
+    await s.reload();
+    const line = await s.waitForLog(/^files of the previous release have changed on disk/, { within: 60_000 });
+    assert.match(line.msg, /\(lib\.cjs\): what comes back is its configuration/);
+    await s.stop('SIGINT');
+  });
+
   it('REL-04 a link that points elsewhere: a generation boots from the release it began with until a reload', async (t) => {
     const { dir, current, point } = releases(t);
     // With a hook in the config of the release, and the link in the working directory.
