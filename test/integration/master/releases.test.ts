@@ -9,6 +9,7 @@ import { runCommand } from '../../support/command.ts';
 import { project, write } from '../../support/config-harness.ts';
 import { stopClean } from '../../support/invariants.ts';
 import { startService, stopService } from '../../support/masters.ts';
+import { openNotifySocket, withoutNotify } from '../../support/notify-socket.ts';
 import { isAlive, listeningOn } from '../../support/proc.ts';
 import { freePort, request, requestJson } from '../../support/request.ts';
 import { type Supervisor, startSupervisor } from '../../support/supervisor.ts';
@@ -237,6 +238,17 @@ describe('the release command of a start', () => {
     await other.reload();
     assert.equal(traceIn(trace).length, 4);
     await stopClean(other);
+  });
+
+  it('REL-05 gives the service manager a reason to wait longer', { skip: withoutNotify() }, async (t) => {
+    const manager = await openNotifySocket(t);
+    const args = ['--release', 'sleep 1', '--release-on', 'start'];
+    const s = await startSupervisor(t, { workers: 1, args, env: { NOTIFY_SOCKET: manager.path } });
+    await manager.assignment(/^EXTEND_TIMEOUT_USEC=30000000$/);
+    await manager.assignment(/^READY=1$/);
+    const said = manager.assignments();
+    assert.ok(said.indexOf('EXTEND_TIMEOUT_USEC=30000000') < said.indexOf('READY=1'), said.join(' '));
+    await stopClean(s);
   });
 
   it('REL-06 fails: no worker is started, one line says why', async (t) => {
