@@ -3,6 +3,7 @@ import { closeSync, existsSync } from 'node:fs';
 import { formatAddress } from '../config/address.ts';
 import { loadSettings } from '../config/load.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
+import { shorten } from '../config/show.ts';
 import { messageOf, ReleaseError } from '../errors.ts';
 import { openLogFile } from '../system/log-file.ts';
 import { checkPidfile } from './claims/pidfile.ts';
@@ -37,6 +38,8 @@ export interface GenerationsOptions {
   readonly listeners: Listeners;
   readonly logger: () => Logger;
   readonly first: Settings;
+  /** Files of a release that have changed on disk since it was booted. */
+  readonly changedFiles?: (settings: Settings) => Promise<readonly string[]>;
 }
 
 export class Generations {
@@ -87,6 +90,7 @@ export class Generations {
     const { signal } = this.#abort;
     const { listeners, logger, request } = this.#options;
     const settings = isRollback ? this.#previousOnDisk() : await loadSettings(request, undefined, logPrinted(logger()));
+    if (isRollback) await this.#tellWhatChanged();
     this.#checkLogs(settings);
     const { pidfile } = settings;
     if (pidfile !== null && pidfile !== this.#current.pidfile) checkPidfile(pidfile);
@@ -142,6 +146,18 @@ export class Generations {
     this.#settings.delete(this.#prepared.generation);
     for (const key of this.#prepared.added) this.#options.listeners.close(key);
     this.#prepared = null;
+  }
+
+  /** After an edit in place there is nothing to go back to but the configuration. */
+  async #tellWhatChanged(): Promise<void> {
+    const { changedFiles, logger } = this.#options;
+    const previous = this.#previous;
+    const files = previous === null ? [] : ((await changedFiles?.(previous)) ?? []);
+    if (previous === null || files.length === 0) return;
+    logger().warn(
+      { files },
+      `files of the previous release have changed on disk since it was booted (${shorten(files.join(', '), 300)}): what comes back is its configuration, with the code that is at ${previous.app.path} now`,
+    );
   }
 
   #previousOnDisk(): Settings {

@@ -127,7 +127,13 @@ export function makeParts(options: MasterOptions): Parts {
   const timeline = new Timeline();
   const rates = new Rates();
   const sentinel = new Sentinel();
-  const generations = new Generations({ request, listeners, logger, first });
+  const generations = new Generations({
+    request,
+    listeners,
+    logger,
+    first,
+    changedFiles: (settings) => releases.changedFiles(settings),
+  });
   const settings = () => generations.current;
   const complaints = new Complaints(logger, timeline);
   const releases = new Releases(({ level, message, files }, { id, slot, generation }) => {

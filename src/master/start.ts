@@ -35,7 +35,7 @@ import { cacheNotice } from './workers/compile-cache.ts';
 const neededFree = 12;
 
 /** Why a start ends that an operator ends. */
-const stopped = new Error('the service is stopping');
+const stopped = new Error('it was told to');
 
 /** pino's number for `error`. */
 const errorLevel = 50;
@@ -147,10 +147,10 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
   } catch (error) {
     listeners?.closeAll();
     const refused = systemFailure(error);
-    if (releasing?.signal.reason === stopped) {
-      logger.info('stopped, before there was a service');
+    if (releasing?.signal.aborted === true) {
+      logger.info(`stopped before there was a service: ${messageOf(releasing.signal.reason)}`);
       await log.flush();
-      process.exit(exitStatus.ok);
+      process.exit(releasing.signal.reason === stopped ? exitStatus.ok : exitStatus.failure);
     }
     if (error instanceof PreforkError) logLines(logger, 'fatal', error.message, { code: error.code });
     else if (refused !== null) logger.fatal({ err: error }, refused);

@@ -106,6 +106,13 @@ export class Releases {
     await Promise.all([...generations.values()].map((each) => this.#look(this.#of(each), each, justNow)));
   }
 
+  /** Looks at the files of a release. @returns those that have changed since its first worker booted, sorted */
+  async changedFiles(settings: Settings): Promise<string[]> {
+    const release = this.#of(settings);
+    await this.#look(release, settings);
+    return [...release.changed.keys()].sort();
+  }
+
   #of(settings: Settings): Release {
     const known = this.#known.get(settings);
     if (known !== undefined) return known;

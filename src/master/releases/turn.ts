@@ -78,6 +78,7 @@ export async function takeTurn(options: TurnOptions): Promise<Turn> {
   const refusal = privateFolder(tickets, uid) ?? write(want, { name, master: us, command: null });
   if (refusal !== null) return { problem: refusal, holdFor: () => {}, end: () => {} };
 
+  sweep(tickets);
   const deadline = Date.now() + within;
   let told = '';
   const waitFor = async (other: Ticket): Promise<void> => {
@@ -131,6 +132,18 @@ export function ticketFolder(uid: number): string {
     // No Linux.
   }
   return join(base, `prefork-release-${uid}`);
+}
+
+/** Removes what crashes have left of other releases: nobody may ever ask for those again. */
+function sweep(folder: string): void {
+  try {
+    for (const file of readdirSync(folder)) {
+      if (/^[\da-f]{8}\.(?:want|held)\./.test(file) && holderOf(join(folder, file)) === null)
+        removeQuietly(join(folder, file));
+    }
+  } catch {
+    // The first look at the folder says what is wrong with it.
+  }
 }
 
 /** Those of a release that are not void; the others are removed. */

@@ -9,6 +9,7 @@ import { runCommand } from '../../support/command.ts';
 import { project, write } from '../../support/config-harness.ts';
 import { stopClean } from '../../support/invariants.ts';
 import { startService, stopService } from '../../support/masters.ts';
+import { openNotifySocket, withoutNotify } from '../../support/notify-socket.ts';
 import { isAlive, listeningOn } from '../../support/proc.ts';
 import { freePort, request, requestJson } from '../../support/request.ts';
 import { type Supervisor, startSupervisor } from '../../support/supervisor.ts';
@@ -163,6 +164,19 @@ describe('a release that changes on disk', () => {
     await stopClean(s, { allow: /exited unasked|changed on disk/ });
   });
 
+  it('REL-03 a rollback after an edit in place says that the old code is gone', async (t) => {
+    const folder = project(t, filesOf('before', '1.0.0'));
+    const s = await startSupervisor(t, { app: join(folder, 'app.cjs'), workers: 2, args: pid });
+    await s.waitReady();
+    write(folder, {
+      'lib.cjs': 'setTimeout(() => process.exit(1), 300); module.exports = "crashes";',
+    });
+    await s.reload();
+    const line = await s.waitForLog(/^files of the previous release have changed on disk/, { within: 60_000 });
+    assert.match(line.msg, /\(lib\.cjs\): what comes back is its configuration/);
+    await s.stop('SIGINT');
+  });
+
   it('REL-04 a link that points elsewhere: a generation boots from the release it began with until a reload', async (t) => {
     const { dir, current, point } = releases(t);
     // With a hook in the config of the release, and the link in the working directory.
@@ -224,6 +238,17 @@ describe('the release command of a start', () => {
     await other.reload();
     assert.equal(traceIn(trace).length, 4);
     await stopClean(other);
+  });
+
+  it('REL-05 gives the service manager a reason to wait longer', { skip: withoutNotify() }, async (t) => {
+    const manager = await openNotifySocket(t);
+    const args = ['--release', 'sleep 1', '--release-on', 'start'];
+    const s = await startSupervisor(t, { workers: 1, args, env: { NOTIFY_SOCKET: manager.path } });
+    await manager.assignment(/^EXTEND_TIMEOUT_USEC=30000000$/);
+    await manager.assignment(/^READY=1$/);
+    const said = manager.assignments();
+    assert.ok(said.indexOf('EXTEND_TIMEOUT_USEC=30000000') < said.indexOf('READY=1'), said.join(' '));
+    await stopClean(s);
   });
 
   it('REL-06 fails: no worker is started, one line says why', async (t) => {
@@ -321,6 +346,14 @@ describe('one release command at a time', () => {
     assert.equal(others.length, 2);
     await stopClean(second);
   });
+});
+
+test('REL-12 a stop during the release command of an upgrade ends the new master, and the command', async (t) => {
+  const args = ['--release', 'echo there; exec sleep 600', '--release-on', 'upgrade'];
+  const service = await startService(t, { args });
+  service.masters.signal('SIGUSR2');
+  await service.masters.waitForLine(/^release: there/);
+  await stopService(service, /upgrade 1 failed/);
 });
 
 test('REL-12 an upgrade runs it where releaseOn says so; if it fails the old master serves on', async (t) => {

@@ -131,6 +131,15 @@ describe('the turn of a release command', () => {
     first.end();
   });
 
+  it('clears away what a crash has left of other releases, and nothing else', async (t) => {
+    const tickets = join(project(t), 'tickets');
+    (await ask(tickets).turn).end();
+    writeFileSync(join(tickets, '0123abcd.held.000000001-abc'), JSON.stringify({ name: 'x', master: null }));
+    writeFileSync(join(tickets, 'notes'), '');
+    (await ask(tickets).turn).end();
+    assert.deepEqual(readdirSync(tickets), ['notes']);
+  });
+
   it('comes at once where no tickets can be written, and says why', async (t) => {
     const tickets = join(project(t), 'tickets');
     mkdirSync(tickets, { mode: 0o777 });
