@@ -277,6 +277,8 @@ const chosen = {
   logLevel: 'debug',
   logFormat: 'json',
   accessLogFormat: 'json',
+  accessLogFields: ['time', 'url'],
+  accessLogSkip: ['/healthz'],
   user: 'nobody',
   group: 'nogroup',
   umask: '027',
