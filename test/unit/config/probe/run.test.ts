@@ -281,6 +281,7 @@ const chosen = {
   umask: '027',
   socketOwner: 'nobody',
   envFile: 'a.env',
+  webhook: 'https://hooks.example/',
 };
 
 /** For the rest of the table, the first of some values that is valid and differs from the default. */
