@@ -97,6 +97,10 @@ export default defineConfig({
   // maxInFlight: 200,
   // maxLoopDelay: '500ms',
 
+  // Told of what happens to the service, in a process of its own; and the same events posted to a URL: see docs/events.md.
+  // on: async (event) => console.log(event.type, event),
+  // webhook: 'https://hooks.example/prefork',
+
   // Unix socket for `prefork status`, `reload` and the like. Default: beside the pidfile; 'none' is off.
   // controlSocket: '/run/shop.ctl',
   // The page, /metrics and /health, served by the master. Off by default.

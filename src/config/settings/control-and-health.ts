@@ -30,7 +30,7 @@ export const controlAndHealth = {
   webhook: setting({
     kind: webhookUrl,
     default: null,
-    doc: 'URL to which events are posted as JSON (ready, workerExit, stuck, reloaded, rejected, rolledBack, scaled, stopped)',
+    doc: 'http or https URL to which events are posted as JSON, the same as the on hook gets',
   }),
   health: setting({
     kind: boolean,

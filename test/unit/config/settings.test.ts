@@ -23,7 +23,7 @@ describe('the table of settings', () => {
 
   it('has a result for each setting', async (t) => {
     const resolved = await load(project(t));
-    const results = [...Object.keys(resolved), 'onWorkerAbort', 'routeLabel'];
+    const results = [...Object.keys(resolved), 'on', 'onWorkerAbort', 'routeLabel'];
     assert.deepEqual(
       settingNames.filter((name) => !results.includes(name)),
       [],
@@ -108,7 +108,7 @@ describe('the sample in config/', () => {
       'supervisor.config.ts': whole.replace('/srv/shop/current', '.'),
     });
     const { maxSurge, maxMemory, hooks } = await load(cwd, { flags: {} });
-    assert.deepEqual([maxSurge, maxMemory, hooks], [2, 2 ** 30, ['onWorkerAbort', 'routeLabel']]);
+    assert.deepEqual([maxSurge, maxMemory, hooks], [2, 2 ** 30, ['onWorkerAbort', 'on', 'routeLabel']]);
   });
 });
 

@@ -140,7 +140,9 @@ test('SIG-06 TERM to a worker: replaced, new before old; HUP, INT and QUIT are n
   assert.ok(!after.includes(worker));
 
   process.kill(after[0] ?? 0, 'SIGKILL');
-  const line = await s.waitForLog(/^worker exited unasked \(SIGKILL\).*: killed by SIGKILL from outside, not by prefork.*memory$/);
+  const line = await s.waitForLog(
+    /^worker exited unasked \(SIGKILL\).*: killed by SIGKILL from outside, not by prefork.*memory$/,
+  );
   assert.equal(line.level, 50);
   await s.waitWorkers(2);
   await stopClean(s);

@@ -285,6 +285,7 @@ const chosen = {
   socketOwner: 'nobody',
   envFile: 'a.env',
   releaseOn: 'all',
+  webhook: 'https://hooks.example/',
 };
 
 /** For the rest of the table, the first of some values that is valid and differs from the default. */
