@@ -22,6 +22,7 @@ declare namespace prefork {
   export type PreforkError = esm.PreforkError;
   export type Problem = esm.Problem;
   export type ReleaseError = esm.ReleaseError;
+  export type ServiceEvent = esm.ServiceEvent;
   export type UnsupportedNodeError = esm.UnsupportedNodeError;
   export type UserConfig = esm.UserConfig;
   export type WorkerAbort = esm.WorkerAbort;

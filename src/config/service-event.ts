@@ -58,6 +58,10 @@ export interface WorkerExitEvent extends EventBase, OfWorker {
   /** Whether it was told to leave, or killed by the master. */
   readonly asked: boolean;
   readonly reason: ExitReason;
+  /** In words, as the log has it: the error, out of heap, a signal; `null` if there is nothing to say but its status. */
+  readonly why: string | null;
+  /** Requests that it had not answered. */
+  readonly unanswered: number;
   /** Milliseconds from its start to its end. */
   readonly lifeMs: number;
 }
@@ -100,6 +104,8 @@ export interface ScaledEvent extends EventBase {
   readonly type: 'scaled';
   readonly from: number;
   readonly to: number;
+  /** Why, if the pool follows its load; `null` if somebody asked for it, or configured it. */
+  readonly reason: string | null;
   readonly generation: number;
 }
 

@@ -97,10 +97,12 @@ export class Notifier implements Observer {
     }
   }
 
-  onTurn({ generation, wanted }: Fleet): void {
+  onTurn({ generation, scaling: { last }, wanted }: Fleet): void {
     const before = this.#wanted;
     this.#wanted = wanted;
-    if (before !== null && before !== wanted) this.#tell({ type: 'scaled', from: before, to: wanted, generation });
+    if (before === null || before === wanted) return;
+    const reason = last !== null && last.from === before && last.to === wanted ? last.reason : null;
+    this.#tell({ type: 'scaled', from: before, to: wanted, reason, generation });
   }
 
   /** The master ends. */
@@ -108,13 +110,21 @@ export class Notifier implements Observer {
     await Promise.all([this.#hook.finish(lastWords), this.#webhook.finish(lastWords)]);
   }
 
-  #workerExited({ id, code, signal }: EventOf<'workerExited'>, before: Fleet, now: number): void {
+  #workerExited({ id, code, signal, death }: EventOf<'workerExited'>, before: Fleet, now: number): void {
     const worker = findWorker(before, id);
     if (worker === undefined) return;
     const { phase, bornAt } = worker;
     const asked = phase.name === 'draining' || phase.name === 'killed';
     const lifeMs = Math.round(now - bornAt);
-    this.#tell({ type: 'workerExit', ...factsOf(worker), code, signal, asked, reason: reasonOf(worker), lifeMs });
+    const about = {
+      code,
+      signal,
+      asked,
+      reason: reasonOf(worker),
+      why: death?.why ?? null,
+      unanswered: death?.inFlight ?? 0,
+    };
+    this.#tell({ type: 'workerExit', ...factsOf(worker), ...about, lifeMs });
   }
 
   #tell(told: Told<ServiceEvent>): void {

@@ -14,7 +14,7 @@ const target: Target = {
 
 function event(count: number): ServiceEvent {
   const base = { id: `m-${count}`, time: '2026-01-01T00:00:00.000Z', service: 'shop', master: 1 };
-  return { ...base, type: 'scaled', from: count, to: count + 1, generation: 1 };
+  return { ...base, type: 'scaled', from: count, to: count + 1, reason: null, generation: 1 };
 }
 
 /** A courier whose processes are played. */
