@@ -194,10 +194,11 @@ describe('INS-02 the stack of each worker', { skip: process.platform !== 'linux'
     const s = await start(t);
     const blocked = request(s.target, '/spin-forever').catch(() => {});
     const { workers } = await until(
-      'a worker that runs',
+      'a worker that is blocked',
       async () => {
         const now = await get<{ workers: readonly ShownStack[] }>(s, '/stack');
-        return now.workers.some(({ state }) => state === 'running') ? now : null;
+        // It may still be on its way there.
+        return now.workers.some(({ stack }) => /^at spinForever /.test(stack[0] ?? '')) ? now : null;
       },
       { within },
     );
