@@ -120,6 +120,13 @@ const messages = {
     requests: [{ method: name(), url: `/${name()}`, age: below(1e6), id: name(), trace: name() }],
     resources: [name()],
   }),
+  requests: () => ({
+    seq: below(20),
+    total: pick(odd),
+    requests: Array.from({ length: below(200) }, () => ({
+      ...{ method: name(), url: `/${name()}`, age: below(1e6), phase: pick(['app', 'body', name()]), route: pick(odd) },
+    })),
+  }),
   beat: () => ({ figures: figures() }),
   failed: () => ({
     kind: pick(['load', 'boot']),

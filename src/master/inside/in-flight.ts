@@ -41,7 +41,7 @@ export class InFlight {
     const told = this.#told.get(id);
     if (told !== undefined && monotonic() - told.at < fresh) return told;
     const { answer } = this.#open.get(id) ?? this.#question(id);
-    const found = await within(answer, patience);
+    const found = await within(answer, patience, { ref: true });
     return found === timedOut ? null : found;
   }
 
