@@ -17,7 +17,7 @@ function make(): { inFlight: InFlight; sent: MasterMessage[]; seq: () => number 
   return { inFlight, sent, seq };
 }
 
-const request = { method: 'GET', url: '/a?b=c', age: 1_500, phase: 'app' } as const;
+const request = { method: 'GET', url: '/a?b=c', age: 1_500, phase: 'app', id: null, trace: null, route: null } as const;
 
 describe('INS-01 workers are asked for their requests', () => {
   it('once for all who ask at the same time, and not again at once', async () => {
@@ -67,7 +67,7 @@ describe('INS-01 workers are asked for their requests', () => {
     };
     const second = checkWorkerMessage(odd);
     assert.ok(second.kind === 'message' && second.message.type === 'requests');
-    assert.deepEqual(second.message.requests, [{ method: 'GET', url: '/a?b=c', age: 1_500 }]);
+    assert.deepEqual(second.message.requests, [{ ...request, phase: null }]);
     for (const bad of [{ seq: -1 }, { total: 'x' }, { requests: {} }])
       assert.equal(checkWorkerMessage({ ...odd, ...bad }).kind, 'malformed');
   });
