@@ -218,7 +218,8 @@ export class Drain {
     if (this.#isOver || this.#plan === null) return;
     this.#isOver = true;
     this.#migration.finish();
-    this.#channel.send({ type: 'drained', cutRequests, cutConnections, requests });
+    const named = requests.length > 0 ? { requests } : {};
+    this.#channel.send({ type: 'drained', cutRequests, cutConnections, ...named });
     this.#onDrained(this.#plan.deadline);
   }
 }

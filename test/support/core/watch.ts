@@ -139,10 +139,12 @@ function deadlineOf(fleet: Fleet, worker: Worker): number | null {
   const { bootTimeout, timeout } = policyOf(fleet, worker);
   switch (phase.name) {
     case 'joining': {
-      const isTaken = capture?.fatal === true && capture.since >= phase.since;
+      // A stack that was taken for its silence serves for the boot as well; a heartbeat after it ends the silence.
+      const taken = capture?.fatal === true ? capture.since : Number.NEGATIVE_INFINITY;
       const boot = phase.since + bootTimeout;
-      if (isTaken) return capture.since + fixed.captureLimit;
-      return timeout === 0 ? boot : Math.min(boot, beatAt + timeout);
+      const bootEnd = taken >= phase.since ? Math.max(boot, taken + fixed.captureLimit) : boot;
+      if (timeout === 0) return bootEnd;
+      return Math.min(bootEnd, taken >= beatAt ? taken + fixed.captureLimit : beatAt + timeout);
     }
     case 'booting':
       return capture?.fatal === true ? capture.since + fixed.captureLimit : phase.since + bootTimeout;

@@ -303,9 +303,10 @@ describe('what a worker may have of the master', { skip }, () => {
     });
     const env = (await requestJson(s.target, '/self')).env as Record<string, string>;
     assert.deepEqual([env.KEPT, env.OWN], ['yes', '2']);
+    // Beside its slot, which is for the app.
     assert.deepEqual(
       Object.keys(env).filter((name) => /^(PREFORK|LISTEN|WATCHDOG|NOTIFY|NODE_UNIQUE)_/.test(name)),
-      [],
+      ['PREFORK_SLOT'],
     );
     await stopClean(s);
   });
