@@ -107,7 +107,7 @@ function bySigkill({ oom }: Evidence): Verdict {
     case 'other':
       return {
         cause: 'killed',
-        why: 'killed by SIGKILL from outside, not by prefork, and not for lack of memory',
+        why: 'killed by SIGKILL from outside, not by prefork, and the system had not run out of memory',
         details: [],
       };
     case 'unknown': {

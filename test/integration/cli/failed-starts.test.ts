@@ -176,7 +176,7 @@ describe('a start that fails', () => {
       assert.equal(code, 3);
       assert.match(
         lines.join('\n'),
-        /exited .*\(code 9\) before it .*; node refuses an option of nodeArgs or NODE_OPTIONS$/m,
+        /exited .*\(code 9\) before it .*[;:] node refuses an option of nodeArgs or NODE_OPTIONS$/m,
       );
     }
   });

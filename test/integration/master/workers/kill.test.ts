@@ -119,7 +119,7 @@ describe('workers are killed', () => {
     await assertClean(supervisor);
   });
 
-  it('KILL-07: a worker ended by SIGKILL is logged as an error that names the kernel’s memory killer', async (t) => {
+  it('KILL-07: a worker ended by SIGKILL is logged as an error that says whether it was for its memory', async (t) => {
     const supervisor = await start(t);
     const [victim] = supervisor.workers();
     assert.ok(victim !== undefined);

@@ -122,7 +122,7 @@ const cases: readonly Case[] = [
     'SIGKILL, where the kernel counts its own',
     { signal: 'SIGKILL', oom: () => ({ kind: 'other' }) },
     'killed',
-    /^killed by SIGKILL from outside, not by prefork, and not for lack of memory$/,
+    /^killed by SIGKILL from outside, not by prefork, and the system had not run out of memory$/,
   ],
   ['SIGKILL, where it does not', { signal: 'SIGKILL' }, 'killed', /from outside, not by prefork; if no one sent it/],
   [
