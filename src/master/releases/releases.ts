@@ -30,6 +30,9 @@ const goodEnough = 15_000;
 const justNow = 1_000;
 /** Milliseconds between two looks: workers that boot together are one reason to look. */
 const together = 200;
+/** Looks at a large release take one part in so many of the time, also in a crash loop; but none is put off for longer. */
+const lookShare = 50;
+const longestPause = 5_000;
 /** Files that are named. */
 const maxNamed = 5;
 
@@ -48,6 +51,8 @@ interface Release {
   timer: NodeJS.Timeout | null;
   /** When the last look began, milliseconds of the monotonic clock. */
   lookedAt: number;
+  /** How long it took, milliseconds. */
+  took: number;
 }
 
 export class Releases {
@@ -81,7 +86,7 @@ export class Releases {
         if (waits !== undefined)
           void this.#look(release, settings).then(() => this.#tell(release, waits, waits.at, settings));
       },
-      Math.max(0, release.lookedAt + together - monotonic()),
+      Math.max(0, release.lookedAt + pauseAfter(release) - monotonic()),
     ).unref();
   }
 
@@ -127,6 +132,7 @@ export class Releases {
       waits: undefined,
       timer: null,
       lookedAt: Number.NEGATIVE_INFINITY,
+      took: 0,
     };
     this.#known.set(settings, release);
     return release;
@@ -152,6 +158,7 @@ export class Releases {
       await release.looking;
     } finally {
       release.looking = null;
+      release.took = monotonic() - release.lookedAt;
     }
   }
 
@@ -173,4 +180,8 @@ export class Releases {
       this.#onNote({ level: 'info', message, files: [] }, worker);
     }
   }
+}
+
+function pauseAfter({ took }: Release): number {
+  return Math.max(together, Math.min(longestPause, took * lookShare));
 }

@@ -109,7 +109,7 @@ describe('daemon', () => {
     const self = JSON.parse((await request({ port }, '/self')).body) as { env: Record<string, string> };
     assert.deepEqual(
       Object.keys(self.env).filter((name) => name.startsWith('PREFORK')),
-      [],
+      ['PREFORK_SLOT'],
     );
     const fds = JSON.parse((await request({ port }, '/fds')).body) as Record<string, string>;
     assert.equal(fds['1'], '/dev/null');
