@@ -70,7 +70,11 @@ describe('prefork check', () => {
     ],
     ['broken/throws.cjs', 3, /the app cannot be loaded:\nprefork: .*throws\.cjs/],
     ['broken/rejects.mjs', 3, /the app cannot be loaded:/],
-    ['broken/exits.cjs', 3, /^prefork: the app exited \(code \d+\) before it listened$/m],
+    [
+      'broken/exits.cjs',
+      3,
+      /^prefork: the app exited \(code 0\) before it listened: it called process\.exit\(\) at .*exits\.cjs:2:9$/m,
+    ],
     ['broken/never-listens.mjs', 3, /did not listen within 2 s \(bootTimeout\)/],
   ];
   for (const [app, status, says] of broken) {
