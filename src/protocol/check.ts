@@ -136,14 +136,7 @@ function checkFields(m: Fields): WorkerMessage | null {
         ? { type: 'requests', seq: m.seq, total: m.total, requests: requestsIn(m.requests, mostRequests) }
         : null;
     case 'drained':
-      return isCount(m.cutRequests) && isCount(m.cutConnections)
-        ? {
-            type: 'drained',
-            cutRequests: m.cutRequests,
-            cutConnections: m.cutConnections,
-            requests: requestsIn(m.requests),
-          }
-        : null;
+      return checkDrained(m);
     case 'dying':
       return checkDying(m);
     case 'snapshot':
@@ -211,6 +204,12 @@ function checkError(raw: unknown): ErrorReport | null {
     frame: frameIn(raw.frame),
     isRejection: raw.isRejection === true,
   };
+}
+
+function checkDrained({ cutRequests, cutConnections, requests: given }: Fields): WorkerMessage | null {
+  if (!isCount(cutRequests) || !isCount(cutConnections)) return null;
+  const requests = requestsIn(given);
+  return { type: 'drained', cutRequests, cutConnections, ...(requests.length > 0 ? { requests } : {}) };
 }
 
 function checkDraining(m: Fields): WorkerMessage | null {
