@@ -31,7 +31,6 @@ const aloneTime = 2_000;
 const acceptShare = 0.25;
 /** Requests that are listed in a report, and characters of their URLs. */
 const maxRequests = 20;
-const maxUrl = 500;
 
 export interface DrainParts {
   readonly channel: Channel;
@@ -189,21 +188,16 @@ export class Drain {
     const { connections, inFlight } = this.#traffic;
     this.#channel.send({
       type: 'draining',
-      requests: this.#oldest(),
+      requests: inFlight.oldest(maxRequests),
       inFlight: inFlight.count(),
       connections: connections.open.size,
       upgraded: [...connections.open].filter(isLongLived).length,
     });
   }
 
-  #oldest(): RequestInFlight[] {
-    const { inFlight } = this.#traffic;
-    return inFlight.oldest(maxRequests).map((request) => ({ ...request, url: request.url.slice(0, maxUrl) }));
-  }
-
   #cut(): void {
     const cutRequests = this.#traffic.inFlight.count();
-    const requests = this.#oldest();
+    const requests = this.#traffic.inFlight.oldest(maxRequests);
     const cutConnections = [...this.#traffic.connections.open].filter((connection) => cut(connection) === 0).length;
     this.#end(cutRequests, cutConnections, requests);
   }

@@ -10,7 +10,6 @@ import type { InFlight } from '../traffic/in-flight.ts';
 import { appFrame, frameOf } from './app-frame.ts';
 
 const maxRequests = 20;
-const maxUrl = 500;
 const maxName = 100;
 const maxMessage = 500;
 /** Some packages emit `exit` themselves, and go on. */
@@ -75,7 +74,7 @@ export class LastWords {
         how: how ?? (called >= 0 ? 'exit' : 'end'),
         caller: appFrame(frames.slice(called + 1), this.#cwd),
         after: after !== null && performance.now() - after.at < caughtFor ? this.#describe(after.error) : null,
-        requests: inFlight.oldest(maxRequests).map((request) => ({ ...request, url: request.url.slice(0, maxUrl) })),
+        requests: inFlight.oldest(maxRequests),
         inFlight: inFlight.count(),
       });
     } catch {

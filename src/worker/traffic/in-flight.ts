@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
 import { isRequestId, type ReportedRequest } from '../../protocol/request.ts';
+import { maxRoute, maxUrl } from '../../protocol/requests.ts';
 import { currentResponse } from '../../system/node-internals.ts';
 import { routeOf } from '../metrics/routes.ts';
 import type { Connection, StreamInFlight } from './connection.ts';
@@ -83,6 +84,7 @@ export class InFlight {
    * The oldest requests first, of a connection with pipelined ones only the one that is being answered.
    *
    * @param from milliseconds; younger ones are left out
+   * @returns each with as much of its URL and route as is read of it: a message of many long ones would be too long
    */
   oldest(most: number, from = 0): RequestInFlight[] {
     const now = performance.now();
@@ -116,12 +118,28 @@ function describe({ at, since, connection }: Found, now: number): RequestInFligh
   const age = now - since;
   if (connection === undefined) {
     const { req } = at;
-    const about = { method: req.method ?? '', url: urlOf(req), age, route: routeOf(req), phase: phaseOf(at) };
+    const about = {
+      method: req.method ?? '',
+      url: urlOf(req).slice(0, maxUrl),
+      age,
+      route: routeIn(req),
+      phase: phaseOf(at),
+    };
     return { ...about, ...idsIn(req.headers) };
   }
   const { method = '', url = '', request = null, headers = {} } = connection.streams?.get(at) ?? {};
-  const route = request === null ? null : routeOf(request);
-  return { method, url, age, route, phase: phaseOfStream(at), ...idsIn(headers) };
+  return {
+    method,
+    url: url.slice(0, maxUrl),
+    age,
+    route: request === null ? null : routeIn(request),
+    phase: phaseOfStream(at),
+    ...idsIn(headers),
+  };
+}
+
+function routeIn(request: IncomingMessage | Http2ServerRequest): string | null {
+  return routeOf(request)?.slice(0, maxRoute) ?? null;
 }
 
 /** Read from the headers when somebody asks: a request that nobody asks about costs nothing. */

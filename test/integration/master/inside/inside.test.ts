@@ -82,6 +82,25 @@ function assertSnapshot(snapshot: Record<string, unknown>): void {
 const leftovers = (s: Supervisor): string[] => readdirSync(s.dir).filter((name) => name.includes('.part'));
 
 describe('INS-01 what is in flight', () => {
+  it('INS-01 many requests with long URLs are shown, and nobody is killed for them', async (t) => {
+    const s = await start(t, { workers: 1 });
+    const [pid] = s.workers();
+    const padding = 'x'.repeat(8_000);
+    const sent = Array.from({ length: 80 }, () => request(s.target, `/slow?ms=${stretched(2_000)}&${padding}`));
+    const shown = await until(
+      'all of them in flight',
+      async () => {
+        const found = await get<ShownRequests>(s, '/requests?most=100');
+        return found.requests.length === 80 ? found : null;
+      },
+      { within },
+    );
+    assert.ok(shown.requests.every(({ url }) => url.length === 500));
+    assert.ok((await Promise.all(sent)).every(({ status }) => status === 200));
+    assert.deepEqual(s.workers(), [pid]);
+    await stopClean(s);
+  });
+
   it('is shown with where it is, the oldest first, and without its query on the admin address', async (t) => {
     const port = await freePort();
     const s = await start(t, { args: ['--admin', `127.0.0.1:${port}`] });
