@@ -17,6 +17,7 @@ import {
 } from './fleet.ts';
 import type { FailureKind, Figures, Fleet, RetireReason, Worker } from './model.ts';
 import { observeResigned, withoutLeader } from './observe-lead.ts';
+import { refused } from './outcomes.ts';
 
 export function observeWorker(fleet: Fleet, event: WorkerEvent, now: number): Fleet {
   switch (event.type) {
@@ -184,6 +185,5 @@ function countLoadFailure(fleet: Fleet, id: number, kind: FailureKind): Fleet {
 function refuseCanary(fleet: Fleet, id: number, reason: string, gone?: Worker): Fleet {
   const worker = gone ?? findWorker(fleet, id);
   if (worker === undefined || fleet.reload.state !== 'canary' || !isCandidate(fleet, worker)) return fleet;
-  const { reload, since, rollback, order } = fleet.reload;
-  return { ...fleet, reload: { state: 'refused', reload, since, rollback, order, reason } };
+  return { ...fleet, reload: refused(fleet.reload, reason) };
 }

@@ -5,6 +5,7 @@ import type { Fleet, Worker } from './model.ts';
 import { observeClaimed } from './observe-lead.ts';
 import { observeDismissed, observeUpgrade } from './observe-upgrade.ts';
 import { observeWorker } from './observe-worker.ts';
+import { refused } from './outcomes.ts';
 import { observeStop } from './stop.ts';
 
 /** @returns the fleet as it is known after `event`; facts about a worker that is gone change nothing. */
@@ -76,15 +77,10 @@ function observeStarved(fleet: Fleet, late: number, now: number): Fleet {
 
 function observePrepared(fleet: Fleet, event: EventOf<'reloadPrepared' | 'reloadPrepareFailed'>): Fleet {
   if (fleet.reload.state !== 'preparing' || fleet.reload.reload !== event.reload) return fleet;
-  const { reload, since, rollback, order } = fleet.reload;
-  const base = { reload, since, rollback, order };
-  return {
-    ...fleet,
-    reload:
-      event.type === 'reloadPrepared'
-        ? { ...base, state: 'canary', generation: fleet.generation + 1, policy: event.policy, stage: { name: 'boot' } }
-        : { ...base, state: 'refused', reason: event.reason },
-  };
+  if (event.type === 'reloadPrepareFailed') return { ...fleet, reload: refused(fleet.reload, event.reason) };
+  const generation = fleet.generation + 1;
+  const { policy } = event;
+  return { ...fleet, reload: { ...fleet.reload, state: 'canary', generation, policy, stage: { name: 'boot' } } };
 }
 
 /** What the command found that tried the canary: it concerns the reload that has it running, and no later one. */
@@ -92,8 +88,7 @@ function observeVerified(fleet: Fleet, event: EventOf<'canaryVerified'>, now: nu
   const { reload } = fleet;
   if (reload.state !== 'canary' || reload.reload !== event.reload || reload.stage.name !== 'verify') return fleet;
   if (event.reason === null) return { ...fleet, reload: { ...reload, stage: { name: 'verified', since: now } } };
-  const { reload: id, since, rollback, order } = reload;
-  return { ...fleet, reload: { state: 'refused', reload: id, since, rollback, order, reason: event.reason } };
+  return { ...fleet, reload: refused(reload, event.reason) };
 }
 
 /** What an operator decides about a reload: it concerns the one that is under way now, and no later one. */
@@ -105,9 +100,7 @@ function observeDecision(fleet: Fleet, what: 'promoteRequested' | 'abortRequeste
   }
   if (!isUndecided(reload)) return fleet;
   if (what === 'promoteRequested') return { ...fleet, reload: { ...reload, order: 'promote' } };
-  const { reload: id, since, rollback, order } = reload;
-  const reason = 'it was aborted by an operator';
-  return { ...fleet, reload: { state: 'refused', reload: id, since, rollback, order, reason } };
+  return { ...fleet, reload: refused(reload, 'it was aborted by an operator') };
 }
 
 function resize(fleet: Fleet, to: number): Fleet {

@@ -1,6 +1,8 @@
 /** How reloads and upgrades end: the one place where their outcomes are made. */
 import type { Fleet, Reload, ReloadOutcome, UpgradeOutcome } from './model.ts';
 
+type Undecided = Extract<Reload, { state: 'preparing' | 'canary' }>;
+
 /** The outcome of the reload under way, which ends now. The generation in force by then is the one that serves. */
 export function reloadOutcome(
   fleet: Fleet,
@@ -17,6 +19,11 @@ export function reloadOutcome(
     duration: now - since,
     ...traffic,
   };
+}
+
+/** The reload, which has changed nothing yet, as it is to be rejected. */
+export function refused({ reload, since, rollback, order }: Undecided, reason: string): Reload {
+  return { state: 'refused', reload, since, rollback, order, reason };
 }
 
 /** The latest upgrade has failed. @param pid of the new master; `null` if there never was one */

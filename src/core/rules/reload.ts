@@ -6,6 +6,7 @@
 import { fixed } from '../fixed.ts';
 import { isCanaryOut, isCandidate, isLeaving, rollbackAskedFor, withWorker } from '../fleet.ts';
 import { type Reload, sizeUnder, type Worker } from '../model.ts';
+import { refused } from '../outcomes.ts';
 import type { Turn } from '../turn.ts';
 import { worseNow } from './judge.ts';
 import { tryOut } from './trial.ts';
@@ -65,8 +66,7 @@ function advance(turn: Turn, state: Canary): void {
   const canary = turn.fleet.workers.find((worker) => isCandidate(turn.fleet, worker));
   const reason = killedReason(canary) ?? (isCanaryOut(turn.fleet) ? supersededBy(turn) : null);
   if (reason !== null) {
-    const { reload: id, since, rollback, order } = state;
-    turn.change({ reload: { state: 'refused', reload: id, since, rollback, order, reason } });
+    turn.change({ reload: refused(state, reason) });
     return;
   }
   if (canary?.phase.name !== 'ready' || !isAdmitted(turn, state, canary)) return;

@@ -5,6 +5,7 @@
 import { fixed } from '../fixed.ts';
 import { isCandidate, servingCount } from '../fleet.ts';
 import type { CanaryPolicy, Comparison, Fleet, Reload } from '../model.ts';
+import { refused } from '../outcomes.ts';
 import type { Turn } from '../turn.ts';
 import { comparisonText, isComparable, worseThanOld } from './judge.ts';
 
@@ -97,6 +98,6 @@ function unanswered(fleet: Fleet, comparison: Comparison | null): number {
   return isMost && !isUsual ? inFlight.fresh : 0;
 }
 
-function refuse(turn: Turn, { reload, since, rollback, order }: Canary, reason: string): void {
-  turn.change({ reload: { state: 'refused', reload, since, rollback, order, reason } });
+function refuse(turn: Turn, state: Canary, reason: string): void {
+  turn.change({ reload: refused(state, reason) });
 }
