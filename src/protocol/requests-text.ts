@@ -1,6 +1,6 @@
 /** A request in flight, in words: for commands, for `top` and for the page. */
 import { span } from './figures-text.ts';
-import { phaseText, type ShownRequest } from './requests.ts';
+import { phaseText, type ShownRequest, withoutQuery } from './requests.ts';
 
 export interface RequestText {
   /** `0.4s`, `12s`, `3m04s` */
@@ -12,7 +12,7 @@ export interface RequestText {
 }
 
 export function requestText({ age, phase, url, route }: ShownRequest): RequestText {
-  const path = url.replace(/[?#].*/s, '');
+  const path = withoutQuery(url);
   return {
     age: age < 10 ? `${age.toFixed(1)}s` : span(age),
     phase: phase === null ? '-' : phaseText[phase],

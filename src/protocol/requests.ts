@@ -22,6 +22,11 @@ export const maxMethod = 20;
 export const maxUrl = 500;
 export const maxRoute = 200;
 
+/** What is behind the question mark may be a secret. */
+export function withoutQuery(url: string): string {
+  return url.replace(/[?#].*/s, '');
+}
+
 /** Requests that a worker tells of at a time. */
 export const mostRequests = 100;
 

@@ -1,5 +1,6 @@
 /** Requests that were not answered, in words. */
 import type { UnansweredRequest } from '../core/death.ts';
+import { withoutQuery } from './requests.ts';
 
 /** How many are named in a line, and characters of each. */
 const maxNamed = 3;
@@ -21,8 +22,4 @@ export function requestText({ method, url, age, id, trace, route }: UnansweredRe
   const named = (what: string, value: string | null | undefined): string => (value ? `${what} ${value}` : '');
   const about = [known, named('id', id), named('trace', trace)].filter((text) => text !== '').join(', ');
   return `${method} ${cut} for ${(age / 1_000).toFixed(1)} s${about === '' ? '' : ` (${about})`}`;
-}
-
-export function withoutQuery(url: string): string {
-  return url.replace(/[?#].*/s, '');
 }

@@ -9,7 +9,7 @@ import type { Figures, Worker } from '../../core/model.ts';
 import type { ExitReport } from '../../protocol/exit-report.ts';
 import type { DyingMessage, ErrorReport, StackMessage, WorkerMessage } from '../../protocol/messages.ts';
 import type { ReportedRequest } from '../../protocol/request.ts';
-import { withoutQuery } from '../../protocol/unanswered-text.ts';
+import { withoutQuery } from '../../protocol/requests.ts';
 import { monotonic } from '../../system/monotonic.ts';
 import { plain } from '../../system/plain.ts';
 import type { Circumstances, Observer } from '../log/observer.ts';

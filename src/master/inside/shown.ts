@@ -1,7 +1,7 @@
 /** What operators are shown of the requests in flight, and of where workers are. */
 import type { Worker } from '../../core/model.ts';
 import type { ReportedRequest } from '../../protocol/request.ts';
-import type { ShownRequest, ShownRequests, ShownStack } from '../../protocol/requests.ts';
+import { type ShownRequest, type ShownRequests, type ShownStack, withoutQuery } from '../../protocol/requests.ts';
 import { monotonic } from '../../system/monotonic.ts';
 import type { Capture } from '../stuck/capture.ts';
 import type { Told } from './in-flight.ts';
@@ -44,7 +44,7 @@ function named({ slot, id, pid }: Worker): { slot: number | null; worker: number
 
 function shown(worker: Worker, request: ReportedRequest, age: number, hidesQueries: boolean): ShownRequest {
   const { method, url, route, phase } = request;
-  const path = hidesQueries ? url.replace(/[?#].*/s, '') : url;
+  const path = hidesQueries ? withoutQuery(url) : url;
   return { ...named(worker), method, url: path, route, age: seconds(age), phase };
 }
 

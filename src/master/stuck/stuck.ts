@@ -6,6 +6,7 @@ import { findWorker } from '../../core/fleet.ts';
 import type { Fleet, Worker } from '../../core/model.ts';
 import type { StackMessage } from '../../protocol/messages.ts';
 import { idsOf } from '../../protocol/request.ts';
+import { withoutQuery } from '../../protocol/requests.ts';
 import { workerFields } from '../log/line.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Timeline } from '../log/timeline.ts';
@@ -134,7 +135,7 @@ export class Stuck {
     const fields = { ...workerFields(worker), blockedMs: silentMs, stack: frames, requests };
     logger()[level](fields, `${message}${serving((url) => url)}`);
     // More people see the timeline than the log, and what is behind the question mark may be a secret.
-    const text = `${message}${serving((url) => url.replace(/[?#].*/s, ''))}`;
+    const text = `${message}${serving(withoutQuery)}`;
     timeline.add({ kind: 'stuck', level, text, worker, stack: frames });
   }
 }
