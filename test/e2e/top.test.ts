@@ -58,13 +58,16 @@ describe('prefork top', { skip, timeout: stretched(120_000) }, () => {
     const s = await start(t);
     const tmux = await open(t, s);
     const [first = '', second = ''] = await tmux.lines();
-    assert.match(first, /^app: running, healthy {2}2\/2 workers ready {2}generation 1 {2}[\d.]+ requests\/s$/);
+    assert.match(
+      first,
+      /^app: running, healthy {2}2\/2 workers ready {2}generation 1 \(\d+\.\d+\.\d+(, commit [\da-f]{7,})?\) {2}[\d.]+ requests\/s$/,
+    );
     assert.match(second, new RegExp(`^prefork \\d\\S+  Node v\\d\\S+  pid ${s.pid}  up `));
     const pids = await column(tmux, 'pid');
     assert.deepEqual(pids.map(Number).sort(), s.workers().sort());
     const load = startLoad(t, { target: s.target, groups: [{ kind: 'idle', clients: 3 }] });
     await load.answered(50);
-    await tmux.sees(/ready {2}generation 1 {2}[1-9]\d*(\.\d)? requests\/s/);
+    await tmux.sees(/ready {2}generation 1 \(\d+\.\d+\.\d+(, commit [\da-f]{7,})?\) {2}[1-9]\d*(\.\d)? requests\/s/);
     await until('latencies', async () => (await column(tmux, 'p99')).some((text) => /^[\d.]+m?s$/.test(text)), {
       within: 20_000,
     });
