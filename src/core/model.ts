@@ -200,7 +200,7 @@ export interface Served {
   readonly errors: number;
   /** Those whose duration counts: their worker had warmed up. */
   readonly timed: number;
-  /** Of those, milliseconds; `null` if there are none. */
+  /** Of those, milliseconds; of all while none is timed, `null` if there are none. */
   readonly p99: number | null;
 }
 
@@ -214,6 +214,15 @@ export interface Comparison {
   readonly slower: number;
   /** Half-seconds in which more than one in a hundred of them did. */
   readonly slowSpells: number;
+  /** What a trial also has, of all requests: those that are not timed as well. */
+  readonly cold: Cold;
+}
+
+/** What a worker has served from its first request on. */
+export interface Cold {
+  readonly slower: number;
+  /** The last half-seconds in a row in which most requests were slower. */
+  readonly spells: number;
 }
 
 /** The limits the core needs, of one generation's configuration. */

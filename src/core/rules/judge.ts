@@ -9,6 +9,8 @@ import type { CanaryPolicy, Comparison, Fleet, LatencyLimit, Served } from '../m
 
 /** Share of requests that may be longer than a 99th percentile. */
 const beyondP99 = 0.01;
+/** The same where cold workers answered: a cold start makes some answers slow, and those after it are faster. */
+const beyondCold = 0.5;
 
 /**
  * How long an answer may take for its generation's 99th percentile to be good, milliseconds.
@@ -58,12 +60,14 @@ function hasMoreErrors({ maxErrorRate }: CanaryPolicy, { fresh, old }: Compariso
   return surelyMore > maxErrorRate;
 }
 
-function isSlower({ minRequests, maxP99 }: CanaryPolicy, { fresh, old, slower, slowSpells }: Comparison): boolean {
-  if (maxP99 === null || slowSpells < fixed.slowSpells) return false;
+function isSlower({ minRequests, maxP99 }: CanaryPolicy, comparison: Comparison): boolean {
+  if (maxP99 === null) return false;
+  const { fresh, old, slower, slowSpells, cold } = comparison;
   // Cold workers served the others.
   const enough = minRequests / 2;
-  if (fresh.timed < enough || ('times' in maxP99 && old.timed < enough)) return false;
-  return score(slower, fresh.timed).low > beyondP99;
+  if ('times' in maxP99 && old.timed < enough) return false;
+  if (cold.spells >= fixed.slowSpells && score(cold.slower, fresh.requests).low > beyondCold) return true;
+  return slowSpells >= fixed.slowSpells && fresh.timed >= enough && score(slower, fresh.timed).low > beyondP99;
 }
 
 /** Wilson's score interval of a proportion. */

@@ -126,7 +126,12 @@ export class GenerationTraffic {
         'Of those, answered with status 5xx',
         of(({ errors }) => errors),
       ),
-      family('gauge', 'prefork_canary_p99_seconds', '99th percentile of those that are timed', p99),
+      family(
+        'gauge',
+        'prefork_canary_p99_seconds',
+        '99th percentile of those that a warm worker answered, of all while there are none',
+        p99,
+      ),
     ];
   }
 
@@ -170,7 +175,9 @@ export class GenerationTraffic {
     const slower = limit === null ? 0 : fresh.slowerThan(limit);
     const isSlow = (each: ServedTally): boolean => limit !== null && each.slowerThan(limit) > each.timed / 100;
     const slowSpells = spells.filter(isSlow).length;
-    return { generation: watch.generation, fresh: fresh.served, old, slower, slowSpells };
+    const cold =
+      watch.kind === 'trial' && limit !== null ? coldOf(watch.fresh, spells, limit) : { slower: 0, spells: 0 };
+    return { generation: watch.generation, fresh: fresh.served, old, slower, slowSpells, cold };
   }
 
   /** What the generation has served since it is judged; after its trial only as much as is needed to judge how it is now. */
@@ -186,6 +193,12 @@ export class GenerationTraffic {
     }
     return found;
   }
+}
+
+/** @param spells the latest first */
+function coldOf(fresh: ServedTally, spells: readonly ServedTally[], limit: number): Comparison['cold'] {
+  const other = spells.findIndex((each) => each.slowerWithCold(limit) <= each.requests / 2);
+  return { slower: fresh.slowerWithCold(limit), spells: other === -1 ? spells.length : other };
 }
 
 function sumOf(tallies: readonly ServedTally[]): ServedTally {

@@ -10,6 +10,8 @@ export class ServedTally {
   errors = 0;
   timed = 0;
   readonly #latencies = new Uint32Array(latencyBuckets);
+  /** Of those that are not timed. */
+  readonly #cold = new Uint32Array(latencyBuckets);
 
   /** @param isTimed whether the durations count: a worker that has just been started is slow, whatever its release is */
   add(delta: TrafficDelta, isTimed: boolean): void {
@@ -18,37 +20,56 @@ export class ServedTally {
       this.requests += count;
       if (status >= 500 && status < 600) this.errors += count;
     }
-    if (isTimed) for (const [bucket, count] of latenciesOf(delta)) this.#time(bucket, count);
+    for (const [bucket, count] of latenciesOf(delta))
+      if (isTimed) this.#time(bucket, count);
+      else this.#cold[bucket] = (this.#cold[bucket] ?? 0) + count;
   }
 
   addAll(other: ServedTally): void {
     this.requests += other.requests;
     this.errors += other.errors;
     for (const [bucket, count] of other.#latencies.entries()) if (count > 0) this.#time(bucket, count);
+    for (const [bucket, count] of other.#cold.entries())
+      if (count > 0) this.#cold[bucket] = (this.#cold[bucket] ?? 0) + count;
   }
 
   /** Those that took longer for sure: of a bucket that begins before the limit, none. @param limit milliseconds */
   slowerThan(limit: number): number {
-    let slower = 0;
-    for (const [bucket, count] of this.#latencies.entries())
-      if (count > 0 && bucket > 0 && latencyAt(bucket - 1) >= limit) slower += count;
-    return slower;
+    return slowerIn(this.#latencies, limit);
+  }
+
+  /** The same of all, whether they are timed or not. */
+  slowerWithCold(limit: number): number {
+    return slowerIn(this.#latencies, limit) + slowerIn(this.#cold, limit);
   }
 
   get served(): Served {
     const { requests, errors, timed } = this;
-    let left = Math.ceil(timed * percentile);
-    const bucket = this.#latencies.findIndex((count) => {
-      left -= count;
-      return left <= 0;
-    });
-    return { requests, errors, timed, p99: timed === 0 ? null : latencyAt(bucket) };
+    return { requests, errors, timed, p99: percentileOf(this.#latencies) ?? percentileOf(this.#cold) };
   }
 
   #time(bucket: number, count: number): void {
     this.#latencies[bucket] = (this.#latencies[bucket] ?? 0) + count;
     this.timed += count;
   }
+}
+
+/** @returns milliseconds; `null` if there is none */
+function percentileOf(latencies: Uint32Array): number | null {
+  let left = Math.ceil(latencies.reduce((sum, count) => sum + count, 0) * percentile);
+  if (left === 0) return null;
+  const bucket = latencies.findIndex((count) => {
+    left -= count;
+    return left <= 0;
+  });
+  return latencyAt(bucket);
+}
+
+function slowerIn(latencies: Uint32Array, limit: number): number {
+  let slower = 0;
+  for (const [bucket, count] of latencies.entries())
+    if (count > 0 && bucket > 0 && latencyAt(bucket - 1) >= limit) slower += count;
+  return slower;
 }
 
 /** A generation that was started without the setting has only the histogram: each request took as long as its bucket ends. */

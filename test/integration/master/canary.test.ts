@@ -103,7 +103,7 @@ describe('a release that is judged by its traffic', () => {
     const met = answers(all, 'slow');
     t.diagnostic(`${met} of ${all.sent} requests met it`);
     assert.equal(all.failed, 0);
-    assert.ok(met >= 50 && met < all.sent / 40, `${met} of ${all.sent} requests met it`);
+    assert.ok(met >= 50 && met < all.sent / 100, `${met} of ${all.sent} requests met it`);
     await stopClean(s);
   });
 

@@ -35,6 +35,7 @@ const comparison: fc.Arbitrary<Event> = fc
         old: { requests: old, errors: 0, timed: old, p99: old === 0 ? null : 5 },
         slower: requests * slower,
         slowSpells: 4,
+        cold: { slower: requests * slower, spells: 0 },
       },
     }),
   );

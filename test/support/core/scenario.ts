@@ -254,7 +254,14 @@ function comparisonOf(generation: number, rest: string): Comparison {
     return { requests, errors, timed: requests, p99: p99 === 0 ? null : p99 };
   };
   const slower = Number(given.slower ?? 0);
-  return { generation, fresh: served(given.new), old: served(given.old), slower, slowSpells: slower > 0 ? 3 : 0 };
+  return {
+    generation,
+    fresh: served(given.new),
+    old: served(given.old),
+    slower,
+    slowSpells: slower > 0 ? 3 : 0,
+    cold: { slower, spells: 0 },
+  };
 }
 
 function numbersOf(pairs: readonly string[]): Record<string, number> {

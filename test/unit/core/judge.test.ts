@@ -20,7 +20,7 @@ const served = (requests: number, errors = 0, p99: number | null = 10): Served =
 });
 
 function compared(fresh: Served, old: Served, slower = 0, slowSpells = 3): Comparison {
-  return { generation: 2, fresh, old, slower, slowSpells };
+  return { generation: 2, fresh, old, slower, slowSpells, cold: { slower, spells: 0 } };
 }
 
 const judge = (comparison: Comparison, change: Partial<CanaryPolicy> = {}): string | null =>
@@ -76,6 +76,23 @@ test('CANARY-08 core: it is slower if more than one in a hundred answers take lo
   assert.equal(judge(compared(served(400, 0, 130), old, 40), { maxP99: null }), null);
   // Hardly any of them was timed.
   assert.equal(judge(compared({ ...served(400), timed: 20 }, old, 20)), null);
+});
+
+test('CANARY-08 core: a cold start is no reason, but most answers being slow again and again is one', () => {
+  const fresh = { ...served(400, 0, 130), timed: 0 };
+  const cold = (slower: number, spells: number, old = served(1_000, 0, 50)): string | null =>
+    judge({ ...compared(fresh, old, 0, 0), cold: { slower, spells } });
+  assert.match(cold(300, 3) ?? '', /^slower than the one before: 5xx 0 % against 0 %, p99 130 ms against 50, in 400/);
+  assert.equal(cold(300, 2), null);
+  // The first second was slow, and since then it is not.
+  assert.equal(cold(300, 0), null);
+  assert.equal(cold(210, 3), null);
+  // Those beside it have hardly begun as well.
+  assert.equal(cold(400, 3, { ...served(1_000, 0, 50), timed: 20 }), null);
+  assert.equal(
+    judge({ ...compared(fresh, served(1_000), 0, 0), cold: { slower: 400, spells: 9 } }, { maxP99: null }),
+    null,
+  );
 });
 
 test('CANARY-08 core: a few milliseconds are no reason, whatever they are the multiple of', () => {

@@ -81,9 +81,17 @@ test('CANARY-08 traffic: what a worker serves in its first seconds is not timed,
   world.become(trial);
   world.serve(1, 300);
   const { now } = world;
-  assert.deepEqual(world.serve(2, 90, 10, 900, now)?.fresh, { requests: 100, errors: 10, timed: 0, p99: null });
+  const cold = world.serve(2, 90, 10, 900, now);
+  assert.deepEqual({ ...cold?.fresh, p99: 0 }, { requests: 100, errors: 10, timed: 0, p99: 0 });
+  // Of what there is to tell.
+  assert.ok(Math.abs((cold?.fresh.p99 ?? 0) - 900) < 90, String(cold?.fresh.p99));
+  assert.deepEqual([cold?.slower, cold?.cold], [0, { slower: 100, spells: 1 }]);
+  assert.deepEqual(world.serve(2, 100, 0, 900, now)?.cold, { slower: 200, spells: 2 });
+  assert.deepEqual(world.serve(2, 100, 0, 10, now)?.cold, { slower: 200, spells: 0 });
   world.now += 3_000;
-  assert.equal(world.serve(2, 100, 0, 10, now)?.fresh.timed, 100);
+  const warm = world.serve(2, 100, 0, 10, now)?.fresh;
+  assert.equal(warm?.timed, 100);
+  assert.ok((warm?.p99 ?? 0) < 12, String(warm?.p99));
 });
 
 test('CANARY-06 traffic: after its trial a generation is judged by its last seconds, and by what the old one served before', () => {
