@@ -6,6 +6,7 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { startLoad } from '../support/load/child.ts';
 import { fourKinds, type Group, table, total } from '../support/load/mix.ts';
 import { root } from '../support/paths.ts';
+import { isAlive } from '../support/proc.ts';
 import { freePort, request, requestJson } from '../support/request.ts';
 import { stretched } from '../support/slowness.ts';
 import { Systemd, withoutSystemd } from '../support/systemd.ts';
@@ -169,9 +170,12 @@ describe('under systemd', { skip, timeout: stretched(600_000) }, () => {
         const pid = await world.show('shop', 'MainPID');
         return seen.has(pid) ? null : pid;
       });
+      const before = Number([...seen].at(-1));
       seen.add(main);
       assert.match(await prefork('status', '--json'), new RegExp(`"pid": ${main}\\b`));
       await load.further(100);
+      // Until then another upgrade is refused: docs/upgrade.md.
+      await until('the master before to have left', () => !isAlive(before), { within: 30_000 });
       await status(/^2\/2 workers ready, generation 1$/);
     }
     const report = await load.stop();
