@@ -2,9 +2,10 @@
  * What the files of a release are at a moment, as far as a worker may load them at its boot: code, templates and what says
  * which packages there are. Only names, times and sizes are looked at, and only so many.
  */
-import { type Dirent, readdir, type Stats, stat } from 'node:fs';
+import { type Dirent, readdirSync, type Stats, stat, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { manifestIn } from '../../system/manifest.ts';
+import { monotonic } from '../../system/monotonic.ts';
 
 /** Path relative to the release's folder, and what tells one content from another. */
 export type Snapshot = ReadonlyMap<string, string>;
@@ -25,6 +26,8 @@ const maxFiles = 2_000;
 /** Names of all kinds. */
 const maxNames = 20_000;
 const maxDepth = 12;
+/** Milliseconds for which files are looked at without letting the master do anything else. */
+const turn = 2;
 
 /** The folder of a release: that of the nearest package.json that is a package's, else the app's own. */
 export function folderOf(app: string): string {
@@ -45,12 +48,14 @@ export function folderOf(app: string): string {
  */
 export async function snapshotOf(app: string, folder = folderOf(app)): Promise<Snapshot> {
   const found = new Map<string, string>();
-  const add = async (path: string): Promise<void> => {
-    const stats = await statOf(path);
+  const turns = new Turns();
+  const add = (path: string): void => {
+    const stats = statOf(path);
     if (stats?.isFile() === true) found.set(relative(folder, path), signature(stats));
   };
-  await add(app);
-  for (const name of installed) await add(join(folder, packages, name));
+  await turns.next(app);
+  add(app);
+  for (const name of installed) add(join(folder, packages, name));
   const queue = [...new Set([dirname(app), folder])].map((path) => ({ path, depth: 0 }));
   const seen = new Set<string>();
   let names = 0;
@@ -58,13 +63,17 @@ export async function snapshotOf(app: string, folder = folderOf(app)): Promise<S
     const { path, depth } = next;
     if (seen.has(path)) continue;
     seen.add(path);
-    for (const entry of await entriesOf(path)) {
+    if (turns.isOver) await turns.next(path);
+    for (const entry of entriesOf(path)) {
       names += 1;
       if (names > maxNames || found.size >= maxFiles) return found;
       if (entry.isDirectory()) {
         const isSkipped = skipped.has(entry.name) || entry.name.startsWith('.');
         if (!isSkipped && depth < maxDepth) queue.push({ path: join(path, entry.name), depth: depth + 1 });
-      } else if (isLoaded(path, entry.name)) await add(join(path, entry.name));
+      } else if (isLoaded(path, entry.name)) {
+        if (turns.isOver) await turns.next(path);
+        add(join(path, entry.name));
+      }
     }
   }
   return found;
@@ -81,8 +90,11 @@ export interface Changed {
 /** Looks again at the files that were there. @returns those that are gone or not the same, by their path */
 export async function changedSince(before: Snapshot, folder: string): Promise<ReadonlyMap<string, Changed>> {
   const changed = new Map<string, Changed>();
+  const turns = new Turns();
+  await turns.next(folder);
   for (const [path, was] of before) {
-    const stats = await statOf(join(folder, path));
+    if (turns.isOver) await turns.next(folder);
+    const stats = statOf(join(folder, path));
     const now = stats === null ? 'gone' : signature(stats);
     // What copies a file may set its other times.
     if (now !== was) changed.set(path, { now, at: stats?.ctimeMs ?? 0 });
@@ -100,15 +112,36 @@ function signature({ mtimeMs, size, ino }: Stats): string {
   return `${mtimeMs} ${size} ${ino}`;
 }
 
-function statOf(path: string): Promise<Stats | null> {
-  return new Promise((resolve) => stat(path, (error, stats) => resolve(error === null ? stats : null)));
+/**
+ * Files are looked at synchronously, which takes a twentieth of the processor time, and a turn at a time. Each turn begins with
+ * one that is not: where a file system does not answer, that one waits, and not the master.
+ */
+class Turns {
+  #until = 0;
+
+  get isOver(): boolean {
+    return monotonic() >= this.#until;
+  }
+
+  async next(path: string): Promise<void> {
+    await new Promise<void>((resolve) => stat(path, () => resolve()));
+    this.#until = monotonic() + turn;
+  }
+}
+
+function statOf(path: string): Stats | null {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) ?? null;
+  } catch {
+    return null;
+  }
 }
 
 /** In the order of their names, so that of too many the same are looked at each time. */
-function entriesOf(path: string): Promise<Dirent[]> {
-  return new Promise((resolve) =>
-    readdir(path, { withFileTypes: true }, (error, entries) =>
-      resolve(error === null ? entries.sort((a, b) => (a.name < b.name ? -1 : 1)) : []),
-    ),
-  );
+function entriesOf(path: string): readonly Dirent[] {
+  try {
+    return readdirSync(path, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+  } catch {
+    return [];
+  }
 }
