@@ -6,9 +6,9 @@
  *     npm test -- upgrade reload                      every file with one of these words in its path
  *     npm run test:unit -- worker                     the same among the unit tests
  *
- * Each file is a process, as `node --test` has it. Unit files run on every core, integration files two at a time. A file
- * that measures time, memory or load, or makes load for the whole machine, has the machine to itself: it says so in a line
- * of its own that begins with `// Runs alone: `.
+ * Each file is a process, as `node --test` has it. Unit files run on every core, integration files three at a time: they wait
+ * more than they work. A file that measures time, memory or load, or makes load for the whole machine, has the machine to
+ * itself: it says so in a line of its own that begins with `// Runs alone: `.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -187,7 +187,7 @@ async function* everything(files: readonly TestFile[]): AsyncGenerator<TestEvent
   );
   yield* runAll(
     shared.filter(({ kind }) => kind !== 'unit'),
-    2,
+    3,
   );
   yield* runAll(
     files.filter(({ alone }) => alone),
