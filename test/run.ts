@@ -63,6 +63,7 @@ const matrix: ReadonlyMap<string, RegExp | null> = new Map([
   ['test/integration/master/workers/compile-cache.test.ts', null],
   ['test/integration/whole/frameworks.test.ts', null],
   ['test/integration/master/metrics/metrics.test.ts', /one sum over all workers|are all there|config in TypeScript/],
+  ['test/integration/master/inside/inside.test.ts', /are taken under load|of the loop that blocks it/],
   ['test/integration/master/reload.test.ts', /four kinds of client at once/],
   ['test/integration/master/upgrade/upgrade.test.ts', /upgrades in a row/],
   ['test/integration/whole/slow-line.test.ts', /three reloads/],
