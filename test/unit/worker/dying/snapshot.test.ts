@@ -69,17 +69,9 @@ describe('a heap snapshot', () => {
     const folder = inFolder(t);
     const victim = join(inFolder(t), 'victim');
     writeFileSync(victim, 'precious');
-    // Whatever the name is: the file is made anew, or not at all.
-    const means: Partial<Means> = {
-      freeDisk: () => {
-        for (let ms = -5; ms < 500; ms += 1) {
-          const time = new Date(Date.now() + ms).toISOString().replace(/[:.]/g, '-');
-          symlinkSync(victim, join(folder, `shop-${time}-slot1-${process.pid}.heapsnapshot.part`));
-        }
-        return 1_000 * megabyte;
-      },
-    };
-    const { file, problem } = write(folder, means);
+    t.mock.timers.enable({ apis: ['Date'], now: Date.UTC(2020, 0, 1) });
+    symlinkSync(victim, join(folder, `shop-2020-01-01${midnight}-slot1-${process.pid}.heapsnapshot.part`));
+    const { file, problem } = write(folder);
     assert.equal(file, null);
     assert.match(problem ?? '', /EEXIST/);
     assert.equal(readFileSync(victim, 'utf8'), 'precious');
