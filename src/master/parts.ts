@@ -51,6 +51,7 @@ import { Complaints } from './workers/complaints.ts';
 import { ServiceHealth } from './workers/health.ts';
 import { Pool } from './workers/pool.ts';
 import { Rates } from './workers/rates.ts';
+import { Refusals } from './workers/refusals.ts';
 import { Restraint } from './workers/restraint.ts';
 import { Sentinel } from './workers/sentinel.ts';
 
@@ -89,6 +90,7 @@ export interface Parts {
   readonly restraint: Restraint;
   readonly health: ServiceHealth;
   readonly rates: Rates;
+  readonly refusals: Refusals;
   readonly migration: MigrationTally;
   readonly stuck: Stuck;
   readonly deaths: Deaths;
@@ -126,6 +128,7 @@ export function makeParts(options: MasterOptions): Parts {
   const logger = () => log.logger;
   const timeline = new Timeline();
   const rates = new Rates();
+  const refusals = new Refusals();
   const sentinel = new Sentinel();
   const generations = new Generations({
     request,
@@ -152,7 +155,7 @@ export function makeParts(options: MasterOptions): Parts {
       settings: settings(),
       listeners: listeners.all(),
       problemOf: (key) => listeners.problemOf(key),
-      health: health.report(fleet()),
+      health: health.ofService(fleet()),
       rates,
       releases: releases.status(inUse()),
       exits: deaths.reports,
@@ -188,7 +191,12 @@ export function makeParts(options: MasterOptions): Parts {
 
   const pool = new Pool(queue?.descriptors ?? null);
   const migration = new MigrationTally();
-  const health = new ServiceHealth({ pool, settings, version: () => releases.identityOf(generations.current).version });
+  const health = new ServiceHealth({
+    pool,
+    settings,
+    version: () => releases.identityOf(generations.current).version,
+    refusals,
+  });
   const grants = new Grants({
     listeners,
     pool,
@@ -255,7 +263,7 @@ export function makeParts(options: MasterOptions): Parts {
       return outcome;
     },
   };
-  const readiness = () => ({ report: health.report(fleet()), components: health.components() });
+  const readiness = () => ({ report: health.ofService(fleet()), components: health.components() });
 
   const mainProcess = new MainProcess({ env: request.env, logger, fleet, hasPredecessor: predecessor !== null });
   const claims = new Claims(
@@ -317,6 +325,7 @@ export function makeParts(options: MasterOptions): Parts {
     restraint: new Restraint(),
     health,
     rates,
+    refusals,
     migration,
     stuck,
     deaths,

@@ -56,10 +56,11 @@ const reports: Reports = {
   },
   candidate: (_, { id }) => ({ type: 'workerCandidate', id }),
   resigned: ({ reason }, { id }) => ({ type: 'workerResigned', id, reason, jitter: Math.random() }),
-  beat: (message, { id }, { rates, deaths }) => {
+  beat: (message, { id }, { rates, refusals, deaths }) => {
     const { figures } = message;
     deaths.onBeat(id, message);
     rates.onBeat(id, figures.requests, figures.clock);
+    refusals.onBeat(id, figures.rejected, figures.clock);
     return { type: 'workerBeat', id, figures };
   },
   traffic: ({ delta }, worker, { generationTraffic, metrics }) => {
@@ -175,10 +176,22 @@ export function connectReports(parts: Parts): void {
 /** The process is gone, or never was. */
 function forget(id: number, parts: Parts): void {
   const { arbiter, sentinel, dropped, lastCall } = parts;
-  const { deaths, restraint, grants, datagrams, inside, health, rates, metrics, stuck, verification } = parts;
+  const { deaths, restraint, grants, datagrams, inside, health, rates, refusals, metrics, stuck, verification } = parts;
   const pid = findWorker(arbiter.fleet, id)?.pid;
   if (pid !== undefined && pid !== null) sentinel.delete(pid);
-  for (const part of [deaths, grants, datagrams, health, rates, metrics, restraint, stuck, inside, verification])
+  for (const part of [
+    deaths,
+    grants,
+    datagrams,
+    health,
+    rates,
+    refusals,
+    metrics,
+    restraint,
+    stuck,
+    inside,
+    verification,
+  ])
     part.forget(id);
   lastCall.step();
   dropped.step();

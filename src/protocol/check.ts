@@ -29,6 +29,7 @@ import {
 } from './check-values.ts';
 import { type ErrorReport, type PrivateAddress, type SlowRequest, slowStates, type WorkerMessage } from './messages.ts';
 import { type KeptReason, keptReasons } from './migration.ts';
+import { isTraceId } from './request.ts';
 import { mostRequests } from './requests.ts';
 
 export type Checked =
@@ -233,6 +234,7 @@ function checkSlow({ requests: given, more, within }: Fields): WorkerMessage | n
         url: plain(clip(url, 500)),
         route: textOf(raw.route),
         id: textOf(raw.id),
+        trace: isTraceId(raw.trace) ? raw.trace : null,
         age,
         state,
         status: isCount(status) && status < 1_000 ? status : null,

@@ -159,6 +159,8 @@ export interface SlowRequest {
   readonly route: string | null;
   /** Its `x-request-id`. */
   readonly id: string | null;
+  /** The trace id of its `traceparent`. */
+  readonly trace: string | null;
   /** Milliseconds since it began, or that it took. */
   readonly age: number;
   readonly state: SlowState;

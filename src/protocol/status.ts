@@ -10,8 +10,11 @@ export type { WorkerStatus } from './figures.ts';
 /** Version of everything the control interface says; a field may be added without a new one. */
 export const statusVersion = 1;
 
-/** `degraded`: enough workers are ready, but not all; `not_ready`: fewer than `readyQuorum`. */
-export type Health = 'healthy' | 'degraded' | 'not_ready' | 'draining';
+/**
+ * `degraded`: enough workers are ready, but not all; `not_ready`: fewer than `readyQuorum`; `overloaded`: all that are ready
+ * turn requests away.
+ */
+export type Health = 'healthy' | 'degraded' | 'not_ready' | 'draining' | 'overloaded';
 
 /** Times of day are ISO 8601 strings, durations seconds, sizes bytes, unless a comment says otherwise. */
 export interface Status {

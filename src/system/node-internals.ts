@@ -937,6 +937,14 @@ export function abandonRequest(request: IncomingMessage): void {
   }
 }
 
+/**
+ * Whether AsyncLocalStorage costs something with every promise, as it does before Node 24, where it stands on hooks. Relies on
+ * it having `_enable` there.
+ */
+export function followsByHooks(storage: object): boolean {
+  return '_enable' in storage;
+}
+
 type StoreHeader = (this: ServerResponse, firstLine: string, headers: unknown) => void;
 
 /**

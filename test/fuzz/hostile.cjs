@@ -95,7 +95,9 @@ const messages = {
   mute: () => ({}),
   'session-missed': () => ({}),
   slow: () => ({
-    requests: [{ method: name(), url: name(), route: name(), id: name(), age: 1, state: 'running', status: null }],
+    requests: [
+      { method: name(), url: name(), route: name(), id: name(), trace: name(), age: 1, state: 'running', status: null },
+    ],
     more: 1,
     within: 1,
   }),

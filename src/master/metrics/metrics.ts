@@ -148,7 +148,7 @@ function state(status: Status): Family[] {
       'gauge',
       'prefork_ready',
       'Whether enough workers are ready to serve',
-      one(status.health === 'healthy' || status.health === 'degraded' ? 1 : 0),
+      one(status.health === 'not_ready' || status.health === 'draining' ? 0 : 1),
     ),
     ...releaseFamilies(status),
     ...migrationFamilies(status),

@@ -1,15 +1,17 @@
 /** How the service is: what the health checks say, on the workers' own ports and on the admin address. */
 import type { Settings } from '../../config/resolved.ts';
 import { isReady } from '../../core/fleet.ts';
-import type { Fleet } from '../../core/model.ts';
+import type { Fleet, Worker } from '../../core/model.ts';
 import type { CheckReport, HealthReport } from '../../protocol/messages.ts';
 import type { Pool } from './pool.ts';
+import type { Refusals } from './refusals.ts';
 
 export interface HealthOptions {
   readonly pool: Pool;
   readonly settings: () => Settings;
   /** Of the release in force. */
   readonly version: () => string | null;
+  readonly refusals: Refusals;
 }
 
 export class ServiceHealth {
@@ -45,14 +47,26 @@ export class ServiceHealth {
     return Object.fromEntries(found);
   }
 
+  /** How the service is as a whole: of whether it has too much to do each worker knows for itself. */
+  ofService(fleet: Fleet): HealthReport {
+    const report = this.report(fleet);
+    if (report.status !== 'healthy' && report.status !== 'degraded') return report;
+    // Of two masters the other may have room.
+    if (isShared(fleet)) return report;
+    const { refusals } = this.#options;
+    const serving = fleet.workers.filter((worker) => this.#canServe(worker));
+    const isOverloaded = serving.length > 0 && serving.every(({ id }) => refusals.isRefusing(id));
+    return isOverloaded ? { ...report, status: 'overloaded' } : report;
+  }
+
+  /** What its workers are told of it. */
   report(fleet: Fleet): HealthReport {
     const { readyQuorum } = this.#options.settings();
-    const ready = fleet.workers.filter((worker) => isReady(worker) && this.#isWell(worker.id)).length;
+    const ready = fleet.workers.filter((worker) => this.#canServe(worker)).length;
     const wanted = fleet.dormant ? 0 : fleet.wanted;
     const enough = ready >= Math.min(readyQuorum, Math.max(1, wanted));
     // Of two masters the service is what either serves: no load balancer is to look elsewhere because of the change.
-    const isShared = fleet.predecessor === 'serves' || fleet.upgrade.state === 'ready';
-    const status = isShared
+    const status = isShared(fleet)
       ? 'healthy'
       : fleet.stopping !== null
         ? 'draining'
@@ -77,7 +91,11 @@ export class ServiceHealth {
     }
   }
 
-  #isWell(id: number): boolean {
-    return this.#checks.get(id)?.every(({ ok, critical }) => ok || !critical) ?? true;
+  #canServe(worker: Worker): boolean {
+    return isReady(worker) && (this.#checks.get(worker.id)?.every(({ ok, critical }) => ok || !critical) ?? true);
   }
+}
+
+function isShared({ predecessor, upgrade }: Fleet): boolean {
+  return predecessor === 'serves' || upgrade.state === 'ready';
 }

@@ -9,13 +9,15 @@ type Slow = Extract<WorkerMessage, { type: 'slow' }>;
 /** A line each. How many there can be is the worker's to keep, and the master's to enforce (`restraint.ts`). */
 export function reportSlow(worker: Worker, { requests, more, within }: Slow, logger: Logger): void {
   for (const request of requests) {
-    const { method, url, route, id, age, state, status } = request;
+    const { method, url, route, id, trace, age, state, status } = request;
     const fields = {
       ...workerFields(worker),
       method,
       url,
       ...(route === null ? {} : { route }),
       ...(id === null ? {} : { requestId: id }),
+      // As the access log has it.
+      ...(trace === null ? {} : { trace_id: trace }),
       ...(status === null ? {} : { status }),
       [state === 'running' ? 'ageMs' : 'durationMs']: Math.round(age),
       state,
@@ -30,8 +32,12 @@ export function reportSlow(worker: Worker, { requests, more, within }: Slow, log
   }
 }
 
-function sentence({ method, url, route, id, age, state, status }: SlowRequest): string {
-  const named = [route === null || route === url ? [] : `route ${route}`, id === null ? [] : `request id ${id}`].flat();
+function sentence({ method, url, route, id, trace, age, state, status }: SlowRequest): string {
+  const named = [
+    route === null || route === url ? [] : `route ${route}`,
+    id === null ? [] : `request id ${id}`,
+    trace === null ? [] : `trace ${trace}`,
+  ].flat();
   const which = `${method} ${url}${named.length === 0 ? '' : ` (${named.join(', ')})`}`;
   switch (state) {
     case 'running':

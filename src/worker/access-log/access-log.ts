@@ -12,7 +12,14 @@ import { trusting } from './client-address.ts';
 import { Destination } from './destination.ts';
 import { type Formatter, peerOf, textFormatter, type Wants, wantsOf } from './format.ts';
 import { fieldsFormatter, jsonFormatter, jsonWantsOf } from './json.ts';
-import { type AccessRecord, countBodies, RequestRecord, streamRecordOf, upgradeRecordOf } from './record.ts';
+import {
+  type AccessRecord,
+  countBodies,
+  RequestRecord,
+  socketRecordOf,
+  streamRecordOf,
+  upgradeRecordOf,
+} from './record.ts';
 import { requestIds } from './request-id.ts';
 import { skipping } from './skip.ts';
 
@@ -78,7 +85,16 @@ export class AccessLog implements Observer {
     connection: Connection,
     milliseconds: number,
   ): void {
-    this.#write(streamRecordOf(stream, about, connection, milliseconds));
+    this.#write(streamRecordOf(stream, about, connection, milliseconds, false));
+  }
+
+  onStreamAborted(
+    stream: ServerHttp2Stream,
+    about: StreamInFlight,
+    connection: Connection,
+    milliseconds: number,
+  ): void {
+    this.#write(streamRecordOf(stream, about, connection, milliseconds, true));
   }
 
   onAborted(response: ServerResponse | null, connection: Connection, milliseconds: number): void {
@@ -87,6 +103,10 @@ export class AccessLog implements Observer {
 
   onUpgrade(request: IncomingMessage, connection: Connection): void {
     this.#upgrades.set(connection, { request, since: performance.now() });
+  }
+
+  onUpgradeRefused(request: IncomingMessage, connection: Connection, status: number, bytes: number): void {
+    this.#write(socketRecordOf(request, connection, { status, bytes, milliseconds: 0, isAborted: false }));
   }
 
   onClosed(connection: Connection): void {

@@ -109,15 +109,26 @@ export class RequestRecord implements AccessRecord {
 
 /** Of a connection that was upgraded to another protocol. */
 export function upgradeRecordOf(request: IncomingMessage, connection: Connection, milliseconds: number): AccessRecord {
+  const { socket, upgraded } = connection;
+  const bytes = Math.max(0, bytesWritten(socket) - (upgraded?.written ?? 0));
+  // The app writes the head itself, and may have refused. A stream that is no socket does not say what is written.
+  const isAborted = bytes === 0 && socket.bytesWritten !== undefined;
+  const status = upgraded?.head.status ?? (isAborted ? clientClosed : 101);
+  return socketRecordOf(request, connection, { status, bytes, milliseconds, isAborted });
+}
+
+/** Of a request that was answered without a response of Node's. */
+export function socketRecordOf(
+  request: IncomingMessage,
+  connection: Connection,
+  answer: Pick<AccessRecord, 'status' | 'bytes' | 'milliseconds' | 'isAborted'>,
+): AccessRecord {
   return {
+    ...answer,
     remote: remoteOf(connection),
     method: request.method ?? '',
     url: urlOf(request),
     protocol: protocolOf(request),
-    status: 101,
-    bytes: Math.max(0, bytesWritten(connection.socket) - (connection.upgraded?.written ?? 0)),
-    milliseconds,
-    isAborted: false,
     requestHeader: (name) => headerText(request.headers[name]),
     responseHeader: () => null,
   };
@@ -128,6 +139,7 @@ export function streamRecordOf(
   about: StreamInFlight,
   connection: Connection,
   milliseconds: number,
+  isAborted: boolean,
 ): AccessRecord {
   const sent: Readonly<Record<string, unknown>> = stream.sentHeaders ?? {};
   const length = Number(sent['content-length']);
@@ -138,9 +150,9 @@ export function streamRecordOf(
     url: about.url,
     protocol: 'HTTP/2.0',
     status: Number(sent[':status'] ?? clientClosed),
-    bytes: Number.isFinite(length) ? length : null,
+    bytes: isAborted || !Number.isFinite(length) ? null : length,
     milliseconds,
-    isAborted: false,
+    isAborted,
     requestHeader: (name) => headerText(received[name]),
     responseHeader: (name) => headerText(sent[name]),
   };

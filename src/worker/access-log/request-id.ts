@@ -15,6 +15,7 @@ export function requestIds(): Observer {
     const id = ids.of(response);
     return id === null || hasOwnId(response, headers) ? '' : `${header}: ${id}\r\n`;
   });
+  showIds();
   return {
     onBegin(request, response) {
       const id = requestIdIn(request.headers);
@@ -27,6 +28,19 @@ export function requestIds(): Observer {
       requestIdIn(headers);
     },
   };
+}
+
+/** Loggers that ask the response for its id, as morgan does with `:res[x-request-id]`, find the one that it will have. */
+function showIds(): void {
+  const { prototype } = process.getBuiltinModule('node:http').ServerResponse;
+  const original = prototype.getHeader as (
+    this: ServerResponse,
+    name: string,
+  ) => ReturnType<typeof prototype.getHeader>;
+  const getHeader = function (this: ServerResponse, name: string): ReturnType<typeof prototype.getHeader> {
+    return original.call(this, name) ?? (isHeader(name) ? (ids.of(this) ?? undefined) : undefined);
+  };
+  Object.defineProperty(prototype, 'getHeader', { value: getHeader, writable: true, configurable: true });
 }
 
 /** @param headers as an app may give them to writeHead(): an object, names and values in turn, or pairs of them */

@@ -10,7 +10,7 @@ import type { Channel } from '../channel.ts';
 import { marked } from '../evidence.ts';
 import { Routes } from '../metrics/routes.ts';
 import type { Connection, StreamInFlight } from '../traffic/connection.ts';
-import { urlOf } from '../traffic/in-flight.ts';
+import { idsIn, urlOf } from '../traffic/in-flight.ts';
 import type { Observer } from '../traffic/observer.ts';
 import type { Traffic } from '../traffic/traffic.ts';
 import type { LimitCounts } from './counts.ts';
@@ -24,7 +24,6 @@ const least = 100;
 const longest = 1_000;
 /** Characters of a URL that the master is told. */
 const maxUrl = 500;
-const maxId = 200;
 
 export interface WatchOptions {
   /** Milliseconds; 0 is off. Of both one is not. */
@@ -194,7 +193,7 @@ export class RequestWatch implements Observer {
 
 /** What was described is not described again. */
 function noAbout(): Slow['about'] {
-  return { method: '', url: '', route: null, id: null };
+  return { method: '', url: '', route: null, id: null, trace: null };
 }
 
 function aboutRequest(request: IncomingMessage, routes: Routes): Slow['about'] {
@@ -212,6 +211,5 @@ function describe(
   route: string | null,
   headers: Readonly<Record<string, unknown>>,
 ): Slow['about'] {
-  const id = headers['x-request-id'];
-  return { method, url: url.slice(0, maxUrl), route, id: typeof id === 'string' ? id.slice(0, maxId) : null };
+  return { method, url: url.slice(0, maxUrl), route, ...idsIn(headers) };
 }

@@ -70,6 +70,10 @@ export class TrafficMeter implements Observer {
     );
   }
 
+  onUpgradeRefused({ method }: IncomingMessage, _: Connection, status: number): void {
+    this.#count(method, status, null, 0);
+  }
+
   onAborted(): void {
     this.#aborted += 1;
   }

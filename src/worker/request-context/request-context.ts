@@ -1,15 +1,16 @@
 /**
  * Which request the app's code serves, wherever it is asked: for `requestId()` and `traceId()`.
  *
- * Node can know that (AsyncLocalStorage), and it costs something with every promise, so it is on only where it is used.
- * An app that has loaded prefork's API may ask, or use another part of it: nothing in JavaScript tells which. So it is
- * on from then for a number of requests, and stays on once it is asked. An app that asks for the first time after that
- * gets `null` for the requests that have begun, and is answered from the next one on.
+ * Node can know that (AsyncLocalStorage), so it is on only where it may be used: from when an app has loaded prefork's API.
+ * It may ask, or use another part of it: nothing in JavaScript tells which. Before Node 24 it costs something with every
+ * promise, so there it is on for a number of requests, and stays on once it is asked. An app that asks for the first time
+ * after that gets `null` for the requests that have begun, and is answered from the next one on.
  */
 import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { CurrentRequest } from '../../app/registry.ts';
+import { followsByHooks } from '../../system/node-internals.ts';
 import { requestIdIn } from '../access-log/request-id.ts';
 import { surroundRequests } from '../traffic/emits.ts';
 import { parseTraceparent } from '../traffic/traceparent.ts';
@@ -30,6 +31,7 @@ export class RequestContext implements CurrentRequest {
   #storage: AsyncLocalStorage<Served> | null = null;
   #wasAsked = false;
   #begun = 0;
+  #isCostly = false;
 
   expect(): void {
     if (this.#storage !== null || this.#begun > 0) return;
@@ -55,7 +57,9 @@ export class RequestContext implements CurrentRequest {
   }
 
   #turnOn(): void {
-    this.#storage = new (process.getBuiltinModule('node:async_hooks').AsyncLocalStorage)();
+    const { AsyncLocalStorage: Storage } = process.getBuiltinModule('node:async_hooks');
+    this.#storage = new Storage();
+    this.#isCostly = followsByHooks(this.#storage);
     surroundRequests((args, emit) => this.#surround(args, emit));
   }
 
@@ -69,7 +73,7 @@ export class RequestContext implements CurrentRequest {
   /** @param args the event's name and what it has: a request and a response, a stream and its headers, a request and a socket */
   #surround(args: ArrayLike<unknown>, emit: () => boolean): boolean {
     this.#begun += 1;
-    if (this.#begun > trial && !this.#wasAsked) {
+    if (this.#begun > trial && !this.#wasAsked && this.#isCostly) {
       this.#turnOff();
       return emit();
     }

@@ -34,6 +34,8 @@ export interface Upgraded {
   readonly protocol: string;
   /** Bytes that had been written by then. */
   readonly written: number;
+  /** What was answered, by whoever has the connection. */
+  readonly head: FrameTracker;
   /** Of a WebSocket: where in what is written its frames end. */
   readonly frames: FrameTracker | null;
 }

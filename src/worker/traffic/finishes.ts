@@ -11,6 +11,7 @@ import type { Connections } from './connections.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Interception } from './intercept.ts';
 import type { Observers } from './observer.ts';
+import { isUnseen } from './unseen.ts';
 
 interface Finished {
   readonly request: IncomingMessage;
@@ -48,24 +49,28 @@ export class Finishes {
     const connection = connections.of(request.socket);
     // Responses of servers that are not tracked, and responses that the app has not seen.
     if (connection === null || interception.isOwn(response)) return;
-    observers.onFinished?.(request, response, connection, performance.now() - inFlight.startOf(response, connection));
+    const milliseconds = isUnseen(request, response.statusCode, connection.server)
+      ? 0
+      : performance.now() - inFlight.startOf(response, connection);
+    observers.onFinished?.(request, response, connection, milliseconds);
   }
 
   streamClosed(stream: ServerHttp2Stream, about: StreamInFlight, connection: Connection): void {
-    if (!stream.writableFinished) this.#aborted(null, connection);
-    else if (stream.headersSent) {
-      this.#parts.observers.onStreamFinished?.(stream, about, connection, performance.now() - about.since);
+    const { observers } = this.#parts;
+    const milliseconds = performance.now() - about.since;
+    // Of HEAD Node ends it at its beginning.
+    if (stream.writableFinished && stream.headersSent) {
+      observers.onStreamFinished?.(stream, about, connection, milliseconds);
+      return;
     }
+    observers.onAborted?.(null, connection, milliseconds);
+    observers.onStreamAborted?.(stream, about, connection, milliseconds);
   }
 
   connectionClosed(connection: Connection): void {
     const response = currentResponse(connection.socket);
-    if (response !== null && !response.writableFinished) this.#aborted(response, connection);
-  }
-
-  #aborted(response: ServerResponse | null, connection: Connection): void {
+    if (response === null || response.writableFinished) return;
     const { inFlight, observers } = this.#parts;
-    const since = response === null ? connection.requestAt : inFlight.startOf(response, connection);
-    observers.onAborted?.(response, connection, performance.now() - since);
+    observers.onAborted?.(response, connection, performance.now() - inFlight.startOf(response, connection));
   }
 }

@@ -3,8 +3,13 @@ import type { Duplex } from 'node:stream';
 import { onSocketWrite } from '../../system/node-internals.ts';
 import { hidden } from './hidden.ts';
 
+/** Characters of the answer's head at most; one that is longer is none. */
+const maxHead = 65_536;
+
 /** Follows the bytes of one direction: the head of the answer to the upgrade, then frames (RFC 6455, 5.2). */
 export class FrameTracker {
+  /** Of the answer; `null` until its head is complete. */
+  status: number | null = null;
   /** Bytes seen. */
   seen = 0;
   /** Whether a close frame was among them: the WebSocket is about to end anyway. */
@@ -14,6 +19,12 @@ export class FrameTracker {
   #text = '';
   #header: number[] = [];
   #left = 0;
+  readonly #hasFrames: boolean;
+
+  /** @param hasFrames whether frames follow the head; without, only the answer's status is found */
+  constructor(hasFrames = true) {
+    this.#hasFrames = hasFrames;
+  }
 
   /** Whether what was written so far ends with a frame, and the WebSocket is open. */
   get isBetweenFrames(): boolean {
@@ -40,9 +51,11 @@ export class FrameTracker {
 
   #pushHead(byte: number): void {
     this.#text += String.fromCharCode(byte);
-    if (!this.#text.endsWith('\r\n\r\n')) return;
+    if (!this.#text.endsWith('\r\n\r\n') && this.#text.length < maxHead) return;
+    const [, status] = /^HTTP\/1\.[01] (\d{3})(?= |\r)/.exec(this.#text) ?? [];
+    if (status !== undefined) this.status = Number(status);
     // Anything else refuses the upgrade.
-    this.#state = this.#text.startsWith('HTTP/1.1 101') ? 'header' : 'other';
+    this.#state = this.status === 101 && this.#hasFrames ? 'header' : 'other';
     this.#text = '';
   }
 
@@ -65,8 +78,8 @@ const trackers = hidden<FrameTracker>();
 let isWatching = false;
 
 /** Follows what is written to a socket from now on. */
-export function trackFrames(socket: Duplex): FrameTracker {
-  const tracker = new FrameTracker();
+export function trackFrames(socket: Duplex, hasFrames: boolean): FrameTracker {
+  const tracker = new FrameTracker(hasFrames);
   trackers.put(socket, tracker);
   if (!isWatching) {
     isWatching = true;

@@ -143,7 +143,7 @@ function routeIn(request: IncomingMessage | Http2ServerRequest): string | null {
 }
 
 /** Read from the headers when somebody asks: a request that nobody asks about costs nothing. */
-function idsIn(headers: Readonly<Record<string, unknown>>): Pick<RequestInFlight, 'id' | 'trace'> {
+export function idsIn(headers: Readonly<Record<string, unknown>>): Pick<RequestInFlight, 'id' | 'trace'> {
   const id = headers['x-request-id'];
   return { id: isRequestId(id) ? id : null, trace: parseTraceparent(headers.traceparent)?.traceId ?? null };
 }

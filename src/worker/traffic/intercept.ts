@@ -99,8 +99,12 @@ export class Interception {
     // Of HTTP/2 the stream was looked at.
     if ((first as IncomingMessage).httpVersionMajor !== 1) return false;
     const refusal = this.#admission.admitOther();
-    if (refusal !== null) refuseUpgrade(second as Wire, refusal);
-    return refusal !== null;
+    if (refusal === null) return false;
+    const connection = this.#connections.of(second as Wire);
+    if (connection !== null)
+      this.#observers.onUpgradeRefused?.(first as IncomingMessage, connection, 503, refusal.body.length);
+    refuseUpgrade(second as Wire, refusal);
+    return true;
   }
 
   #takeRequest(request: IncomingMessage, response: ServerResponse): boolean {

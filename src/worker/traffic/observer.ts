@@ -31,6 +31,15 @@ export interface Observer {
   onStreamClosed?(stream: ServerHttp2Stream, about: StreamInFlight, connection: Connection): void;
   /** The client left before the response was complete. `response` is `null` for HTTP/2. */
   onAborted?(response: ServerResponse | null, connection: Connection, milliseconds: number): void;
+  /** The same of an HTTP/2 stream, of which {@link onAborted} was told as well. */
+  onStreamAborted?(
+    stream: ServerHttp2Stream,
+    about: StreamInFlight,
+    connection: Connection,
+    milliseconds: number,
+  ): void;
+  /** A request for another protocol was turned away with this status, and so many bytes of a body. */
+  onUpgradeRefused?(request: IncomingMessage, connection: Connection, status: number, bytes: number): void;
   /** The connection is upgraded to another protocol. */
   onUpgrade?(request: IncomingMessage, connection: Connection): void;
   /** A connection was closed; it is no longer in the table. */
@@ -51,6 +60,8 @@ export class Observers {
   readonly onStreamBegun: Tell<'onStreamBegun'> = null;
   readonly onStreamClosed: Tell<'onStreamClosed'> = null;
   readonly onAborted: Tell<'onAborted'> = null;
+  readonly onStreamAborted: Tell<'onStreamAborted'> = null;
+  readonly onUpgradeRefused: Tell<'onUpgradeRefused'> = null;
   readonly onUpgrade: Tell<'onUpgrade'> = null;
   readonly onClosed: Tell<'onClosed'> = null;
 

@@ -18,6 +18,7 @@ import { trackFrames } from './frames.ts';
 import { InFlight } from './in-flight.ts';
 import { type Admission, type HealthAnswers, Interception } from './intercept.ts';
 import { type Observer, Observers } from './observer.ts';
+import { drop } from './unseen.ts';
 
 export interface TrafficOptions {
   /** Milliseconds that idle connections are kept if the app does not say; 0 leaves Node's default. */
@@ -136,6 +137,9 @@ export class Traffic {
       case 'checkExpectation':
         this.#request(first as IncomingMessage, second as ServerResponse);
         break;
+      case 'dropRequest':
+        drop(first as IncomingMessage);
+        break;
       case 'connection':
         this.#connection(server, first as Wire);
         break;
@@ -191,8 +195,9 @@ export class Traffic {
     if (connection === null) return;
     const protocol = (request.headers.upgrade ?? request.method ?? '').toLowerCase();
     const { socket } = connection;
-    const frames = protocol === 'websocket' ? trackFrames(socket) : null;
-    connection.upgraded = { protocol, written: bytesWritten(socket), frames };
+    const isWebSocket = protocol === 'websocket';
+    const head = trackFrames(socket, isWebSocket);
+    connection.upgraded = { protocol, written: bytesWritten(socket), head, frames: isWebSocket ? head : null };
     const counted = knownProtocols.has(protocol) ? protocol : 'other';
     this.#upgrades.set(counted, (this.#upgrades.get(counted) ?? 0) + 1);
     this.#observers.onUpgrade?.(request, connection);

@@ -182,7 +182,8 @@ test('SEC-08 messages: of connections that could not move, only reasons that the
 });
 
 test('SEC-08 messages: slow requests are bounded in number and length, of known states, and plain', () => {
-  const request = { method: 'GET', url: '/', route: '/', id: 'a', age: 1, state: 'running', status: null };
+  const trace = 'ab'.repeat(16);
+  const request = { method: 'GET', url: '/', route: '/', id: 'a', trace, age: 1, state: 'running', status: null };
   const checked = (requests: unknown, more: unknown = 0) =>
     checkWorkerMessage({ type: 'slow', requests, more, within: 10_000, extra: 1 });
   assert.deepEqual(checked([request]), {
@@ -204,12 +205,20 @@ test('SEC-08 messages: slow requests are bounded in number and length, of known 
     url: 'y'.repeat(1e5),
     route: 'z'.repeat(1e5),
     id: {},
+    trace: 'AB'.repeat(16),
     status: 1e9,
   };
-  const [cut] = requestsOf([long]) as { method: string; url: string; route: string; id: unknown; status: unknown }[];
+  const [cut] = requestsOf([long]) as {
+    method: string;
+    url: string;
+    route: string;
+    id: unknown;
+    trace: unknown;
+    status: unknown;
+  }[];
   assert.deepEqual(
-    [cut?.method.length, cut?.url.length, cut?.route.length, cut?.id, cut?.status],
-    [20, 500, 200, null, null],
+    [cut?.method.length, cut?.url.length, cut?.route.length, cut?.id, cut?.trace, cut?.status],
+    [20, 500, 200, null, null, null],
   );
   const [odds] = requestsOf([{ ...request, url: '/\u001b[2J\n', route: '\n' }]) as { url: string; route: string }[];
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none

@@ -17,7 +17,7 @@ import {
   statSync,
   truncateSync,
 } from 'node:fs';
-import { connect } from 'node:http2';
+import { connect, constants as http2 } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
@@ -25,8 +25,8 @@ import { describe, it, type TestContext } from 'node:test';
 import { spawnLoad, startLoad } from '../../../support/load/child.ts';
 import { fourKinds, table, total } from '../../../support/load/mix.ts';
 import { fixture } from '../../../support/paths.ts';
-import { RawSocket } from '../../../support/raw.ts';
-import { request } from '../../../support/request.ts';
+import { head, RawSocket } from '../../../support/raw.ts';
+import { freePort, request } from '../../../support/request.ts';
 import { stretched } from '../../../support/slowness.ts';
 import { type Supervisor, startSupervisor } from '../../../support/supervisor.ts';
 import { until } from '../../../support/until.ts';
@@ -102,6 +102,67 @@ describe('a line', () => {
     await other.done;
     const lines = (await waitLines(h2, 5)).map((each) => JSON.parse(each) as Record<string, unknown>);
     assert.ok(lines.every(({ protocol, status }) => protocol === 'HTTP/2.0' && status === 200));
+  });
+});
+
+describe('a line of what has no complete response', () => {
+  it('of an HTTP/2 stream whose client leaves has what was sent, or 499', async (t) => {
+    // As browsers do it.
+    const { NGHTTP2_CANCEL: cancel } = http2;
+    const app = fixture('limits/plain.mjs');
+    const s = await start(t, ['--access-log-format', 'json'], { app, env: { HTTP2: '1' } });
+    const client = connect(`http://127.0.0.1:${s.port}`);
+    client.on('error', () => undefined);
+    t.after(() => client.destroy());
+    const events = client.request({ ':path': '/events' });
+    await once(events, 'response');
+    events.on('error', () => undefined).close(cancel);
+    // The answer to the second comes behind the first stream on the same connection: the app has that one.
+    const hanging = client.request({ ':path': '/hang' }).on('error', () => undefined);
+    await once(client.request({ ':path': '/state' }).resume(), 'end');
+    hanging.close(cancel);
+    const lines = (await waitLines(s, 3)).map((line) => JSON.parse(line) as Record<string, unknown>);
+    const of = (path: string): unknown[] => {
+      const { status, aborted = null } = lines.find(({ url }) => url === path) ?? {};
+      return [status, aborted];
+    };
+    assert.deepEqual(
+      [of('/events'), of('/hang'), of('/state')],
+      [
+        [200, true],
+        [499, true],
+        [200, null],
+      ],
+    );
+  });
+
+  it('of a WebSocket says who has refused it: the app, or prefork, which counts it as well', async (t) => {
+    const admin = await freePort();
+    const args = ['--access-log-format', 'json', '--max-in-flight', '1', '--admin', `127.0.0.1:${admin}`];
+    const s = await start(t, args, { app: fixture('limits/plain.mjs'), workers: 1 });
+    const asks = { Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Version': '13' };
+    await RawSocket.open(s.target)
+      .write(head('/no-key', asks))
+      .waitFor(/^HTTP\/1\.1 400 /);
+    const hanging = await RawSocket.connected(s.target);
+    t.after(() => hanging.close());
+    hanging.write(head('/hang'));
+    await until('it to be full', async () => (await request(s.target, '/state')).status === 503);
+    const key = { 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' };
+    await RawSocket.open(s.target)
+      .write(head('/full', { ...asks, ...key }))
+      .waitFor(/^HTTP\/1\.1 503 /);
+    const of = (path: string): unknown =>
+      linesOf(s)
+        .map((line) => JSON.parse(line) as Record<string, unknown>)
+        .find(({ url }) => url === path)?.status;
+    await until('their lines', () => of('/no-key') === 400 && of('/full') === 503, { within: stretched(10_000) });
+    const refused = linesOf(s).filter((line) => line.includes('"status":503')).length;
+    await until('its count', async () => {
+      const { body } = await request({ port: admin }, '/metrics');
+      const counts = body.split('\n').filter((line) => /^http_requests_total\{.*status="503"/.test(line));
+      return counts.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0) === refused;
+    });
   });
 });
 

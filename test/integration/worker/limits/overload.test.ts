@@ -76,7 +76,7 @@ function flood(t: TestContext, s: Supervisor, path: string, clients: number): { 
   };
 }
 
-async function healthOf(s: Supervisor): Promise<string> {
+async function healthOf(s: Pick<Supervisor, 'target'>): Promise<string> {
   const { status, body } = await request(s.target, '/health/ready');
   const { status: word } = JSON.parse(body) as { status: string };
   return `${status} ${word}`;
@@ -173,14 +173,22 @@ describe('maxInFlight', () => {
   });
 
   it('LIM-03: readiness says overloaded, liveness does not, and both are answered; it recovers', async (t) => {
-    const s = await start(t, { maxInFlight: 2, health: true });
+    const admin = await freePort();
+    const s = await start(t, { maxInFlight: 2, health: true, admin: `127.0.0.1:${admin}` });
     await until('readiness', async () => (await healthOf(s)) === '200 healthy');
     const hanging = await hang(s, 2);
     assertRefused(await request(s.target, '/'));
     assert.equal(await healthOf(s), '503 overloaded');
     assert.equal((await request(s.target, '/health/live')).status, 200);
+    // The service is, if all of its workers are.
+    await until('the service', async () => {
+      await request(s.target, '/');
+      return (await healthOf({ target: { port: admin } })) === '503 overloaded';
+    });
+    assert.equal((await request({ port: admin }, '/health/live')).status, 200);
     for (const raw of hanging) raw.close();
     await until('recovery', async () => (await healthOf(s)) === '200 healthy');
+    await until('recovery of the service', async () => (await healthOf({ target: { port: admin } })) === '200 healthy');
     assert.equal((await request(s.target, '/')).status, 200);
     await stopClean(s);
   });

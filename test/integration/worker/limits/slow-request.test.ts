@@ -29,15 +29,18 @@ describe('slowRequest', () => {
   it('LIM-01: is reported once while it runs, by method, URL, route, id, age and worker, and when it ends', async (t) => {
     const admin = await freePort();
     const s = await start(t, 'express', { slowRequest: '300ms', admin: `127.0.0.1:${admin}` });
-    const slow = request(s.target, '/hang?ms=1500', { headers: { 'x-request-id': 'abc-1' } });
+    const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const traceparent = `00-${trace}-00f067aa0ba902b7-01`;
+    const slow = request(s.target, '/hang?ms=1500', { headers: { 'x-request-id': 'abc-1', traceparent } });
     let isOver = false;
     void slow.finally(() => {
       isOver = true;
     });
     const warning = await s.waitForLog(
-      /^slow request: GET \/hang\?ms=1500 \(route \/hang, request id abc-1\) runs for /,
+      /^slow request: GET \/hang\?ms=1500 \(route \/hang, request id abc-1, trace 4bf92f3577b34da6a3ce929d0e0e4736\) runs for /,
     );
     assert.equal(isOver, false, 'it is said while it runs');
+    assert.equal(warning.trace_id, trace);
     const { level, method, url, route, requestId, slot, state, ageMs } = warning;
     assert.deepEqual(
       { level, method, url, route, requestId, slot, state },

@@ -187,8 +187,12 @@ describe('what is not used costs nothing', () => {
     const isOn = async (): Promise<unknown> => JSON.parse((await request(s.target, '/', { agent })).body).isOn;
     assert.equal(await isOn(), true, 'it may ask');
     for (let count = 0; count < 1_000; count++) await request(s.target, '/', { agent });
-    assert.equal(await isOn(), false, 'nothing of it stands on the prototypes any more');
-    assert.deepEqual((await ask(s, '/ask')).ids, [null], 'this one has begun before');
+    // From Node 24 on it costs next to nothing, and stays.
+    const isCostly = Number.parseInt(process.versions.node, 10) < 24;
+    assert.equal(await isOn(), !isCostly, 'nothing of it stands on the prototypes any more, where it costs something');
+    const first = await ask(s, '/ask');
+    if (isCostly) assert.deepEqual(first.ids, [null], 'this one has begun before');
+    else assert.match(onlyId(first), newId);
     assert.match(onlyId(await ask(s, '/ask')), newId);
     for (let count = 0; count < 1_100; count++) await request(s.target, '/', { agent });
     assert.equal(onlyId(await ask(s, '/ask', { headers: { 'x-request-id': 'l-1' } })), 'l-1', 'it stays on');

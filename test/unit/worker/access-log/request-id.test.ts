@@ -27,6 +27,7 @@ const ways: Readonly<Record<string, readonly [Answer, 'request' | 'own']>> = {
   setHeader: [(response) => response.setHeader('content-length', 1).end('x'), 'request'],
   both: [(response) => response.setHeader('a', 1).writeHead(200, { 'content-length': 1 }).end('x'), 'request'],
   empty: [(response) => response.writeHead(204).end(), 'request'],
+  asked: [(response) => response.end(String(response.getHeader('X-Request-Id') === 'r-1')), 'request'],
   'own-set': [(response) => response.setHeader('X-Request-Id', 'own').end('x'), 'own'],
   'own-object': [(response) => response.writeHead(200, { 'X-REQUEST-ID': 'own' }).end('x'), 'own'],
   'own-list': [(response) => response.writeHead(200, ['a', '1', 'X-Request-ID', 'own']).end('x'), 'own'],
@@ -55,6 +56,7 @@ describe('the id in the head of a response', () => {
       const raw = await RawSocket.connected({ port });
       raw.write(head(`/${way}`, { 'X-Request-ID': 'r-1' }));
       const sent = await until('the answer', () => /^([\s\S]+?)\r\n\r\n/.exec(raw.text)?.[1]);
+      if (way === 'asked') await raw.waitFor(/true$/);
       raw.close();
       assert.match(sent, /^HTTP\/1\.1 20[04] \w+/);
       const found = sent.split('\r\n').flatMap((line) => /^x-request-id: (.*)$/i.exec(line)?.[1] ?? []);

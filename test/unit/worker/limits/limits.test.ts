@@ -113,6 +113,7 @@ describe('reports of slow requests', () => {
     url: '/',
     route: null,
     id: null,
+    trace: null,
     age: 1,
     state: 'running',
     status: null,

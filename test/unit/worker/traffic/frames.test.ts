@@ -39,6 +39,18 @@ describe('a tracker of frames', () => {
     }
   });
 
+  it('finds the status of the answer, which may refuse the upgrade', () => {
+    const refusal = Buffer.from('HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n');
+    assert.equal(after(answer.subarray(0, 20)).status, null);
+    assert.equal(after(answer, frame(1, 5)).status, 101);
+    assert.deepEqual([after(refusal).status, after(refusal).isBetweenFrames], [401, false]);
+    const tunnel = new FrameTracker(false);
+    tunnel.push(Buffer.from('HTTP/1.0 200 OK\r\n\r\n'));
+    tunnel.push(Buffer.from([0x88, 0]));
+    assert.deepEqual([tunnel.status, tunnel.isClosed], [200, false]);
+    assert.equal(after(Buffer.alloc(100_000, 'x'), answer).status, null);
+  });
+
   it('sees the same however the bytes are cut', () => {
     const bytes = Buffer.concat([answer, frame(1, 300), frame(2, 0), frame(9, 5), frame(2, 70_000), frame(0, 126)]);
     for (let round = 0; round < 50; round++) {

@@ -87,6 +87,29 @@ describe('the end of a request', () => {
     assert.ok(first - second >= 30, `${first} ms and ${second} ms`);
   });
 
+  it('is told of those that Node answers itself, which take no time', async () => {
+    const { traffic, server, port, requests } = await start();
+    const told: [number, number][] = [];
+    traffic.subscribe({ onFinished: (_request, { statusCode }, _connection, took) => told.push([statusCode, took]) });
+    server.maxRequestsPerSocket = 1;
+    await (await connect(port)).write('GET / HTTP/1.1\r\n\r\n').waitFor(/^HTTP\/1\.1 400 /);
+    await (await connect(port)).write(head('/', { Expect: 'more' })).waitFor(/^HTTP\/1\.1 417 /);
+    const raw = await connect(port);
+    raw.write(head('/'));
+    (await until('the request', () => requests[0]))[1].end();
+    await until('its end', () => told.length === 3);
+    raw.write(head('/'));
+    await until('the last', () => told.length === 4);
+    assert.deepEqual(
+      told.filter(([, took]) => took === 0),
+      [
+        [400, 0],
+        [417, 0],
+        [503, 0],
+      ],
+    );
+  });
+
   it('is not told of servers that are not tracked', async () => {
     const { traffic, port, requests } = await start();
     const told: unknown[] = [];
@@ -118,13 +141,16 @@ describe('the end of a request', () => {
     const traffic = new Traffic({ keepAlive: 0, health: null });
     const finished: unknown[] = [];
     const aborted: unknown[] = [];
+    const left: unknown[] = [];
     traffic.subscribe({
+      onStreamAborted: (stream, { method, url }) => left.push([method, url, stream.sentHeaders?.[':status']]),
       onStreamFinished: (stream, about) =>
         finished.push([about.method, about.url, about.request?.url, stream.sentHeaders?.[':status']]),
       onAborted: (response) => aborted.push(response),
     });
     const server = http2.createServer((request, response) => {
       if (request.url === '/answered') response.end('x');
+      else if (request.method === 'HEAD') return;
       // More than the client's window takes.
       else response.write(Buffer.alloc(1_000_000));
     });
@@ -134,14 +160,25 @@ describe('the end of a request', () => {
     client.request({ ':path': '/answered' }).resume();
     await until('the end', () => finished.length === 1);
     assert.deepEqual(finished, [['GET', '/answered', '/answered', 200]]);
-    const left = client.request({ ':path': '/left' });
-    left.on('error', () => {});
-    await until('the stream', () => traffic.inFlight.oldest(1)[0]?.url === '/left');
+    for (const [method, path] of [
+      ['GET', '/left'],
+      ['HEAD', '/hang'],
+    ] as const) {
+      client.request({ ':method': method, ':path': path }).on('error', () => {});
+      await until('the stream', () => traffic.inFlight.oldest(5).some(({ url }) => url === path));
+    }
     client.destroy();
-    await until('the abort', () => aborted.length === 1);
-    assert.deepEqual(aborted, [null]);
+    await until('the aborts', () => aborted.length === 2);
+    assert.deepEqual(aborted, [null, null]);
+    assert.deepEqual(
+      new Set(left),
+      new Set([
+        ['GET', '/left', 200],
+        ['HEAD', '/hang', undefined],
+      ]),
+    );
     assert.equal(traffic.inFlight.count(), 0);
-    assert.equal(traffic.requests, 2);
+    assert.equal(traffic.requests, 3);
   });
 });
 
