@@ -106,9 +106,15 @@ export function checkUpgrade(answer: unknown, from: string): LastUpgrade {
   return checked<LastUpgrade>(fields(upgradeEnd), answer, from);
 }
 
-/** @throws ControlError if it is no answer to `/scale` */
-export function checkScale(answer: unknown, from: string): { readonly workers: number } {
-  return checked<{ readonly workers: number }>(fields({ workers: number }), answer, from);
+/** What has come of an order to scale, as a line. @throws ControlError if it is no answer to `/scale` */
+export function scaleText(answer: unknown, from: string): string {
+  const { workers, until } = checked<{ readonly workers: number; readonly until?: unknown }>(
+    fields({ workers: number }),
+    answer,
+    from,
+  );
+  const end = until === 'load' ? 'the load asks for more or fewer' : 'the next reload';
+  return `${workers} workers from now on, until ${end}`;
 }
 
 /** The timeline; none if it is something else, or if the service has none. */

@@ -4,7 +4,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { ControlError } from '../errors.ts';
 import type { LastReload, LastUpgrade, Status } from '../protocol/status.ts';
 import { escapeJson, plain } from '../system/plain.ts';
-import { checkReload, checkScale, checkStatus, checkUpgrade } from './check-answers.ts';
+import { checkReload, checkStatus, checkUpgrade, scaleText } from './check-answers.ts';
 import { openTrusted } from './trust.ts';
 
 /** Milliseconds that a master may take to answer, to the last byte. */
@@ -65,11 +65,9 @@ export class Service {
     return checkUpgrade(await this.post('/upgrade', { wait: true }), this.#socket);
   }
 
-  /** @returns how many workers there are to be. @throws ControlError as {@link call} does */
-  async scale(body: { readonly to: number } | { readonly by: number }): Promise<{
-    readonly workers: number;
-  }> {
-    return checkScale(await this.post('/scale', body), this.#socket);
+  /** @returns how many workers there are to be, as a line. @throws ControlError as {@link call} does */
+  async scale(body: { readonly to: number } | { readonly by: number }): Promise<string> {
+    return scaleText(await this.post('/scale', body), this.#socket);
   }
 
   /**

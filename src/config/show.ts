@@ -19,8 +19,11 @@ export function show(value: unknown): string {
     maxStringLength: 60,
     maxArrayLength: 5,
   });
-  return shorten(text);
+  return shorten(text.replace(nestedMarker, (_, name: string) => withArticle(name)));
 }
+
+/** A string of {@link markerPrefix}, as `inspect` writes it within an object or a list. */
+const nestedMarker = /'\\x00([\w ]{1,60})'/g;
 
 /** A name as it is, if it looks like one; else as a quoted string, so that it cannot pose as a line of its own. */
 export function showName(name: string): string {

@@ -533,8 +533,11 @@ export function initialFleet(policy: Policy, queueCount = 1, before = 0): Fleet 
   };
 }
 
+/** Why the pool has another size, where that is not its load. */
+export const resizedBy = { operator: 'asked for by an operator', settings: 'the setting workers says so' } as const;
+
 /** The size of the pool when a policy comes into force: one that follows its load keeps what the load has made of it. */
-export function sizeUnder({ workers, autoscale }: Policy, before: number): number {
+export function sizeUnder({ workers, autoscale }: Pick<Policy, 'workers' | 'autoscale'>, before: number): number {
   return autoscale === null ? workers : Math.max(autoscale.min, Math.min(autoscale.max, before));
 }
 

@@ -1,7 +1,7 @@
 /** Takes a fact into the fleet. Decides nothing: what follows from a fact is found by `decide`. */
 import type { Event, EventOf } from './events.ts';
 import { isLeaving, isUndecided, rollbackRefusal, spent } from './fleet.ts';
-import type { Fleet, Worker } from './model.ts';
+import { type Fleet, resizedBy, type Scaling, type Worker } from './model.ts';
 import { observeClaimed } from './observe-lead.ts';
 import { observeDismissed, observeUpgrade } from './observe-upgrade.ts';
 import { observeWorker } from './observe-worker.ts';
@@ -34,9 +34,9 @@ export function observe(fleet: Fleet, event: Event, now: number): Fleet {
     case 'scaleRequested':
       // A dormant pool has no worker to take away: TTOU does not wake it.
       if (fleet.dormant && event.by <= 0) return fleet;
-      return resize(fleet, (fleet.dormant ? 0 : fleet.wanted) + event.by);
+      return resize(fleet, (fleet.dormant ? 0 : fleet.wanted) + event.by, now);
     case 'resizeRequested':
-      return resize(fleet, event.to);
+      return resize(fleet, event.to, now);
     case 'memoryMeasured':
       return { ...fleet, memory: event.available };
     case 'recycleRequested':
@@ -103,10 +103,23 @@ function observeDecision(fleet: Fleet, what: 'promoteRequested' | 'abortRequeste
   return { ...fleet, reload: refused(reload, 'it was aborted by an operator') };
 }
 
-function resize(fleet: Fleet, to: number): Fleet {
+function resize(fleet: Fleet, to: number, now: number): Fleet {
   // As after a reload, the new master has as many workers as its configuration says.
   if (fleet.stopping !== null || isLeaving(fleet)) return fleet;
   const { min, max } = fleet.policy.autoscale ?? { min: 1, max: fleet.policy.maxWorkers };
   const wanted = Math.max(min, Math.min(max, to));
-  return { ...fleet, wanted, dormant: false };
+  return { ...fleet, wanted, dormant: false, scaling: scalingAsAsked(fleet, wanted, now) };
+}
+
+/** A pool that follows its load says of every size where it comes from, and is judged anew. */
+function scalingAsAsked({ policy, scaling, wanted, dormant }: Fleet, to: number, now: number): Scaling {
+  const from = dormant ? 0 : wanted;
+  if (policy.autoscale === null || to === from) return scaling;
+  return {
+    ...scaling,
+    trend: 'steady',
+    since: now,
+    isHeld: false,
+    last: { from, to, reason: resizedBy.operator, at: now },
+  };
 }

@@ -5,6 +5,7 @@ import { mostWorkers } from '../config/most-workers.ts';
 import { type OnPrinted, toStderr } from '../config/probe/printed.ts';
 import type { LoadRequest, Settings } from '../config/resolved.ts';
 import type { Event } from '../core/events.ts';
+import { sizeUnder } from '../core/model.ts';
 import { exitStatus, messageOf, PreforkError, systemFailure } from '../errors.ts';
 import { checkFree } from '../system/descriptors.ts';
 import { supportsReusePort } from '../system/node-internals.ts';
@@ -122,9 +123,10 @@ export async function start(given: LoadRequest, caller: Caller, predecessor: Pre
     const { socketMode, socketOwner } = settings;
     listeners = new Listeners({ queues, socketMode, socketOwner }, bequeathed);
     await openFirst(listeners, settings, logger);
+    const first = sizeUnder(settings, predecessor?.bequest.wanted ?? 0);
     logger.info(
-      { pid: process.pid, node: process.version, workers: settings.workers, app: settings.app.path },
-      `prefork starts ${settings.workers} workers${upTo(settings)} for ${settings.app.given}${bindText(listeners)}`,
+      { pid: process.pid, node: process.version, workers: first, app: settings.app.path },
+      `prefork starts ${first} workers${upTo(settings)} for ${settings.app.given}${bindText(listeners)}`,
     );
     const queue = await queueFor(predecessor, logger);
     checkFree(neededFree);

@@ -8,13 +8,17 @@ import type { Channel } from './channel.ts';
 
 /** Milliseconds until work is begun anew that nobody else may begin. */
 const againAfter = { least: 1_000, most: 30_000 };
+/** Milliseconds in which other work is to end where one has failed. */
+const patience = 10_000;
 /** Characters of a reason that are sent. */
 const maxReason = 2_000;
 
 interface Term {
-  readonly controller: AbortController;
+  /** Another one once work has failed and other work has not ended at its signal. */
+  controller: AbortController;
   readonly token: Handle | null;
-  readonly running: Set<Promise<void>>;
+  /** What each work that has not ended is, by the promise that it will. */
+  readonly running: Map<Promise<void>, LeaderWork>;
   /** Why work of it failed. */
   reason: string | null;
   /** Work was begun that does not take the signal: nobody knows when it ends. */
@@ -24,12 +28,12 @@ interface Term {
 }
 
 export class Leading {
-  readonly #channel: Channel;
+  readonly #channel: Pick<Channel, 'send'>;
   #term: Term | null = null;
   #isLeaving = false;
   #isCandidate = false;
 
-  constructor(channel: Channel) {
+  constructor(channel: Pick<Channel, 'send'>) {
     this.#channel = channel;
   }
 
@@ -48,7 +52,7 @@ export class Leading {
     const term: Term = {
       controller: new AbortController(),
       token,
-      running: new Set<Promise<void>>(),
+      running: new Map<Promise<void>, LeaderWork>(),
       reason: null,
       isDeaf: false,
       wait: againAfter.least,
@@ -86,9 +90,10 @@ export class Leading {
       .then(() => {
         term.running.delete(done);
         registry().pending.delete(done);
-        this.#ended(term);
+        if (signal.aborted && term === this.#term && !term.controller.signal.aborted) this.#run(work, term);
+        else this.#ended(term);
       });
-    term.running.add(done);
+    term.running.set(done, work);
     // A drain waits for it.
     registry().pending.add(done);
   }
@@ -105,7 +110,23 @@ export class Leading {
     else {
       term.reason ??= textOf(error);
       this.#end(term);
+      setTimeout(() => this.#goOn(term), patience).unref();
     }
+  }
+
+  /** Work has failed, and other work does not end: nobody else may begin it, so what has ended is begun anew here. */
+  #goOn(term: Term): void {
+    if (term !== this.#term || this.#isLeaving || !term.controller.signal.aborted) return;
+    process.emitWarning(
+      `onLeader: work has failed (${term.reason ?? ''}), and other work has not ended ${patience / 1_000} s after its signal ` +
+        'was aborted: what failed is begun anew in this worker, which leads to its end',
+      { code: 'PREFORK_LEADER_STAYS' },
+    );
+    term.isDeaf = true;
+    term.reason = null;
+    term.controller = new AbortController();
+    const running = new Set(term.running.values());
+    for (const work of registry().leaderWork ?? []) if (!running.has(work)) this.#run(work, term);
   }
 
   #runAgain(work: LeaderWork, term: Term, lasted: number): void {

@@ -11,7 +11,6 @@ export const scale = command({
     if (!/^[+-]?\d{1,4}$/.test(amount))
       throw new ControlError(`expected N, +N or -N, got ${JSON.stringify(amount.slice(0, 40))}`);
     const body = /^[+-]/.test(amount) ? { by: Number(amount) } : { to: Number(amount) };
-    const { workers: wanted } = await found.scale(body);
-    console.log(`${wanted} workers from now on, until the next reload`);
+    console.log(await found.scale(body));
   },
 });

@@ -183,7 +183,7 @@ const help: readonly (readonly [keys: string, what: string])[] = [
   ['S, R', 'the other way round'],
   ['r', 'reload: every worker is replaced, new before old'],
   ['c', 'recycle: the selected worker is replaced'],
-  ['+, -', 'one worker more, one less, until the next reload'],
+  ['+, -', 'one worker more, one less, until the next reload, or as the load wants it'],
   ['Ctrl-L', 'draw anew'],
   ['?', 'this'],
   ['q, Ctrl-C', 'quit; the service goes on'],

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReadStream, WriteStream } from 'node:tty';
 import { messageOf } from '../../errors.ts';
 import { plain } from '../../system/plain.ts';
-import { checkScale } from '../check-answers.ts';
+import { scaleText } from '../check-answers.ts';
 import { call } from '../client.ts';
 import { frame, pageOf } from './frame.ts';
 import { type Answers, askAll, askNow, askStatus, isAbsence } from './poll.ts';
@@ -177,11 +177,7 @@ export class TopLoop {
         this.#ask('/recycle', { slot: effect.slot }, () => `the worker of slot ${effect.slot} is being replaced`);
         break;
       case 'scale':
-        this.#ask(
-          '/scale',
-          { by: effect.by },
-          (answer) => `${checkScale(answer, this.#socket).workers} workers from now on, until the next reload`,
-        );
+        this.#ask('/scale', { by: effect.by }, (answer) => scaleText(answer, this.#socket));
         break;
     }
   }

@@ -73,7 +73,7 @@ function grow(turn: Turn, busy: number, { max }: Range, workers: readonly Worker
 
 function shrink(turn: Turn, busy: number): void {
   const { scaling, wanted } = turn.fleet;
-  const isNext = scaling.last !== null && scaling.last.to < scaling.last.from && scaling.last.at >= scaling.since;
+  const isNext = scaling.last !== null && scaling.last.to < scaling.last.from && scaling.last.at > scaling.since;
   const from = isNext ? (scaling.last?.at ?? 0) + fixed.scaleDownStep : scaling.since + fixed.scaleDownAfter;
   if (turn.due(from)) resize(turn, wanted - 1, busyText(busy));
 }

@@ -5,7 +5,7 @@
 
 import { fixed } from '../fixed.ts';
 import { isCanaryOut, isCandidate, isLeaving, rollbackAskedFor, withWorker } from '../fleet.ts';
-import { type Reload, sizeUnder, type Worker } from '../model.ts';
+import { type Reload, resizedBy, sizeUnder, type Worker } from '../model.ts';
 import { refused } from '../outcomes.ts';
 import type { Turn } from '../turn.ts';
 import { worseNow } from './judge.ts';
@@ -107,10 +107,14 @@ function hold(turn: Turn, state: Canary): void {
 
 function promote(turn: Turn, { reload: id, since, rollback, order, generation, policy }: Canary): void {
   const timedFrom = isCanaryOut(turn.fleet) ? turn.now : since;
+  const { wanted: from, dormant, scaling } = turn.fleet;
+  const to = sizeUnder(policy, from);
+  const isResized = to !== from && !dormant;
   turn.change({
     generation,
     policy,
-    wanted: sizeUnder(policy, turn.fleet.wanted),
+    wanted: to,
+    scaling: isResized ? { ...scaling, last: { from, to, reason: resizedBy.settings, at: turn.now } } : scaling,
     dormant: false,
     halted: false,
     // A fix does not wait for the backoff of what it fixes.
@@ -121,6 +125,7 @@ function promote(turn: Turn, { reload: id, since, rollback, order, generation, p
     traffic: null,
   });
   turn.do({ type: 'promote', reload: id, generation });
+  if (isResized) turn.do({ type: 'resize', from, to, reason: resizedBy.settings });
 }
 
 /** Why the canary had to be killed, if it had; how it fails by itself is observed as it happens. */

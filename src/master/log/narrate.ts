@@ -5,7 +5,7 @@
 import type { Action } from '../../core/actions.ts';
 import type { Event, EventOf } from '../../core/events.ts';
 import { isLeaving, isUndecided, rollbackAskedFor } from '../../core/fleet.ts';
-import type { Fleet } from '../../core/model.ts';
+import { type Fleet, resizedBy } from '../../core/model.ts';
 import { isSameStop } from '../../core/stop.ts';
 import { type ActionLines, type EventLines, type Line, line, seconds } from './line.ts';
 import { trialActions } from './narrate-trial.ts';
@@ -154,5 +154,6 @@ function narrateResize(event: EventOf<'scaleRequested' | 'resizeRequested'>, bef
   if (asked < 1) return line('warn', `workers stay at ${from}: there is never less than one`, { workers: from });
   if (asked > maxWorkers)
     return line('warn', `workers stay at ${from}: maxWorkers is ${maxWorkers}`, { workers: from });
-  return line('info', `workers: ${from} -> ${asked}`, { workers: asked });
+  const reason = autoscale === null ? '' : `: ${resizedBy.operator}`;
+  return line('info', `workers: ${from} -> ${asked}${reason}`, { workers: asked });
 }

@@ -88,7 +88,8 @@ function scale({ body }: Call, status: Status, settings: Settings, post: (event:
   if (wanted < min || wanted > max)
     return refuse(400, 'out_of_range', `expected from ${min} to ${max} workers (${limit}), got ${wanted}`);
   post({ type: 'resizeRequested', to: wanted });
-  return { status: 202, body: { accepted: true, workers: wanted } };
+  const until = settings.autoscale === null ? 'reload' : 'load';
+  return { status: 202, body: { accepted: true, workers: wanted, until } };
 }
 
 function slotsOf({ workers }: Status): string {

@@ -13,7 +13,7 @@ import {
   slotOf,
   target,
 } from '../../../src/core/fleet.ts';
-import type { Fleet, Worker } from '../../../src/core/model.ts';
+import { type Fleet, resizedBy, type Worker } from '../../../src/core/model.ts';
 import { renderAction } from './render.ts';
 import type { SimulatedTurn } from './simulator.ts';
 
@@ -290,7 +290,7 @@ export const sizes: Watcher = ({ before, after, actions }) => {
   if (autoscale !== null && after.stopping === null)
     assert.ok(after.wanted >= autoscale.min && after.wanted <= autoscale.max, `${after.wanted} workers are wanted`);
   for (const action of actions) {
-    if (action.type !== 'resize') continue;
+    if (action.type !== 'resize' || action.reason === resizedBy.settings) continue;
     assert.ok(autoscale !== null && action.from !== action.to);
     assert.equal(Math.abs(action.to - action.from), action.to < action.from ? 1 : action.to - action.from);
     const ready = inForce(before).filter(isReady);

@@ -1,7 +1,7 @@
 /** What a service answers is checked before a command goes by it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkStatus } from '../../../src/cli/check-answers.ts';
+import { checkStatus, scaleText } from '../../../src/cli/check-answers.ts';
 import { renderStatus } from '../../../src/cli/render.ts';
 
 const worker = { slot: 0, id: 1, pid: 10, phase: 'ready' };
@@ -26,4 +26,14 @@ test('anything else in their place is refused', () => {
     assert.throws(() => checkStatus({ ...status, spares }, 'x'), /not as prefork does/);
   for (const slot of [undefined, '0', {}])
     assert.throws(() => checkStatus({ ...status, workers: [{ ...worker, slot }] }, 'x'), /not as prefork does/);
+});
+
+test('how long a number of workers lasts that was asked for', () => {
+  assert.equal(scaleText({ workers: 3 }, 'x'), '3 workers from now on, until the next reload');
+  assert.equal(scaleText({ workers: 3, until: 'reload' }, 'x'), '3 workers from now on, until the next reload');
+  assert.match(
+    scaleText({ workers: 3, until: 'load' }, 'x'),
+    /^3 workers from now on, until the load asks for more or/,
+  );
+  assert.throws(() => scaleText({ workers: '3' }, 'x'), /not as prefork does/);
 });

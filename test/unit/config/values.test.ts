@@ -16,6 +16,8 @@ const inFile: readonly Row[] = [
   ['workers', "'4'", /whole number.*, got '4'$/],
   ['workers', '1e6', /from 1 to 1024.*, got 1000000$/],
   ['workers', '() => 4', /whole number.*, got a function$/],
+  ['workers', '{ min: 1, max: Infinity }', /got \{ min: 1, max: Infinity \}$/],
+  ['workers', '{ min: () => 2, max: NaN }', /got \{ min: a function, max: NaN \}$/],
   ['workers', 'new Date(0)', /whole number.*, got a Date$/],
   ['workers', '4n', /whole number.*, got a bigint$/],
   ['workers', '{ min: 3, max: 2 }', /a range whose min is at most its max, got \{ min: 3, max: 2 \}$/],

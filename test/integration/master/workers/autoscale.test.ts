@@ -31,5 +31,8 @@ it('AUTO-01 AUTO-03 it grows under load, keeps its size over a reload, and shrin
   const refused = await runCommand(['scale', '4', ...of]);
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /^prefork: expected from 1 to 3 workers \(workers\), got 4$/m);
+  assert.match((await runCommand(['scale', '1', ...of])).stdout, /^1 workers from now on, until the load asks for/);
+  await s.waitForLog(/^workers: 2 -> 1: asked for by an operator$/);
+  await s.waitWorkers(1);
   await stopClean(s);
 });

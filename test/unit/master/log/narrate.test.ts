@@ -35,6 +35,7 @@ const stopping: Fleet = {
   ...fleet,
   stopping: { kind: 'graceful', deadline: 9_000, listening: true, acceptUntil: 0, status: 0 },
 };
+const following: Fleet = { ...fleet, policy: { ...fleet.policy, autoscale: { min: 1, max: 4 } } };
 const preparing: Fleet = {
   ...fleet,
   reload: { state: 'preparing', reload: 1, since: 0, rollback: null, order: 'roll' },
@@ -129,6 +130,7 @@ const told: readonly (readonly [Event, Fleet, string | null])[] = [
   [{ type: 'reloadRequested' }, preparing, 'info reload queued: it runs after the one under way'],
   [{ type: 'reloadRequested' }, stopping, 'warn reload ignored: the service is stopping'],
   [{ type: 'scaleRequested', by: 1 }, fleet, 'info workers: 1 -> 2'],
+  [{ type: 'scaleRequested', by: 1 }, following, 'info workers: 1 -> 2: asked for by an operator'],
   [{ type: 'scaleRequested', by: -1 }, fleet, 'warn workers stay at 1: there is never less than one'],
   [{ type: 'resizeRequested', to: 99 }, fleet, 'warn workers stay at 1: maxWorkers is 12'],
   [{ type: 'resizeRequested', to: 2 }, stopping, null],
