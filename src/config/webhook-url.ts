@@ -19,7 +19,9 @@ export function shownWebhook(text: string): string {
 
 /** The same of something that is no such URL, for a message about it. */
 export function shownInstead(raw: unknown): string | null {
-  if (typeof raw !== 'string') return null;
-  const [scheme] = /^[a-z][a-z0-9+.-]{0,20}:/i.exec(raw) ?? [];
+  // An empty one is a variable of the environment that is not set, and no secret.
+  if (typeof raw !== 'string' || raw === '') return null;
+  // Without the slashes it may be a name, and a password behind it.
+  const [scheme] = /^[a-z][a-z0-9+.-]{0,20}:(?=\/\/)/i.exec(raw) ?? [];
   return scheme === undefined ? `a text of ${raw.length} characters (not shown: it may be a secret)` : `'${scheme}...'`;
 }

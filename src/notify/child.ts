@@ -42,7 +42,7 @@ function take(message: NotifyOrder | NotifyEvent): void {
     endWithParent(message.parent);
     const { task } = message;
     source = task.type === 'hook' ? task.path : '';
-    tell = task.type === 'hook' ? hookOf(task.path) : webhookOf(task.url);
+    tell = task.type === 'hook' ? hookOf(task.path) : webhookOf(task.url, (line) => console.log(line));
     return;
   }
   const { event } = message;

@@ -1,4 +1,5 @@
 /** Posts events to a webhook, again and again if that may help. */
+import { unescape as decodePercent } from 'node:querystring';
 import type { ServiceEvent } from '../config/service-event.ts';
 import { version } from '../system/package.ts';
 
@@ -21,8 +22,11 @@ interface Outcome {
   readonly wait: number | null;
 }
 
-/** @returns posts an event; throws an error that says why it was not taken, without the URL */
-export function webhookOf(text: string): (event: ServiceEvent) => Promise<void> {
+/**
+ * @param say is told, in a line, when posts begin to fail for the moment: without it there is silence until one is given up
+ * @returns posts an event; throws an error that says why it was not taken, without the URL
+ */
+export function webhookOf(text: string, say: (line: string) => void): (event: ServiceEvent) => Promise<void> {
   const url = new URL(text);
   const headers: Record<string, string> = {
     'content-type': 'application/json',
@@ -32,15 +36,21 @@ export function webhookOf(text: string): (event: ServiceEvent) => Promise<void> 
   // Not in a URL: fetch refuses it.
   url.username = '';
   url.password = '';
+  let isFailing = false;
   return async (event) => {
     const startedAt = performance.now();
     for (let tries = 1; ; tries += 1) {
       const { failure, isFinal, wait } = await post(url, headers, event);
-      if (failure === null) return;
+      if (failure === null) {
+        isFailing = false;
+        return;
+      }
       const pause = Math.min(longestWait, wait ?? (delays[tries - 1] ?? 0) * (0.75 + Math.random() / 2));
       const isLate = performance.now() - startedAt + pause > longestTime;
       if (isFinal || tries > delays.length || isLate)
         throw new Error(tries === 1 ? failure : `${failure}, tried ${tries} times`);
+      if (!isFailing) say(`event ${event.type}: ${failure}; it is tried again`);
+      isFailing = true;
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
   };
@@ -61,12 +71,12 @@ async function post(url: URL, headers: Readonly<Record<string, string>>, event: 
     await response.body?.cancel().catch(() => {});
     if (ok) return { failure: null, isFinal: true, wait: null };
     return {
-      failure: `it answered ${status}`,
+      failure: `it answered ${status}${status >= 300 && status < 400 ? ', and redirects are not followed' : ''}`,
       isFinal: !isPassing(status),
       wait: waitOf(response.headers.get('retry-after')),
     };
   } catch (error) {
-    return { failure: reasonOf(error), isFinal: false, wait: null };
+    return { ...reasonOf(error), wait: null };
   }
 }
 
@@ -77,17 +87,19 @@ function waitOf(value: string | null): number | null {
   return Number.isFinite(wait) ? Math.max(0, wait) : null;
 }
 
-/** Of `fetch failed` the cause says why. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'it could not be reached';
-  if (error.name === 'TimeoutError') return `no answer within ${answerWithin / 1_000} s`;
+/** Of `fetch failed` the cause says why. What has no code never reached the network, and never will: a port that fetch refuses. */
+function reasonOf(error: unknown): Pick<Outcome, 'failure' | 'isFinal'> {
+  if (!(error instanceof Error)) return { failure: 'it could not be reached', isFinal: false };
+  if (error.name === 'TimeoutError') return { failure: `no answer within ${answerWithin / 1_000} s`, isFinal: false };
   const { cause } = error;
   const { code, message } = (cause instanceof Error ? cause : error) as NodeJS.ErrnoException;
-  return code === undefined ? message : `it could not be reached (${code})`;
+  if (code === undefined) return { failure: `fetch refuses it: ${message}`, isFinal: true };
+  return { failure: `it could not be reached (${code})`, isFinal: false };
 }
 
 function authorisation({ username, password }: URL): { authorization?: string } {
   if (username === '' && password === '') return {};
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  // Not decodeURIComponent, which throws at a `%` that stands for itself: URLs take it, and passwords have it.
+  const credentials = `${decodePercent(username)}:${decodePercent(password)}`;
   return { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` };
 }

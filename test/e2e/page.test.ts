@@ -122,6 +122,11 @@ describe('the page', { skip, timeout: stretched(180_000) }, () => {
         await page.screenshot(join(shots, `${workers}-${name}.png`), true);
         const tiles = await page.evaluate<number>(`document.querySelectorAll('#pool > *').length`);
         assert.equal(tiles, workers, name);
+        // On a phone a row is a card, and each figure stands away from its title, those of wide screens too.
+        const layouts = await page.evaluate<string[]>(
+          `[...new Set([...document.querySelectorAll('#rows td')].map((cell) => getComputedStyle(cell).display))]`,
+        );
+        if (name === 'phone') assert.deepEqual(layouts, ['flex']);
       }
     });
   }

@@ -160,6 +160,8 @@ export class Courier {
   #onGone(how: string): void {
     this.#listener = null;
     if (this.#current !== null) this.#lost(`its process ${how}`);
+    // The next event starts another; what the hook has kept in its variables, or had still to do, is lost.
+    else this.#complain(`its process ${how} between two events`, null);
   }
 
   /** The event of the moment has come to nothing, and the process with it. */
@@ -193,7 +195,7 @@ export class Courier {
   }
 
   /** A hook that always fails does not fill the log. */
-  #complain(why: string, { id, type }: ServiceEvent): void {
+  #complain(why: string, event: ServiceEvent | null): void {
     const now = monotonic();
     if (now - this.#saidAt < sayAgainAfter) {
       this.#unsaid += 1;
@@ -201,9 +203,9 @@ export class Courier {
     }
     this.#sayRest();
     this.#saidAt = now;
-    this.#options
-      .logger()
-      .error({ hook: this.#options.name, event: id }, `${this.#options.name}, event ${type}: ${why}`);
+    const { name, logger } = this.#options;
+    if (event === null) logger().error({ hook: name }, `${name}: ${why}`);
+    else logger().error({ hook: name, event: event.id }, `${name}, event ${event.type}: ${why}`);
   }
 
   #sayRest(): void {

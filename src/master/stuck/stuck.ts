@@ -52,7 +52,9 @@ export class Stuck {
       let capture = await (late ?? this.#take(worker, pid));
       // What was begun for a warning was also begun too early to be the last word.
       if (fatal && late !== undefined && capture.frames.length === 0) capture = await this.#take(worker, pid);
-      this.#log(capture, fatal, silentMs, worker);
+      // One that has died meanwhile has its exit in the log, and no answer is no news after it.
+      const isPast = capture.frames.length === 0 && pool.pidOf(id) === null;
+      if (!isPast) this.#log(capture, fatal, silentMs, worker);
       const { slot, generation } = worker;
       const { frames: stack, requests } = capture;
       if (fatal && worker.phase.name !== 'booting')

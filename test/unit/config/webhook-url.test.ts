@@ -21,4 +21,6 @@ test('EVT-07 a webhook is an http or https URL, and only its host is shown', () 
   assert.equal(shownInstead('ftp://u:pw@x/'), "'ftp:...'");
   assert.doesNotMatch(shownInstead('T0/B0/key') ?? '', /key/);
   assert.equal(shownInstead(7), null);
+  assert.equal(shownInstead(''), null, 'a variable of the environment that is not set');
+  assert.doesNotMatch(shownInstead('robot:pw@hooks.example/key') ?? '', /robot|pw|key/);
 });

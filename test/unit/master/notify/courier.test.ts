@@ -91,6 +91,18 @@ describe('a courier', () => {
     );
   });
 
+  it('EVT-03 one that ends between two events is followed by another, and the log says so', () => {
+    const { courier, lines, started, last } = played();
+    courier.use(target);
+    courier.deliver(event(1));
+    last().options.onAnswer({ id: 'm-1', failure: null });
+    last().options.onGone('exited with code 4');
+    assert.deepEqual(lines, ['on: its process exited with code 4 between two events']);
+    courier.deliver(event(2));
+    assert.equal(started.length, 2);
+    courier.use(null);
+  });
+
   it('EVT-04 one that repeats sends an event once more, and no more than that', async () => {
     const { courier, started, last } = played({ repeats: true });
     courier.use(target);
