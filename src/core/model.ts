@@ -212,6 +212,8 @@ export interface Comparison {
   readonly old: Served;
   /** Of `fresh.timed`, those that took longer than `maxP99` allows. */
   readonly slower: number;
+  /** Of `old.timed`, those that took longer than that. */
+  readonly oldSlower: number;
   /** Half-seconds in which more than one in a hundred of them did. */
   readonly slowSpells: number;
   /** What a trial also has, of all requests: those that are not timed as well. */
@@ -221,7 +223,7 @@ export interface Comparison {
 /** What a worker has served from its first request on. */
 export interface Cold {
   readonly slower: number;
-  /** The last half-seconds in a row in which most requests were slower. */
+  /** The last half-seconds in a row in which most requests were slower; 0 if it gets faster. */
   readonly spells: number;
 }
 

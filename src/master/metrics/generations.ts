@@ -39,6 +39,8 @@ const memory = 60_000;
 const recently = 10_000;
 /** A worker's requests are timed from this age on, or a quarter of the trial if that is less: it starts cold. */
 const warmUp = 3_000;
+/** A worker whose median falls below this share of what it was in its first half-second is on its way to be warm. */
+const warming = 0.75;
 /** Milliseconds between two comparisons. */
 const compareEvery = 100;
 /** Generations that `/metrics` shows. */
@@ -173,11 +175,12 @@ export class GenerationTraffic {
     const fresh = watch.kind === 'trial' ? watch.fresh : sumOf(spells);
     const limit = latencyLimit(watch.canary.maxP99, old.p99);
     const slower = limit === null ? 0 : fresh.slowerThan(limit);
+    const oldSlower = limit === null ? 0 : watch.old.slowerThan(limit);
     const isSlow = (each: ServedTally): boolean => limit !== null && each.slowerThan(limit) > each.timed / 100;
     const slowSpells = spells.filter(isSlow).length;
     const cold =
       watch.kind === 'trial' && limit !== null ? coldOf(watch.fresh, spells, limit) : { slower: 0, spells: 0 };
-    return { generation: watch.generation, fresh: fresh.served, old, slower, slowSpells, cold };
+    return { generation: watch.generation, fresh: fresh.served, old, slower, oldSlower, slowSpells, cold };
   }
 
   /** What the generation has served since it is judged; after its trial only as much as is needed to judge how it is now. */
@@ -198,7 +201,9 @@ export class GenerationTraffic {
 /** @param spells the latest first */
 function coldOf(fresh: ServedTally, spells: readonly ServedTally[], limit: number): Comparison['cold'] {
   const other = spells.findIndex((each) => each.slowerWithCold(limit) <= each.requests / 2);
-  return { slower: fresh.slowerWithCold(limit), spells: other === -1 ? spells.length : other };
+  const slow = other === -1 ? spells : spells.slice(0, other);
+  const [latest, earliest] = [slow.at(0)?.medianWithCold ?? 0, slow.at(-1)?.medianWithCold ?? 0];
+  return { slower: fresh.slowerWithCold(limit), spells: latest < earliest * warming ? 0 : slow.length };
 }
 
 function sumOf(tallies: readonly ServedTally[]): ServedTally {

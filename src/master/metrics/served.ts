@@ -3,8 +3,6 @@ import type { Served } from '../../core/model.ts';
 import { latencyAt, latencyBucket, latencyBuckets } from '../../protocol/latency-buckets.ts';
 import { durationBounds, type TrafficDelta } from '../../protocol/traffic.ts';
 
-const percentile = 0.99;
-
 export class ServedTally {
   requests = 0;
   errors = 0;
@@ -43,9 +41,15 @@ export class ServedTally {
     return slowerIn(this.#latencies, limit) + slowerIn(this.#cold, limit);
   }
 
+  /** Of all, milliseconds; 0 if there are none. */
+  get medianWithCold(): number {
+    const all = this.#latencies.map((count, bucket) => count + (this.#cold[bucket] ?? 0));
+    return percentileOf(all, 0.5) ?? 0;
+  }
+
   get served(): Served {
     const { requests, errors, timed } = this;
-    return { requests, errors, timed, p99: percentileOf(this.#latencies) ?? percentileOf(this.#cold) };
+    return { requests, errors, timed, p99: percentileOf(this.#latencies, 0.99) ?? percentileOf(this.#cold, 0.99) };
   }
 
   #time(bucket: number, count: number): void {
@@ -55,7 +59,7 @@ export class ServedTally {
 }
 
 /** @returns milliseconds; `null` if there is none */
-function percentileOf(latencies: Uint32Array): number | null {
+function percentileOf(latencies: Uint32Array, percentile: number): number | null {
   let left = Math.ceil(latencies.reduce((sum, count) => sum + count, 0) * percentile);
   if (left === 0) return null;
   const bucket = latencies.findIndex((count) => {

@@ -34,6 +34,7 @@ const comparison: fc.Arbitrary<Event> = fc
         fresh: { requests, errors: requests * errors, timed: requests, p99: requests === 0 ? null : 20 },
         old: { requests: old, errors: 0, timed: old, p99: old === 0 ? null : 5 },
         slower: requests * slower,
+        oldSlower: 0,
         slowSpells: 4,
         cold: { slower: requests * slower, spells: 0 },
       },

@@ -259,6 +259,7 @@ function comparisonOf(generation: number, rest: string): Comparison {
     fresh: served(given.new),
     old: served(given.old),
     slower,
+    oldSlower: 0,
     slowSpells: slower > 0 ? 3 : 0,
     cold: { slower, spells: 0 },
   };

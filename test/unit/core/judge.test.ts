@@ -20,7 +20,7 @@ const served = (requests: number, errors = 0, p99: number | null = 10): Served =
 });
 
 function compared(fresh: Served, old: Served, slower = 0, slowSpells = 3): Comparison {
-  return { generation: 2, fresh, old, slower, slowSpells, cold: { slower, spells: 0 } };
+  return { generation: 2, fresh, old, slower, oldSlower: 0, slowSpells, cold: { slower, spells: 0 } };
 }
 
 const judge = (comparison: Comparison, change: Partial<CanaryPolicy> = {}): string | null =>
@@ -76,6 +76,17 @@ test('CANARY-08 core: it is slower if more than one in a hundred answers take lo
   assert.equal(judge(compared(served(400, 0, 130), old, 40), { maxP99: null }), null);
   // Hardly any of them was timed.
   assert.equal(judge(compared({ ...served(400), timed: 20 }, old, 20)), null);
+});
+
+test('CANARY-08 core: of a route that is slow on both sides, a few requests more or fewer are no reason', () => {
+  // One request in a hundred takes 500 ms: the percentile of the old ones is that of the 99 others.
+  const old = served(600, 0, 6);
+  const slow = compared(served(200, 0, 500), old, 8);
+  assert.equal(judge({ ...slow, oldSlower: 6 }), null);
+  assert.match(judge({ ...slow, oldSlower: 0 }) ?? '', /^slower than the one before/);
+  assert.match(judge({ ...compared(served(200, 0, 500), old, 40), oldSlower: 6 }) ?? '', /^slower/);
+  // A limit in milliseconds is one, whatever the old ones do.
+  assert.match(judge({ ...slow, oldSlower: 200 }, { maxP99: { milliseconds: 100 } }) ?? '', /^slower/);
 });
 
 test('CANARY-08 core: a cold start is no reason, but most answers being slow again and again is one', () => {

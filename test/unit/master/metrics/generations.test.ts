@@ -73,7 +73,9 @@ test('CANARY-03 traffic: a trial compares what was served since it began, and no
   assert.deepEqual({ ...comparison?.old, p99: 0 }, { requests: 301, errors: 1, timed: 301, p99: 0 });
   assert.deepEqual({ ...comparison?.fresh, p99: 0 }, { requests: 100, errors: 10, timed: 100, p99: 0 });
   assert.ok(Math.abs((comparison?.old.p99 ?? 0) - 10) < 1 && Math.abs((comparison?.fresh.p99 ?? 0) - 50) < 5);
-  assert.deepEqual([comparison?.slower, comparison?.slowSpells], [100, 1]);
+  assert.deepEqual([comparison?.slower, comparison?.oldSlower, comparison?.slowSpells], [100, 0, 1]);
+  world.serve(1, 2, 0, 500);
+  assert.equal(world.serve(2, 1)?.oldSlower, 2);
 });
 
 test('CANARY-08 traffic: what a worker serves in its first seconds is not timed, and its errors count', () => {
@@ -88,6 +90,17 @@ test('CANARY-08 traffic: what a worker serves in its first seconds is not timed,
   assert.deepEqual([cold?.slower, cold?.cold], [0, { slower: 100, spells: 1 }]);
   assert.deepEqual(world.serve(2, 100, 0, 900, now)?.cold, { slower: 200, spells: 2 });
   assert.deepEqual(world.serve(2, 100, 0, 10, now)?.cold, { slower: 200, spells: 0 });
+  for (const [ms, spells] of [
+    [900, 1],
+    [850, 2],
+    [500, 0],
+    [950, 4],
+  ] as const)
+    assert.equal(
+      world.serve(2, 100, 0, ms, world.now)?.cold.spells,
+      spells,
+      `${ms} ms, and it ${spells === 0 ? 'warms up' : 'does not'}`,
+    );
   world.now += 3_000;
   const warm = world.serve(2, 100, 0, 10, now)?.fresh;
   assert.equal(warm?.timed, 100);
