@@ -19,6 +19,8 @@ export function autoscale(turn: Turn): void {
   const busy = utilisationOf(turn, workers);
   const trend = isSettled(turn, workers) ? trendOf(turn.fleet.wanted, busy, range) : 'steady';
   setTrend(turn, trend);
+  // Not as soon as it is less busy for a moment: it would be said again and again.
+  if (busy <= fixed.scaleDownAt) setHeld(turn, false);
   if (trend === 'up') grow(turn, busy, range, workers);
   if (trend === 'down') shrink(turn, busy);
 }
@@ -54,7 +56,12 @@ function trendOf(count: number, busy: number, { min, max }: Range): Trend {
 
 function setTrend(turn: Turn, trend: Trend): void {
   const { scaling } = turn.fleet;
-  if (scaling.trend !== trend) turn.change({ scaling: { ...scaling, trend, since: turn.now, isHeld: false } });
+  if (scaling.trend !== trend) turn.change({ scaling: { ...scaling, trend, since: turn.now } });
+}
+
+function setHeld(turn: Turn, isHeld: boolean): void {
+  const { scaling } = turn.fleet;
+  if (scaling.isHeld !== isHeld) turn.change({ scaling: { ...scaling, isHeld } });
 }
 
 function grow(turn: Turn, busy: number, { max }: Range, workers: readonly Worker[]): void {
@@ -65,7 +72,7 @@ function grow(turn: Turn, busy: number, { max }: Range, workers: readonly Worker
   const to = Math.min(asked, wanted + room);
   if (to > wanted) resize(turn, to, busyText(busy));
   else if (!scaling.isHeld) {
-    turn.change({ scaling: { ...scaling, isHeld: true } });
+    setHeld(turn, true);
     const available = turn.fleet.memory ?? 0;
     turn.do({ type: 'holdSize', workers: wanted, reason: busyText(busy), needed, available });
   }
@@ -80,7 +87,7 @@ function shrink(turn: Turn, busy: number): void {
 
 function resize(turn: Turn, to: number, reason: string): void {
   const { scaling, wanted } = turn.fleet;
-  const change: Scaling = { ...scaling, last: { from: wanted, to, reason, at: turn.now } };
+  const change: Scaling = { ...scaling, isHeld: false, last: { from: wanted, to, reason, at: turn.now } };
   turn.change({ wanted: to, scaling: change });
   turn.do({ type: 'resize', from: wanted, to, reason });
 }

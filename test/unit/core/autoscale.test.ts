@@ -74,3 +74,22 @@ test('core: AUTO-01 a configuration with another range, or another number, says 
   }
   assert.deepEqual(resizes(decide(reloading(policy), start).actions), [], 'a reload keeps the size');
 });
+
+test('core: AUTO-02 that there is no memory for more is said once, also if the load swings', () => {
+  const swing = [0.9, 0.7, 0.9, 0.7, 0.9, 0.4, 0.9];
+  let fleet: Fleet = { ...idle, memory: 0 };
+  let now = start;
+  const said = swing.map((busy) => {
+    let holds = 0;
+    for (let second = 0; second < 5; second += 1) {
+      now += 1_000;
+      const workers = later(fleet, now).workers.map((worker): Worker => ({ ...worker, busy }));
+      const next = decide({ ...fleet, workers }, now);
+      assert.deepEqual(resizes(next.actions), []);
+      holds += next.actions.filter(({ type }) => type === 'holdSize').length;
+      fleet = next.fleet;
+    }
+    return holds;
+  });
+  assert.deepEqual(said, [1, 0, 0, 0, 0, 0, 1]);
+});
