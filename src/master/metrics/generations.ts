@@ -89,7 +89,7 @@ export class GenerationTraffic {
     const goesOn = watch !== null && watch.generation === wanted.generation && wanted.kind === 'rollout';
     const old = goesOn ? watch.old : new ServedTally();
     // Without a trial before it, the minute before the rollout is what there is to compare with.
-    if (!goesOn && wanted.kind === 'rollout') this.#recall(old, wanted.generation);
+    if (!goesOn && wanted.kind === 'rollout') this.#recall(old, wanted.generation, this.#sources.now() - memory);
     this.#watch = { ...wanted, since: this.#sources.now(), fresh: new ServedTally(), old };
   }
 
@@ -162,9 +162,8 @@ export class GenerationTraffic {
     return tally;
   }
 
-  /** Adds what generations before this one have served of late. */
-  #recall(to: ServedTally, generation: number): void {
-    const from = this.#sources.now() - memory;
+  /** Adds what generations before this one have served since then. */
+  #recall(to: ServedTally, generation: number, from: number): void {
     for (const { at, by } of this.#spells)
       for (const [other, tally] of by) if (at > from && other < generation) to.addAll(tally);
   }
@@ -173,7 +172,7 @@ export class GenerationTraffic {
     const spells = this.#spellsOf(watch, now);
     const old = watch.old.served;
     const fresh = watch.kind === 'trial' ? watch.fresh : sumOf(spells);
-    const limit = latencyLimit(watch.canary.maxP99, old.p99);
+    const limit = latencyLimit(watch.canary.maxP99, Math.max(old.p99 ?? 0, this.#oldNow(watch, now)) || null);
     const slower = limit === null ? 0 : fresh.slowerThan(limit);
     const oldSlower = limit === null ? 0 : watch.old.slowerThan(limit);
     const isSlow = (each: ServedTally): boolean => limit !== null && each.slowerThan(limit) > each.timed / 100;
@@ -181,6 +180,17 @@ export class GenerationTraffic {
     const cold =
       watch.kind === 'trial' && limit !== null ? coldOf(watch.fresh, spells, limit) : { slower: 0, spells: 0 };
     return { generation: watch.generation, fresh: fresh.served, old, slower, oldSlower, slowSpells, cold };
+  }
+
+  /**
+   * The 99th percentile of old workers in the last seconds of a rollout, 0 if they serve hardly anything any more: while
+   * workers boot, those that serve may all be slower than they were in the trial.
+   */
+  #oldNow({ kind, generation, canary, since }: Watch, now: number): number {
+    if (kind === 'trial') return 0;
+    const recent = new ServedTally();
+    this.#recall(recent, generation, Math.max(since - spell, now - recently));
+    return recent.timed < canary.minRequests / 2 ? 0 : (recent.served.p99 ?? 0);
   }
 
   /** What the generation has served since it is judged; after its trial only as much as is needed to judge how it is now. */

@@ -127,6 +127,21 @@ test('CANARY-06 traffic: after its trial a generation is judged by its last seco
   assert.equal(world.serve(2, 90, 10), null);
 });
 
+test('CANARY-06 traffic: in a rollout that makes both sides slow the new one is not the slower one', () => {
+  const world = new World();
+  world.become(trial);
+  for (let i = 0; i < 20; i += 1) world.serve(1, 1_000);
+  world.become(rolling);
+  const both = (): Comparison | null => {
+    world.serve(1, 100, 0, 60);
+    return world.serve(2, 100, 0, 70);
+  };
+  assert.equal(both()?.slower, 0);
+  // Of the old ones hardly anything is left: what they served in the trial is what there is to compare with.
+  for (let i = 0; i < 24; i += 1) world.serve(2, 100, 0, 70);
+  assert.ok((world.serve(2, 100, 0, 70)?.slower ?? 0) > 1_000);
+});
+
 test('CANARY-06 traffic: without a trial, the old generation’s last minute is what there is to compare with', () => {
   const world = new World();
   world.serve(1, 70);
