@@ -43,7 +43,7 @@ export async function runCommand(words: readonly string[], cwd: string, list = c
       if (error !== undefined && error !== null && error.name !== 'YError') throw error;
       const own = called?.takes === 'its own options' ? { ...called.switches, ...called.values } : {};
       const known = [...targetOptions, ...Object.keys(own)];
-      throw wrong(explained(firstLine(message ?? error.message), known));
+      throw wrong(explained(firstLine(message ?? error.message), known, called));
     });
   const called = commandNamed(words[0], list);
   if (called?.takes === 'its own options') checkSwitches(words, called);
@@ -56,7 +56,9 @@ function wrong(message: string): ConfigError {
 }
 
 /** What yargs says, and the option that may be meant instead. */
-function explained(message: string, known: readonly string[]): string {
+function explained(message: string, known: readonly string[], called: AnyCommand | undefined): string {
+  if (called !== undefined && /^Not enough non-option arguments/.test(message))
+    return `not enough non-option arguments; it is prefork ${usageOf(called)}`;
   const [, unknown] = /^Unknown arguments?: ([\w-]+)/.exec(message) ?? [];
   const meant = unknown === undefined ? null : closest(unknown, known);
   const text = message.charAt(0).toLowerCase() + message.slice(1);

@@ -2,7 +2,8 @@
 import type { Event } from '../core/events.ts';
 import { findWorker } from '../core/fleet.ts';
 import type { Worker } from '../core/model.ts';
-import type { ErrorReport, WorkerMessage } from '../protocol/messages.ts';
+import { errorText } from '../protocol/error-text.ts';
+import type { WorkerMessage } from '../protocol/messages.ts';
 import type { Parts } from './parts.ts';
 import { reportSlow } from './workers/slow-requests.ts';
 
@@ -74,7 +75,7 @@ const reports: Reports = {
   failed: ({ kind, error }, worker, { complaints, deaths }) => {
     deaths.onFailed(worker.id, error);
     complaints.report(worker, error);
-    return { type: 'workerFailed', id: worker.id, kind, reason: firstLine(error) };
+    return { type: 'workerFailed', id: worker.id, kind, reason: errorText(error) };
   },
   health: ({ checks }, { id, hindrance }, { arbiter, health }) => {
     const reason = health.onChecks(id, checks);
@@ -195,8 +196,4 @@ function forget(id: number, parts: Parts): void {
     part.forget(id);
   lastCall.step();
   dropped.step();
-}
-
-function firstLine({ name, message }: ErrorReport): string {
-  return `${name}: ${message.split('\n', 1)[0] ?? ''}`;
 }

@@ -16,6 +16,11 @@ export function frameIn(raw: unknown): string | null {
   return typeof raw === 'string' && raw !== '' ? text(raw, maxFrame) : null;
 }
 
+/** @returns what explains an error, on one line; `null` if there is nothing */
+export function becauseIn(raw: unknown): string | null {
+  return typeof raw === 'string' && raw !== '' ? text(raw, maxMessage) : null;
+}
+
 export function checkDying({ how, caller, after, requests, inFlight }: Fields): DyingMessage | null {
   if ((how !== 'exit' && how !== 'abort' && how !== 'end') || !isCount(inFlight)) return null;
   return {
@@ -30,7 +35,12 @@ export function checkDying({ how, caller, after, requests, inFlight }: Fields): 
 
 function errorIn(raw: unknown): DyingMessage['after'] {
   if (!isFields(raw) || typeof raw.name !== 'string' || typeof raw.message !== 'string') return null;
-  return { name: text(raw.name, maxName), message: text(raw.message, maxMessage), frame: frameIn(raw.frame) };
+  return {
+    name: text(raw.name, maxName),
+    message: text(raw.message, maxMessage),
+    frame: frameIn(raw.frame),
+    because: becauseIn(raw.because),
+  };
 }
 
 export function checkSnapshot({ file, bytes, took, problem }: Fields): SnapshotMessage | null {

@@ -10,7 +10,7 @@ import {
   UV_WRITABLE,
 } from '../system/node-internals.ts';
 import { plain } from '../system/plain.ts';
-import { checkDying, checkSnapshot, frameIn } from './check-dying.ts';
+import { becauseIn, checkDying, checkSnapshot, frameIn } from './check-dying.ts';
 import { checkFigures } from './check-figures.ts';
 import { checkAppMetrics, checkTraffic } from './check-metrics.ts';
 import { requestsIn } from './check-requests.ts';
@@ -204,6 +204,7 @@ function checkError(raw: unknown): ErrorReport | null {
     stack: clip(stack, maxText),
     frame: frameIn(raw.frame),
     isRejection: raw.isRejection === true,
+    because: becauseIn(raw.because),
   };
 }
 

@@ -112,6 +112,8 @@ export interface ErrorReport {
   readonly frame?: string | null;
   /** A promise was rejected, and nothing handled it. */
   readonly isRejection?: boolean;
+  /** What its message does not say: its causes, and the errors that it stands for. */
+  readonly because?: string | null;
 }
 
 /**
@@ -123,7 +125,7 @@ export interface DyingMessage {
   readonly type: 'dying';
   readonly how: 'exit' | 'abort' | 'end';
   readonly caller: string | null;
-  readonly after: { readonly name: string; readonly message: string; readonly frame: string | null } | null;
+  readonly after: (Pick<ErrorReport, 'name' | 'message' | 'because'> & { readonly frame: string | null }) | null;
   readonly requests: readonly ReportedRequest[];
   readonly inFlight: number;
 }

@@ -6,6 +6,7 @@ import type { Settings } from '../../config/resolved.ts';
 import type { Death, UnansweredRequest } from '../../core/death.ts';
 import type { EventOf } from '../../core/events.ts';
 import type { Figures, Worker } from '../../core/model.ts';
+import { framesOf } from '../../protocol/error-text.ts';
 import type { ExitReport } from '../../protocol/exit-report.ts';
 import type { DyingMessage, ErrorReport, StackMessage, WorkerMessage } from '../../protocol/messages.ts';
 import type { ReportedRequest } from '../../protocol/request.ts';
@@ -184,8 +185,7 @@ function newTold(now: number): Told {
 }
 
 function stackOf({ failure, frames }: Told): readonly string[] {
-  const thrown = failure?.stack.split('\n').filter((line) => /^\s+at /.test(line)) ?? [];
-  const lines = failure === null ? frames : thrown;
+  const lines = failure === null ? frames : framesOf(failure.stack);
   return lines.slice(0, maxFrames).map((line) => plain(line.trim().slice(0, maxFrame)));
 }
 

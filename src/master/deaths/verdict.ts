@@ -1,7 +1,6 @@
 /** Makes of what is known of a worker's end why it ended, in words. */
 import type { DeathCause } from '../../core/death.ts';
-import type { ErrorReport } from '../../protocol/messages.ts';
-import { plain } from '../../system/plain.ts';
+import { errorText, thrownText } from '../../protocol/error-text.ts';
 import { headlineOf } from '../stuck/headline.ts';
 import type { Evidence } from './evidence.ts';
 
@@ -13,8 +12,6 @@ export interface Verdict {
 }
 
 const megabyte = 1024 * 1024;
-/** Characters of an error's message in a line. */
-const maxMessage = 300;
 /** Bytes of heap that V8 fills in a millisecond, at most: what dies sooner has not died of that. */
 const fastest = 2 * megabyte;
 /** The share of its limit from which on a heap is taken to be full. */
@@ -58,7 +55,7 @@ const asked: Verdict = { cause: 'asked', why: null, details: [] };
 function byStatus({ code, dying, failure, phase, fatal }: Evidence): Verdict {
   // What is wrong with an export has a line of its own, and nothing was thrown.
   if (failure !== null)
-    return { cause: 'error', why: failure.name === 'ExportError' ? null : thrown(failure), details: [] };
+    return { cause: 'error', why: failure.name === 'ExportError' ? null : thrownText(failure), details: [] };
   if (dying?.how === 'exit') {
     const by = dying.caller === null ? '' : ` at ${dying.caller}`;
     const after = dying.after === null ? '' : `, after ${errorText(dying.after)}${at(dying.after.frame)}`;
@@ -100,8 +97,12 @@ function bySigkill({ oom }: Evidence): Verdict {
   switch (verdict.kind) {
     case 'oom': {
       const limit = verdict.limit === null ? '' : ` of ${inMegabytes(verdict.limit)}`;
-      const what = verdict.of === 'machine' ? 'the machine ran out of memory' : `out of the container's memory${limit}`;
-      const details = ['fewer workers, or a lower maxMemory, leave the rest of the container room'];
+      // The counter of a group counts its processes, also those that were killed because the whole machine had no memory left.
+      const isContainer = verdict.of === 'group' && verdict.limit !== null;
+      const what = isContainer ? `out of the container's memory${limit}` : 'the machine ran out of memory';
+      const details = [
+        `fewer workers, or a lower maxMemory, leave the rest of the ${isContainer ? 'container' : 'machine'} room`,
+      ];
       return { cause: 'oom', why: `killed by the kernel's OOM killer: ${what}`, details };
     }
     case 'other':
@@ -148,21 +149,6 @@ function outOfHeap(evidence: Evidence, certainty: 'sure' | 'likely'): Verdict {
 
 function blocked({ frames, silent }: Evidence): string[] {
   return frames.length === 0 ? [] : [`its event loop had been blocked for ${ago(silent)} ${headlineOf(frames)}`];
-}
-
-function thrown({ isRejection = false, frame = null, name, message }: ErrorReport): string {
-  if (!isRejection) return `${errorText({ name, message })}${at(frame)}`;
-  // What was no error Node has wrapped in one, and said so at length.
-  const [, reason] = /rejected with the reason "([\s\S]*)"\.?$/.exec(message) ?? [];
-  const text = errorText(reason === undefined ? { name, message } : { name: '', message: reason });
-  return `a promise was rejected and nothing handled it: ${text}${at(frame)}`;
-}
-
-function errorText({ name, message }: { readonly name: string; readonly message: string }): string {
-  const [first = ''] = message.split('\n', 1);
-  const text = plain(first.slice(0, maxMessage));
-  const both = [plain(name), text].filter((part) => part !== '').join(': ');
-  return first.length > maxMessage ? `${both}...` : both;
 }
 
 function at(frame: string | null): string {

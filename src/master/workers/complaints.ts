@@ -1,6 +1,7 @@
 /** Reports what workers say of themselves: the app's errors, each once, and drains that last. */
 
 import type { Worker } from '../../core/model.ts';
+import { framesOf, thrownText } from '../../protocol/error-text.ts';
 import type { ErrorReport, WorkerMessage } from '../../protocol/messages.ts';
 import { requestsText, requestText } from '../../protocol/unanswered-text.ts';
 import { monotonic } from '../../system/monotonic.ts';
@@ -37,14 +38,13 @@ export class Complaints {
   /** The app threw. N workers throw the same: its text is printed once, then referred to. */
   report(worker: Worker, error: ErrorReport): void {
     const fields = workerFields(worker);
-    const place = error.frame === undefined || error.frame === null ? '' : ` at ${error.frame}`;
-    const first = `${error.name}: ${error.message}${place}`;
-    const stack = error.stack.split('\n').filter((line) => /^\s+at /.test(line));
+    const first = thrownText(error);
+    const stack = framesOf(error.stack);
     const during = worker.phase.name === 'booting' ? ' while it was loaded' : '';
     // It has thrown nothing: what it exports cannot be served.
     const isExport = error.name === 'ExportError';
     const text = isExport ? error.message : `the app threw${during}: ${first}`;
-    this.#timeline.add({ kind: 'crash', level: 'error', text, worker, stack: stack.map((line) => line.trim()) });
+    this.#timeline.add({ kind: 'crash', level: 'error', text, worker, stack });
     if (worker.phase.name !== 'booting') {
       // Node has printed it on the worker's own stderr.
       this.#logger().error({ ...fields, error: first }, `the app threw: ${first}`);

@@ -8,6 +8,7 @@ import type { EventFilter } from '../process-events.ts';
 import { takeStack } from '../stack.ts';
 import type { InFlight } from '../traffic/in-flight.ts';
 import { appFrame, frameOf } from './app-frame.ts';
+import { describeThrown } from './thrown.ts';
 
 const maxRequests = 20;
 const maxName = 100;
@@ -83,10 +84,11 @@ export class LastWords {
   }
 
   #describe(error: unknown): DyingMessage['after'] {
-    const isError = error instanceof Error;
+    const { name, message, because } = describeThrown(error);
     return {
-      name: isError ? String(error.name).slice(0, maxName) : typeof error,
-      message: String(isError ? error.message : error).slice(0, maxMessage),
+      name: name.slice(0, maxName),
+      message: message.slice(0, maxMessage),
+      because,
       frame: frameOf(error, this.#cwd),
     };
   }

@@ -13,7 +13,15 @@ export function describeError(error: unknown): string {
     return placeOwn(`${sourceFrame(error)}${inspect(error, { depth: 5 })}`);
   } catch {
     // A getter that throws, a Proxy: an error must never hide behind another.
-    return `Uncaught: ${Object.prototype.toString.call(error)}`;
+    return `Uncaught: ${tagOf(error)}`;
+  }
+}
+
+function tagOf(thrown: unknown): string {
+  try {
+    return Object.prototype.toString.call(thrown);
+  } catch {
+    return typeof thrown;
   }
 }
 

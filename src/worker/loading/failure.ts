@@ -5,6 +5,7 @@ import type { ErrorReport } from '../../protocol/messages.ts';
 import type { Channel } from '../channel.ts';
 import { frameOf } from '../dying/app-frame.ts';
 import type { Caught } from '../dying/last-words.ts';
+import { describeThrown } from '../dying/thrown.ts';
 import type { EventFilter } from '../process-events.ts';
 import { describeError, isFromLoader, isTransformError } from './describe-error.ts';
 
@@ -57,6 +58,8 @@ export class FailureWatch {
   #isReady = false;
   #reported = false;
   #caught: Caught | null = null;
+  /** What a promise was rejected with, if it is no error: Node wraps it in one that does not show what is in it. */
+  #rejected: { readonly reason: unknown } | null = null;
 
   constructor(channel: Channel) {
     this.#channel = channel;
@@ -67,17 +70,24 @@ export class FailureWatch {
    * whether an error is handled.
    */
   start(events: EventFilter): void {
+    events.intercept('unhandledRejection', ([reason]) => {
+      const isEnd = process.listenerCount('unhandledRejection') === 0;
+      this.#rejected = isEnd && !(reason instanceof Error) ? { reason } : null;
+      return false;
+    });
     events.intercept('uncaughtException', ([error, origin]) => {
+      const isRejection = origin === 'unhandledRejection';
+      const thrown = isRejection && this.#rejected !== null ? this.#rejected.reason : error;
       // An app with a handler of its own decides for itself whether this is the end.
       if (process.listenerCount('uncaughtException') > 0) {
-        this.#caught = { error, at: performance.now() };
+        this.#caught = { error: thrown, at: performance.now() };
         return false;
       }
       if (!this.#isReady) {
-        this.fail(error);
+        this.fail(thrown);
         return true;
       }
-      const report = reportOf(error, frameOf(error, this.#cwd), origin === 'unhandledRejection');
+      const report = reportOf(thrown, frameOf(thrown, this.#cwd), isRejection);
       this.#channel.send({ type: 'failed', kind: 'boot', error: report });
       return false;
     });
@@ -118,17 +128,15 @@ export class FailureWatch {
 
 /** @param frame the app's own line that threw */
 function reportOf(error: unknown, frame: string | null, isRejection = false): ErrorReport {
-  const isError = error instanceof Error;
   // What is wrong with the exports says everything: the stack would be ours.
   const stack = error instanceof ExportError ? error.message : describeError(error);
-  const name = isError ? error.name : typeof error;
-  const message = isError ? error.message : (stack.split('\n', 1)[0] ?? '');
-  // An app may throw anything.
+  const { name, message, because } = describeThrown(error);
   return {
-    name: String(name).slice(0, maxErrorName),
-    message: String(message).slice(0, maxErrorMessage),
+    name: name.slice(0, maxErrorName),
+    message: message.slice(0, maxErrorMessage),
     stack: stack.slice(0, maxText),
     frame,
     isRejection,
+    because,
   };
 }

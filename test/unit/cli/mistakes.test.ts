@@ -77,6 +77,7 @@ const mistakes: readonly (readonly [words: string, says: string])[] = [
   ['./app.cjs 8000', stray('8000', '; an address is given by --bind (-b)')],
   ['./app.cjs 127.0.0.1:80', stray('127.0.0.1:80', '; an address is given by --bind (-b)')],
   ['check ./app.cjs other.js -- more', stray('other.js')],
+  ['heap', 'command line: not enough non-option arguments; it is prefork heap <slot>'],
   ['reload now', 'command line: unknown argument: now'],
   // An unknown command.
   ['relaod', noCommand('relaod', 'did you mean reload?')],

@@ -64,6 +64,19 @@ describe('the story of an exit', { concurrency: 2 }, () => {
       /: a promise was rejected and nothing handled it: only a text;/,
     ],
     [
+      'a rejection with an object',
+      '/reject-object',
+      'error',
+      /: a promise was rejected and nothing handled it: \{ code: 'E_STOCK', left: 0 \};/,
+    ],
+    ['a text that is thrown', '/throw-text', 'error', /while it served: only a text \(not an Error\);/],
+    [
+      'an error that another has caused',
+      '/unreachable',
+      'error',
+      /: a promise was rejected and nothing handled it: TypeError: fetch failed \(cause: Error: [^)]+\)/,
+    ],
+    [
       'process.exit',
       '/exit',
       'exit',

@@ -47,6 +47,18 @@ const cases: readonly Case[] = [
     /handled it: no room$/,
   ],
   [
+    'an error with what has caused it',
+    { code: 1, failure: { ...failure, because: 'cause: Error: connect ECONNREFUSED 127.0.0.1:5432' } },
+    'error',
+    /^TypeError: x is not a function \(cause: Error: connect ECONNREFUSED 127\.0\.0\.1:5432\) at checkout \(/,
+  ],
+  [
+    'what was thrown and is no error',
+    { code: 1, failure: { ...failure, name: '', message: 'no stock', frame: null } },
+    'error',
+    /^no stock \(not an Error\)$/,
+  ],
+  [
     'an error whose message is long, of many lines and hostile',
     { code: 1, failure: { ...failure, message: `${'a\u202e'.repeat(5_000)}\nsecond` } },
     'error',
@@ -134,6 +146,12 @@ const cases: readonly Case[] = [
   [
     'the OOM killer of a machine',
     { signal: 'SIGKILL', oom: () => ({ kind: 'oom', of: 'machine', limit: null }) },
+    'oom',
+    /OOM killer: the machine ran out of memory$/,
+  ],
+  [
+    'the OOM killer of a machine, counted for a group that has no limit',
+    { signal: 'SIGKILL', oom: () => ({ kind: 'oom', of: 'group', limit: null }) },
     'oom',
     /OOM killer: the machine ran out of memory$/,
   ],

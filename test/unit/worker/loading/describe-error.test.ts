@@ -48,6 +48,12 @@ describe('an error, as Node prints it', () => {
       },
     });
     assert.match(describeError(hostile), /^Uncaught: \[object Error\]/);
+    const trap = new Proxy(new Error('x'), {
+      get: () => {
+        throw new Error('nor anything else');
+      },
+    });
+    assert.match(describeError(trap), /./);
     const empty = new Error('no stack');
     delete empty.stack;
     assert.match(describeError(empty), /no stack/);
