@@ -132,7 +132,7 @@ const messages = {
   beat: () => ({ figures: figures() }),
   failed: () => ({
     kind: pick(['load', 'boot']),
-    error: { name: name(), message: `a\nb${name()}`, stack: `E\n    at ${name()}` },
+    error: { name: name(), message: `a\nb${name()}`, stack: `E\n    at ${name()}`, because: pick([name(), `a\nb`, 7]) },
   }),
   health: () => ({
     checks: Array.from({ length: below(50) }, () => ({
@@ -195,7 +195,7 @@ const messages = {
   dying: () => ({
     how: pick(['exit', 'abort', 'end']),
     caller: name(),
-    after: { name: name(), message: name(), frame: name() },
+    after: { name: name(), message: name(), frame: name(), because: pick([name(), {}]) },
     requests: [{ method: name(), url: name(), age: below(1e6), id: name() }],
     inFlight: below(1e6),
   }),

@@ -103,7 +103,8 @@ function lastChange(status: Status): readonly [string, Style] {
   if (drift !== null && (last === null || last.verdict === 'completed')) return [plain(drift), 'warn'];
   if (last === null) return ['no reload yet', 'dim'];
   const why = last.reason === null ? '' : `: ${plain(last.reason)}`;
-  const text = `last reload ${last.reload} ${verdictText[last.verdict]} in ${last.duration.toFixed(2)} s${why}`;
+  const took = `${last.verdict === 'completed' ? 'in' : 'after'} ${last.duration.toFixed(2)} s`;
+  const text = `last reload ${last.reload} ${verdictText[last.verdict]} ${took}${why}`;
   return [text, last.verdict === 'completed' ? 'plain' : 'bad'];
 }
 

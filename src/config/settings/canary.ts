@@ -71,6 +71,7 @@ export const canary: Kind<WrittenCanary | null, CanaryPolicy | null> = {
   parse(value, context) {
     if (context.isText && value === 'none') return { ok: true, value: null };
     const given = context.isText ? fieldsOf(value) : value;
+    if (given === 'twice') return { ok: false, expected: 'each of its fields once' };
     if (typeof given !== 'object' || given === null || Array.isArray(given))
       return { ok: false, expected: form(context) };
     return readParts(given, context);
@@ -105,12 +106,13 @@ function readParts(given: object, context: ParseContext): Parsed<CanaryPolicy> {
     : { ok: true, value: policy, ...doubt };
 }
 
-/** `for=2m,maxErrorRate=1%` as an object; `null` if it is something else. */
-function fieldsOf(value: unknown): Readonly<Record<string, string>> | null {
+/** `for=2m,maxErrorRate=1%` as an object; `null` if it is something else, `twice` if nobody knows which of two is meant. */
+function fieldsOf(value: unknown): Readonly<Record<string, string>> | 'twice' | null {
   if (typeof value !== 'string' || value.length > 300) return null;
   const pairs = value.split(',').map((pair) => /^(\w+)=(.+)$/.exec(pair.trim()));
   if (pairs.some((pair) => pair === null)) return null;
-  return Object.fromEntries(pairs.map((pair) => [pair?.[1] ?? '', pair?.[2] ?? '']));
+  const fields = Object.fromEntries(pairs.map((pair) => [pair?.[1] ?? '', pair?.[2] ?? '']));
+  return Object.keys(fields).length < pairs.length ? 'twice' : fields;
 }
 
 function format({ for: within, maxErrorRate, maxP99, minRequests, onUndecided }: CanaryPolicy): string {

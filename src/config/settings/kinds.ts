@@ -243,9 +243,8 @@ export function count(min: number, max?: number): Kind<number, number> {
     flag: 'value',
     parse(value, context) {
       const number = numberOf(value, context);
-      return number !== null && Number.isInteger(number) && number >= min && number <= (max ?? maxCount)
-        ? ok(number)
-        : no(expected);
+      if (number === null || !Number.isInteger(number) || number < min || number > (max ?? number)) return no(expected);
+      return number > maxCount ? no(`a whole number from ${min} to ${maxCount}`) : ok(number);
     },
     format: String,
   };

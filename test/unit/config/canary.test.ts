@@ -42,6 +42,7 @@ describe('CANARY-09 bad values of canary', () => {
     ['2m', /canary: expected for=2m,.*, got '2m'$/],
     ['for=2m,', /canary: expected for=2m,.*, got 'for=2m,'$/],
     ['for=soon', /canary\.for: expected seconds.*, got 'soon'$/],
+    ['for=2m,for=3m', /canary: expected each of its fields once, got 'for=2m,for=3m'$/],
     ['maxP99=2', /canary\.maxP99: expected a factor.*, got '2'$/],
     ['maxErorRate=1%', /canary: expected only for, .*did you mean maxErrorRate\?\), got 'maxErorRate'$/],
   ];

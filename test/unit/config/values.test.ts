@@ -39,6 +39,7 @@ const inFile: readonly Row[] = [
   ['requestTimeout', "'-60s'", /seconds.*, got '-60s'$/],
   ['requestTimeout', 'true', /seconds.*, got true$/],
   ['maxInFlight', '-1', /whole number of at least 0, got -1$/],
+  ['maxInFlight', '99999999999', /whole number from 0 to 1000000000, got 99999999999$/],
   ['maxInFlight', "'many'", /whole number of at least 0, got 'many'$/],
   ['maxInFlight', '1.5', /whole number of at least 0, got 1\.5$/],
   ['maxLoopDelay', "'1 moment'", /seconds.*, got '1 moment'$/],

@@ -113,7 +113,7 @@ describe('the picture', () => {
     const lines = words(stateOf(of(2), [entry(1), entry(2)]), 120, 30);
     assert.equal(lines[0], 'shop: running, healthy  2/2 workers ready  generation 3  2469 requests/s');
     assert.equal(lines[1], 'prefork 0.1.0  Node v22.1.0  pid 4242  up 1d01h  14 in flight  cpu 100%  rss 240MB');
-    assert.equal(lines[2], 'last reload 2 failed, nothing was changed in 1.50 s: the first worker threw');
+    assert.equal(lines[2], 'last reload 2 failed, nothing was changed after 1.50 s: the first worker threw');
     assert.match(
       lines[4] ?? '',
       /^\+slot +pid +gen +phase +age +req\/s +in flight +p50 +p99 +delay +loop +cpu +rss +heap +restarts$/,
