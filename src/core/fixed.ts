@@ -44,6 +44,8 @@ export const fixed = {
   leastSlowness: 10,
   /** Half-seconds in which requests were slow before a generation is: in one of them it may have collected garbage. */
   slowSpells: 3,
+  /** The same where nobody serves beside it: whatever slows the machine for a moment cannot be told from it there. */
+  slowSpellsAlone: 12,
   /** Requests that a canary must have left unanswered to be taken for one that answers nothing. */
   leastWaiting: 10,
   /** Heartbeats in a row over `maxMemory`, and the age below which a worker's memory is not judged. */

@@ -29,20 +29,28 @@ export function isComparable({ minRequests }: CanaryPolicy, { fresh, old }: Comp
   return fresh.requests >= minRequests && old.requests > 0;
 }
 
-/** In which way it serves worse, with the figures; `null` if it does not, or if that may be chance. */
-export function worseThanOld(canary: CanaryPolicy, comparison: Comparison): string | null {
+/**
+ * In which way it serves worse, with the figures; `null` if it does not, or if that may be chance.
+ *
+ * @param leastSpells half-seconds in which it must have been slow
+ */
+export function worseThanOld(
+  canary: CanaryPolicy,
+  comparison: Comparison,
+  leastSpells: number = fixed.slowSpells,
+): string | null {
   if (!isComparable(canary, comparison)) return null;
   const ways = [
     hasMoreErrors(canary, comparison) ? ['worse'] : [],
-    isSlower(canary, comparison) ? ['slower'] : [],
+    isSlower(canary, comparison, leastSpells) ? ['slower'] : [],
   ].flat();
   return ways.length === 0 ? null : `${ways.join(' and ')} than the one before: ${comparisonText(comparison)}`;
 }
 
 /** The same of a generation that is in force, from what is known of it now. */
-export function worseNow({ policy, traffic }: Fleet, generation: number): string | null {
+export function worseNow({ policy, traffic, probation }: Fleet, generation: number): string | null {
   if (policy.canary === null || traffic?.generation !== generation) return null;
-  return worseThanOld(policy.canary, traffic);
+  return worseThanOld(policy.canary, traffic, probation === null ? fixed.slowSpells : fixed.slowSpellsAlone);
 }
 
 /** `5xx 7.1 % against 0.2 %, p99 840 ms against 120, in 412 requests`. */
@@ -57,14 +65,14 @@ function hasMoreErrors({ maxErrorRate }: CanaryPolicy, { fresh, old }: Compariso
   return surelyMore(score(fresh.errors, fresh.requests), score(old.errors, old.requests)) > maxErrorRate;
 }
 
-function isSlower({ minRequests, maxP99 }: CanaryPolicy, comparison: Comparison): boolean {
+function isSlower({ minRequests, maxP99 }: CanaryPolicy, comparison: Comparison, leastSpells: number): boolean {
   if (maxP99 === null) return false;
   const { fresh, old, slower, oldSlower, slowSpells, cold } = comparison;
   // Cold workers served the others.
   const enough = minRequests / 2;
   if ('times' in maxP99 && old.timed < enough) return false;
   if (cold.spells >= fixed.slowSpells && score(cold.slower, fresh.requests).low > beyondCold) return true;
-  if (slowSpells < fixed.slowSpells || fresh.timed < enough) return false;
+  if (slowSpells < leastSpells || fresh.timed < enough) return false;
   const ours = score(slower, fresh.timed);
   if (ours.low <= beyondP99) return false;
   // Where about one request in a hundred is a slow one, a percentile of the old ones is that of either kind, by chance.

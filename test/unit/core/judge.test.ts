@@ -1,8 +1,9 @@
 /** Verdicts on a generation's traffic: sure of what is clear, and of nothing else. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CanaryPolicy, Comparison, Served } from '../../../src/core/model.ts';
-import { comparisonText, latencyLimit, worseThanOld } from '../../../src/core/rules/judge.ts';
+import { type CanaryPolicy, type Comparison, initialFleet, type Served } from '../../../src/core/model.ts';
+import { comparisonText, latencyLimit, worseNow, worseThanOld } from '../../../src/core/rules/judge.ts';
+import { defaultPolicy } from '../../support/core/simulator.ts';
 
 const canary: CanaryPolicy = {
   for: 120_000,
@@ -104,6 +105,18 @@ test('CANARY-08 core: a cold start is no reason, but most answers being slow aga
     judge({ ...compared(fresh, served(1_000), 0, 0), cold: { slower: 400, spells: 9 } }, { maxP99: null }),
     null,
   );
+});
+
+test('CANARY-06 core: where nobody serves beside it, a slow moment of the machine is no reason, and slow seconds are', () => {
+  const probation = { generation: 2, until: 90_000, crashes: 0, worse: null };
+  const now = (slowSpells: number, beside: boolean): string | null => {
+    const traffic = compared(served(400, 0, 130), served(1_000, 0, 50), 40, slowSpells);
+    const fleet = { ...initialFleet({ ...defaultPolicy, canary }), probation: beside ? null : probation, traffic };
+    return worseNow(fleet, 2);
+  };
+  assert.equal(now(8, false), null);
+  assert.match(now(12, false) ?? '', /^slower than the one before: /);
+  assert.match(now(8, true) ?? '', /^slower than the one before: /);
 });
 
 test('CANARY-08 core: a few milliseconds are no reason, whatever they are the multiple of', () => {
