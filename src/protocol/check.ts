@@ -30,7 +30,7 @@ import {
 import { type ErrorReport, type PrivateAddress, type SlowRequest, slowStates, type WorkerMessage } from './messages.ts';
 import { type KeptReason, keptReasons } from './migration.ts';
 import { isTraceId } from './request.ts';
-import { mostRequests } from './requests.ts';
+import { maxUrl, mostRequests } from './requests.ts';
 
 export type Checked =
   | { readonly kind: 'message'; readonly message: WorkerMessage }
@@ -232,7 +232,7 @@ function checkSlow({ requests: given, more, within }: Fields): WorkerMessage | n
     return [
       {
         method: plain(clip(method, 20)),
-        url: plain(clip(url, 500)),
+        url: plain(clip(url, maxUrl)),
         route: textOf(raw.route),
         id: textOf(raw.id),
         trace: isTraceId(raw.trace) ? raw.trace : null,

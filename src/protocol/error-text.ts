@@ -18,7 +18,7 @@ export function errorText({ name, message, because = null }: Told): string {
 
 /** The same with where it comes from, and of a rejection that it is one. */
 export function thrownText({ isRejection = false, frame = null, name, message, because = null }: ErrorReport): string {
-  const place = frame === null ? '' : ` at ${frame}`;
+  const place = placeText(frame);
   if (!isRejection) {
     const text = errorText({ name, message, because });
     return `${name === '' ? `${text} (not an Error)` : text}${place}`;
@@ -27,6 +27,11 @@ export function thrownText({ isRejection = false, frame = null, name, message, b
   const [, reason] = /rejected with the reason "([\s\S]*)"\.?$/.exec(message) ?? [];
   const text = errorText(reason === undefined ? { name, message, because } : { name: '', message: reason });
   return `a promise was rejected and nothing handled it: ${text}${place}`;
+}
+
+/** Where an error comes from, behind what it says; nothing if that is not known. */
+export function placeText(frame: string | null): string {
+  return frame === null ? '' : ` at ${frame}`;
 }
 
 /** The frames of a stack as Node prints it: what follows an error's own properties is none of them. */

@@ -1,6 +1,6 @@
 /** Makes of what is known of a worker's end why it ended, in words. */
 import type { DeathCause } from '../../core/death.ts';
-import { errorText, thrownText } from '../../protocol/error-text.ts';
+import { errorText, placeText, thrownText } from '../../protocol/error-text.ts';
 import { headlineOf } from '../stuck/headline.ts';
 import type { Evidence } from './evidence.ts';
 
@@ -58,7 +58,7 @@ function byStatus({ code, dying, failure, phase, fatal }: Evidence): Verdict {
     return { cause: 'error', why: failure.name === 'ExportError' ? null : thrownText(failure), details: [] };
   if (dying?.how === 'exit') {
     const by = dying.caller === null ? '' : ` at ${dying.caller}`;
-    const after = dying.after === null ? '' : `, after ${errorText(dying.after)}${at(dying.after.frame)}`;
+    const after = dying.after === null ? '' : `, after ${errorText(dying.after)}${placeText(dying.after.frame)}`;
     return { cause: 'exit', why: `the app called process.exit(${code ?? ''})${by}${after}`, details: [] };
   }
   const known = code === null ? undefined : nodesCodes[code];
@@ -149,10 +149,6 @@ function outOfHeap(evidence: Evidence, certainty: 'sure' | 'likely'): Verdict {
 
 function blocked({ frames, silent }: Evidence): string[] {
   return frames.length === 0 ? [] : [`its event loop had been blocked for ${ago(silent)} ${headlineOf(frames)}`];
-}
-
-function at(frame: string | null): string {
-  return frame === null ? '' : ` at ${frame}`;
 }
 
 function inMegabytes(bytes: number): string {

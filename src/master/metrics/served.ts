@@ -20,15 +20,14 @@ export class ServedTally {
     }
     for (const [bucket, count] of latenciesOf(delta))
       if (isTimed) this.#time(bucket, count);
-      else this.#cold[bucket] = (this.#cold[bucket] ?? 0) + count;
+      else addTo(this.#cold, bucket, count);
   }
 
   addAll(other: ServedTally): void {
     this.requests += other.requests;
     this.errors += other.errors;
     for (const [bucket, count] of other.#latencies.entries()) if (count > 0) this.#time(bucket, count);
-    for (const [bucket, count] of other.#cold.entries())
-      if (count > 0) this.#cold[bucket] = (this.#cold[bucket] ?? 0) + count;
+    for (const [bucket, count] of other.#cold.entries()) if (count > 0) addTo(this.#cold, bucket, count);
   }
 
   /** Those that took longer for sure: of a bucket that begins before the limit, none. @param limit milliseconds */
@@ -53,9 +52,13 @@ export class ServedTally {
   }
 
   #time(bucket: number, count: number): void {
-    this.#latencies[bucket] = (this.#latencies[bucket] ?? 0) + count;
+    addTo(this.#latencies, bucket, count);
     this.timed += count;
   }
+}
+
+function addTo(latencies: Uint32Array, bucket: number, count: number): void {
+  latencies[bucket] = (latencies[bucket] ?? 0) + count;
 }
 
 /** @returns milliseconds; `null` if there is none */

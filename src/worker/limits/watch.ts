@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { SlowRequest } from '../../protocol/messages.ts';
+import { maxUrl } from '../../protocol/requests.ts';
 import { currentResponse } from '../../system/node-internals.ts';
 import type { Channel } from '../channel.ts';
 import { marked } from '../evidence.ts';
@@ -22,8 +23,6 @@ import { SlowReports } from './slow-reports.ts';
 const part = 0.25;
 const least = 100;
 const longest = 1_000;
-/** Characters of a URL that the master is told. */
-const maxUrl = 500;
 
 export interface WatchOptions {
   /** Milliseconds; 0 is off. Of both one is not. */
