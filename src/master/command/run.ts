@@ -16,6 +16,8 @@ const longestLine = 4_000;
 const longestReason = 200;
 /** Lines that are told as the reason. */
 const reasonLines = 3;
+/** Runs the command once a line comes, with no input of its own; not at all if who was to send it has died. */
+const gate = 'read -r _ && exec /bin/sh -c "$1" </dev/null';
 
 export interface CommandOptions {
   /** The setting that it is of: the field and the beginning of its lines in the log. */
@@ -33,7 +35,7 @@ export interface CommandOptions {
   readonly signal: AbortSignal;
   /** Milliseconds from SIGTERM to SIGKILL when it is to end; without them it is killed at once. */
   readonly endWithin?: number;
-  /** Is given its process. */
+  /** Is given its process, of which nothing has run yet: a master that dies before this returns leaves none behind. */
   readonly onStarted?: (pid: number) => void;
   /** Whether what it has started and left behind ends with it. */
   readonly endsAll: boolean;
@@ -52,17 +54,19 @@ export function runCommand(options: CommandOptions): Promise<CommandEnd> {
   return new Promise((resolve) => {
     const last: string[] = [];
     // The operator wrote a shell command in the config; nothing from elsewhere is put into it.
-    const { command, args, ids } = launchAs(settings.identity, '/bin/sh', ['-c', options.command]);
+    const { command, args, ids } = launchAs(settings.identity, '/bin/sh', ['-c', gate, 'sh', options.command]);
     const child = withMask(settings.umask, () =>
       spawn(command, args, {
         ...ids,
         cwd: settings.chdir,
         env: { ...settings.env, ...options.env },
-        stdio: withoutStrays(['ignore', 'pipe', 'pipe']),
+        stdio: withoutStrays(['pipe', 'pipe', 'pipe']),
         detached: true,
       }),
     );
     if (child.pid !== undefined) options.onStarted?.(child.pid);
+    // It may have been killed before it read.
+    child.stdin?.on('error', () => {}).end('\n');
     let timedOut = false;
     let killer: NodeJS.Timeout | null = null;
     const kill = () => signalGroup(child.pid, 'SIGKILL');
