@@ -93,7 +93,8 @@ function unanswered(fleet: Fleet, comparison: Comparison | null): number {
   const inFlight = { fresh: 0, old: 0 };
   for (const worker of fleet.workers)
     inFlight[isCandidate(fleet, worker) ? 'fresh' : 'old'] += worker.figures?.inFlight ?? 0;
-  const isUsual = inFlight.old >= (comparison?.old.requests ?? 0);
+  // Clients that all wait for the canary leave the old generation with nothing to answer, too.
+  const isUsual = inFlight.old > 0 && inFlight.old >= (comparison?.old.requests ?? 0);
   const isMost = inFlight.fresh >= fixed.leastWaiting && inFlight.fresh > (comparison?.fresh.requests ?? 0);
   return isMost && !isUsual ? inFlight.fresh : 0;
 }

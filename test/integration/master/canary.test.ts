@@ -198,11 +198,11 @@ describe('a canary that had too few requests', { concurrency: 3 }, () => {
   }
 
   it('CANARY-07: one that answers nothing is taken back, whatever onUndecided says', async (t) => {
-    const { s } = await serve(t, 'good', { canary: { for: '4s' }, gracefulTimeout: 1 });
+    const { s } = await serve(t, 'good', { canary: { for: `${stretched(8_000)}ms` }, gracefulTimeout: 1 });
     const load = startLoad(t, { target: s.target, groups: [{ kind: 'fresh', clients: 40, timeout: 60_000 }] });
     await load.answered(300);
     s.set('version', 'mute');
-    const { msg } = await s.reload(stretched(30_000));
+    const { msg } = await s.reload(stretched(60_000));
     assert.match(
       msg,
       /^reload 1 failed, nothing was changed: generation 2 does not answer: \d+ requests wait, \d+ were answered$/,
