@@ -46,6 +46,9 @@ export const fixed = {
   slowSpells: 3,
   /** The same where nobody serves beside it: whatever slows the machine for a moment cannot be told from it there. */
   slowSpellsAlone: 12,
+  /** Milliseconds between two looks at the part of the requests that a canary gets, and the least that it is to get of its share. */
+  partEvery: 1_000,
+  leastPart: 0.5,
   /** Requests that a canary must have left unanswered to be taken for one that answers nothing. */
   leastWaiting: 10,
   /** Heartbeats in a row over `maxMemory`, and the age below which a worker's memory is not judged. */

@@ -75,6 +75,8 @@ export interface Figures {
 export interface Moves {
   readonly keep: number | null;
   readonly take: number | null;
+  /** Whether it gives those at work before idle ones: a canary has too few requests. */
+  readonly atWork: boolean;
   /** Whether another master is there: its workers inherit what this one has if its own master dies. */
   readonly heirs: boolean;
 }
@@ -85,7 +87,7 @@ export const moves = {
   /** It takes what others give. */
   free: { keep: null, take: null },
   giveAll: { keep: 0, take: 0 },
-} as const satisfies Readonly<Record<string, Omit<Moves, 'heirs'>>>;
+} as const satisfies Readonly<Record<string, Omit<Moves, 'atWork' | 'heirs'>>>;
 
 /** When a worker is spent; drawn once per life, jitter included. `null` is never. */
 export interface Limits {
@@ -288,9 +290,19 @@ export type CanaryStage =
   /** The command found nothing wrong: it gets clients. */
   | { readonly name: 'verified'; readonly since: number }
   /** It serves its share, and its traffic is compared with that of the old generation. */
-  | { readonly name: 'trial'; readonly since: number }
+  | { readonly name: 'trial'; readonly since: number; readonly part: TrialPart }
   /** It serves its share, and somebody is to say what becomes of it. */
   | { readonly name: 'held'; readonly since: number };
+
+/** Which part of the requests a canary that is tried gets, and what is done about it. */
+export interface TrialPart {
+  /** Connections beyond its share: those that it has bring hardly any requests. */
+  readonly extra: number;
+  /** When that was looked at, and what had been served by then. */
+  readonly at: number;
+  readonly fresh: number;
+  readonly old: number;
+}
 
 interface ReloadBase {
   /** Counts attempts; `generation` counts accepted ones. */
@@ -566,6 +578,6 @@ export function newWorker(which: Pick<Worker, 'id' | 'slot' | 'generation'>, now
     offence: null,
     held: false,
     queues: [],
-    moves: { ...moves.none, heirs: false },
+    moves: { ...moves.none, atWork: false, heirs: false },
   };
 }

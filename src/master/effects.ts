@@ -66,11 +66,11 @@ const effects: Effects = {
     if (reason === 'stuck' && signal === 'SIGABRT') void stuck.aborted(id, fleet);
   },
   capture: ({ id, fatal }, fleet, { stuck }) => void stuck.capture(id, fatal, fleet),
-  migrate: ({ id, keep, take, heirs }, { upgrade, workers }, { grants, pool }) => {
+  migrate: ({ id, keep, take, atWork, heirs }, { upgrade, workers }, { grants, pool }) => {
     // Another master's workers may serve other addresses: they put back what they cannot serve.
     const takers = workers.filter((worker) => worker.moves.take !== 0).map((worker) => worker.id);
     const listeners = keep === null || upgrade.state === 'ready' ? null : [...grants.keysOf(takers)];
-    pool.send(id, { type: 'migrate', keep, take, listeners, heirs });
+    pool.send(id, { type: 'migrate', keep, take, listeners, atWork, heirs });
   },
   assign: ({ id, queues }, _, { grants }) => grants.assign(id, queues),
   prepare: ({ reload, generation, rollback }, _, { arbiter, claims, generations, log, sockets }) => {

@@ -313,14 +313,16 @@ export type MasterMessage =
   | { readonly type: 'peers'; readonly othersAccept: boolean }
   /**
    * Give idle connections to other workers while there are more than `keep`, and take what others give while there are
-   * fewer than `take`; `null` is without a limit. Only those of these `listeners` can go; `null` is all. `heirs`: another
-   * master's workers are there for all connections, should this one's master die.
+   * fewer than `take`; `null` is without a limit. Only those of these `listeners` can go; `null` is all. `atWork`: those that
+   * have just been answered go before idle ones. `heirs`: another master's workers are there for all connections, should
+   * this one's master die.
    */
   | {
       readonly type: 'migrate';
       readonly keep: number | null;
       readonly take: number | null;
       readonly listeners: readonly string[] | null;
+      readonly atWork: boolean;
       readonly heirs: boolean;
     }
   /** The state of the service; sent when it changes, if the worker answers health checks. */

@@ -19,6 +19,7 @@ export function migrate(turn: Turn): void {
   const isServing = fleet.stopping === null;
   const isSettled = fleet.workers.every(({ phase }) => phase.name !== 'draining' || turn.due(phase.since + settling));
   const shares = migration && balance && isServing && isSettled ? sharesOf(turn, takers) : null;
+  const isFed = extraOf(fleet, takers) > 0;
   const heirs = hasHeirs(fleet);
   const hasTakers = (isServing && takers.length > 0) || isOthers(fleet);
   for (const worker of fleet.workers) {
@@ -32,7 +33,7 @@ export function migrate(turn: Turn): void {
           share,
         })
       : moves.none;
-    const wanted = { ...own, heirs };
+    const wanted = { ...own, atWork: share !== undefined && isFed && !isCandidate(fleet, worker), heirs };
     if (worker.pid === null || isSame(wanted, worker.moves)) continue;
     turn.fleet = withWorker(turn.fleet, worker.id, { moves: wanted });
     turn.do({ type: 'migrate', id: worker.id, ...wanted });
@@ -66,10 +67,14 @@ interface Circumstances {
 }
 
 function isSame(one: Moves, other: Moves): boolean {
-  return one.keep === other.keep && one.take === other.take && one.heirs === other.heirs;
+  const { keep, take, atWork, heirs } = one;
+  return keep === other.keep && take === other.take && atWork === other.atWork && heirs === other.heirs;
 }
 
-function movesOf({ phase }: Worker, { isTaker, hasTakers, isExcused, share }: Circumstances): Omit<Moves, 'heirs'> {
+function movesOf(
+  { phase }: Worker,
+  { isTaker, hasTakers, isExcused, share }: Circumstances,
+): Omit<Moves, 'atWork' | 'heirs'> {
   if (phase.name === 'draining') {
     // Nobody else is there: what waits to be taken is this worker's, to be ended in an orderly way.
     return hasTakers && !phase.quick ? moves.giveAll : moves.free;
@@ -95,12 +100,13 @@ function isOthers({ predecessor, stopping, upgrade }: Fleet): boolean {
 function sharesOf(turn: Turn, workers: readonly Worker[]): Map<number, number> | null {
   const { balancing } = turn.fleet;
   const isCanary = (worker: Worker): boolean => isCandidate(turn.fleet, worker);
-  let sum = 0;
+  const extra = extraOf(turn.fleet, workers);
+  let sum = -extra;
   let most = 0;
   let least = Number.POSITIVE_INFINITY;
-  for (const { figures } of workers) {
-    const connections = figures?.connections ?? 0;
-    sum += connections;
+  for (const worker of workers) {
+    const connections = connectionsOf(worker) - (isCanary(worker) ? extra : 0);
+    sum += connectionsOf(worker);
     most = Math.max(most, connections);
     least = Math.min(least, connections);
   }
@@ -108,15 +114,28 @@ function sharesOf(turn: Turn, workers: readonly Worker[]): Map<number, number> |
   const allowed = balancing ? 1 : 1 + Math.floor(average * tolerance);
   // Where there are fewer connections than workers, each lies evenly, and a canary would have none to be judged by.
   const isStarved = sum > 1 && workers.some((worker) => isCanary(worker) && connectionsOf(worker) === 0);
-  const isUneven = workers.length > 1 && (most - least > allowed || isStarved);
+  const whole = Math.floor(average);
+  const more = sum - whole * workers.length;
+  const target = whole + Math.min(1, more) + extra;
+  const isShort = extra > 0 && workers.some((worker) => isCanary(worker) && connectionsOf(worker) < target);
+  const isUneven = workers.length > 1 && (most - least > allowed || isStarved || isShort);
   if (isUneven !== balancing) turn.change({ balancing: isUneven });
   if (!isUneven) return null;
-  const whole = Math.floor(average);
   // A canary gets one of those that cannot be shared out, and who has the most keeps one.
   const first = (a: Worker, b: Worker): number => Number(isCanary(b)) - Number(isCanary(a));
   const sorted = [...workers].sort((a, b) => first(a, b) || connectionsOf(b) - connectionsOf(a) || a.id - b.id);
-  const more = sum - whole * workers.length;
-  return new Map(sorted.map(({ id }, index) => [id, index < more ? whole + 1 : whole]));
+  return new Map(
+    sorted.map((worker, index) => [worker.id, whole + Number(index < more) + (isCanary(worker) ? extra : 0)]),
+  );
+}
+
+/** Connections that a canary gets beyond its share, for they bring it too few requests; never more than as many again. */
+function extraOf(fleet: Fleet, workers: readonly Worker[]): number {
+  const { reload } = fleet;
+  if (reload.state !== 'canary' || reload.stage.name !== 'trial') return 0;
+  if (!workers.some((worker) => isCandidate(fleet, worker))) return 0;
+  const connections = workers.reduce((sum, worker) => sum + connectionsOf(worker), 0);
+  return Math.min(reload.stage.part.extra, Math.floor(connections / workers.length));
 }
 
 function connectionsOf({ figures }: Worker): number {

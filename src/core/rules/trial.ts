@@ -4,7 +4,7 @@
  */
 import { fixed } from '../fixed.ts';
 import { isCandidate, servingCount } from '../fleet.ts';
-import type { CanaryPolicy, Comparison, Fleet, Reload } from '../model.ts';
+import type { CanaryPolicy, CanaryStage, Comparison, Fleet, Reload, TrialPart } from '../model.ts';
 import { refused } from '../outcomes.ts';
 import type { Turn } from '../turn.ts';
 import { comparisonText, isComparable, worseThanOld } from './judge.ts';
@@ -23,6 +23,7 @@ export function tryOut(turn: Turn, state: Canary): 'wait' | 'promote' | 'hold' {
     refuse(turn, state, `generation ${state.generation} is ${worse}`);
     return 'wait';
   }
+  if (state.stage.name === 'trial') seePart(turn, state, state.stage, comparison);
   const since = state.stage.name === 'trial' ? state.stage.since : turn.now;
   if (!turn.due(since + canary.for)) return 'wait';
   return conclude(turn, state, canary, comparison) ?? next;
@@ -37,8 +38,26 @@ function isToBeTried(fleet: Fleet, { rollback, order, stage }: Canary): boolean 
 
 function begin(turn: Turn, state: Canary, canary: CanaryPolicy): void {
   const { reload, generation } = state;
-  turn.change({ reload: { ...state, stage: { name: 'trial', since: turn.now } }, traffic: null });
+  const part: TrialPart = { extra: 0, at: turn.now, fresh: 0, old: 0 };
+  turn.change({ reload: { ...state, stage: { name: 'trial', since: turn.now, part } }, traffic: null });
   turn.do({ type: 'try', reload, generation, within: canary.for });
+}
+
+/** Clients whose connections it was given may all be idle: it gets one more, of one at work, until it has its requests. */
+function seePart(
+  turn: Turn,
+  state: Canary,
+  stage: Extract<CanaryStage, { name: 'trial' }>,
+  comparison: Comparison | null,
+): void {
+  const { part } = stage;
+  if (comparison === null || !turn.due(part.at + fixed.partEvery)) return;
+  const [fresh, old] = [comparison.fresh.requests, comparison.old.requests];
+  const share = (fresh - part.fresh + old - part.old) / (servingCount(turn.fleet) + 1);
+  // What it was to get before may still be on its way, or is not there to be had.
+  const isShort = !turn.fleet.balancing && share >= 1 && fresh - part.fresh < share * fixed.leastPart;
+  const next = { extra: part.extra + Number(isShort), at: turn.now, fresh, old };
+  turn.change({ reload: { ...state, stage: { ...stage, part: next } } });
 }
 
 function comparisonOf({ traffic }: Fleet, { generation }: Canary): Comparison | null {

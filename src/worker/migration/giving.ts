@@ -19,6 +19,8 @@ const mostAtOnce = 250;
 /** The same while workers are evened out, and the milliseconds between two times. */
 const mostToEven = 10;
 const evenEvery = 50;
+/** Milliseconds that idle ones wait for those at work to go first. */
+const idleWait = 750;
 /** Milliseconds without a connection that has gone, after which those that are left are ended as without a queue. */
 const patience = 10_000;
 
@@ -27,6 +29,8 @@ export class Giving {
   readonly #tally: Tally;
   /** Idle connections go while there are more; `null` is none. */
   #keep: number | null = null;
+  /** Since when those at work go first, while workers are evened out; of `performance.now()`. */
+  #atWorkSince: number | null = null;
   /** The only ones whose connections can go; `null` is all. */
   #listeners: readonly string[] | null = null;
   #out: ConnectionsOut | null = null;
@@ -42,6 +46,8 @@ export class Giving {
   #idleBefore = new WeakSet<Connection>();
   /** Are in the queue, or on their way there. */
   readonly #going = new WeakSet<Connection>();
+  /** Of those, the ones of which the kernel has not said that it has them. */
+  #pending = 0;
 
   constructor(parts: MigrationParts, tally: Tally) {
     this.#parts = parts;
@@ -53,12 +59,13 @@ export class Giving {
     return this.#keep === 0 && this.#canGive;
   }
 
-  order(keep: number | null, listeners: readonly string[] | null): void {
+  order(keep: number | null, listeners: readonly string[] | null, atWork: boolean): void {
     if (keep === 0 && this.#keep !== 0) this.#movedAt = performance.now();
     this.#keep = keep;
+    this.#atWorkSince = atWork ? (this.#atWorkSince ?? performance.now()) : null;
     this.#listeners = listeners;
     if (!this.#canGive || keep === null) return;
-    if (keep === 0) this.#watchFinishes();
+    if (keep === 0 || atWork) this.#watchFinishes();
     this.#evenOut();
   }
 
@@ -114,13 +121,14 @@ export class Giving {
     const finished = new Set<Connection>();
     this.#parts.traffic.subscribe({
       onFinished: (_request, _response, connection) => {
-        if (!this.givesAll) return;
+        if (!this.givesAll && !this.#givesAtWork) return;
         finished.add(connection);
         if (this.#isLookDue) return;
         this.#isLookDue = true;
         setImmediate(() => {
           this.#isLookDue = false;
           if (this.givesAll) this.#give(finished, mostAtOnce);
+          else if (this.#givesAtWork) this.#give(finished, Math.min(mostToEven, this.#excess), 'evenly');
           finished.clear();
         });
       },
@@ -134,38 +142,52 @@ export class Giving {
   }
 
   #evenNow(): void {
-    const { open } = this.#parts.traffic.connections;
     if (this.#keep === null) {
       if (this.#evenTimer !== null) clearInterval(this.#evenTimer);
       this.#evenTimer = null;
     } else if (this.#keep === 0) this.giveIdle();
-    else if (open.size > this.#keep) this.#give(open, Math.min(mostToEven, open.size - this.#keep), true);
+    else if (this.#excess > 0 && performance.now() - (this.#atWorkSince ?? Number.NEGATIVE_INFINITY) >= idleWait)
+      this.#give(this.#parts.traffic.connections.open, Math.min(mostToEven, this.#excess), 'idle');
   }
 
-  /** @param isToEven only what has been idle for a while is given: a client that is at work is not to wait for nothing */
-  #give(connections: Iterable<Connection>, most: number, isToEven = false): void {
+  /** Whether a connection whose request has just been answered goes to another worker. */
+  get #givesAtWork(): boolean {
+    return this.#atWorkSince !== null && this.#excess > 0;
+  }
+
+  /** Connections beyond those that this worker is to keep. */
+  get #excess(): number {
+    const { open } = this.#parts.traffic.connections;
+    return this.#keep === null ? 0 : Math.max(0, open.size - this.#pending - this.#keep);
+  }
+
+  /**
+   * @param which `all`: whatever can go. `evenly`: what is beyond a share. `idle`: of that only what has been idle for a
+   *   while: a client that is at work is not to wait for nothing
+   */
+  #give(connections: Iterable<Connection>, most: number, which: 'all' | 'evenly' | 'idle' = 'all'): void {
     const look = new Look();
     const idleNow = new WeakSet<Connection>();
     let count = 0;
     for (const connection of connections) {
       if (this.#isBusy || !this.#canGive) return;
       if (count >= most) {
-        if (!isToEven) this.#goOn();
+        if (which === 'all') this.#goOn();
         return;
       }
       const reason = this.#reasonOf(connection, false);
       if (reason !== null) {
-        if (!isToEven) this.#tally.keep(connection, reason);
+        if (which === 'all') this.#tally.keep(connection, reason);
         continue;
       }
       if (this.#going.has(connection) || !look.isIdle(connection)) continue;
-      if (isToEven && !this.#idleBefore.has(connection)) {
+      if (which === 'idle' && !this.#idleBefore.has(connection)) {
         idleNow.add(connection);
         continue;
       }
       if (this.#giveOne(connection)) count += 1;
     }
-    if (isToEven) this.#idleBefore = idleNow;
+    if (which === 'idle') this.#idleBefore = idleNow;
   }
 
   #reasonOf(connection: Connection, isBusy: boolean): KeptReason | null {
@@ -184,10 +206,12 @@ export class Giving {
     const handle = holdConnection(socket);
     if (handle === null) return false;
     this.#going.add(connection);
+    this.#pending += 1;
     let isOver = false;
     let waits = false;
     const isThere = this.put({ listener, hops: 0 }, handle, (isGone) => {
       isOver = true;
+      this.#pending -= 1;
       if (waits) this.#goOn();
       if (isGone) {
         this.#movedAt = performance.now();

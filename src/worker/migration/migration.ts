@@ -25,10 +25,10 @@ export class Migration {
     this.#taking = new Taking(parts, this.#tally, this.#giving);
   }
 
-  order({ keep, take, listeners, heirs }: Omit<Extract<MasterMessage, { type: 'migrate' }>, 'type'>): void {
+  order({ keep, take, listeners, atWork, heirs }: Omit<Extract<MasterMessage, { type: 'migrate' }>, 'type'>): void {
     this.#hasHeirs = heirs;
     this.#taking.order(take);
-    this.#giving.order(keep, listeners);
+    this.#giving.order(keep, listeners, atWork);
   }
 
   /** Whether another master's workers inherit what this one has if its master dies. */
@@ -42,7 +42,7 @@ export class Migration {
    * @param isInherited whether others are there for every connection
    */
   orphaned(isInherited: boolean): void {
-    this.#giving.order(isInherited ? 0 : null, null);
+    this.#giving.order(isInherited ? 0 : null, null, false);
     if (isInherited) this.#taking.order(0);
     else this.#taking.takeLeftovers();
   }

@@ -57,7 +57,7 @@ function answers(all: Tally, version: string): number {
 }
 
 /** Enough that a hundredth of it is what a canary has to serve to be judged. */
-const before = 13_000;
+const before = 24_000;
 
 describe('a release that is judged by its traffic', () => {
   it('CANARY-01: one that answers 5 % errors is taken back, and under 1 % of all requests have met it', async (t) => {
@@ -141,6 +141,23 @@ describe('a release that is judged by its traffic', () => {
     assert.equal(code, 0, stderr);
     assert.match(stdout, /\(5xx 0 % against (4\d|5\d)[\d.]* %, /);
     await end(load);
+    await stopClean(s);
+  });
+
+  it('CANARY-10: clients at work meet it, however many others keep idle connections', async (t) => {
+    const { s } = await serve(t, 'good', { canary: { for: `${stretched(8_000)}ms`, minRequests: 200 } });
+    const groups: readonly Group[] = [
+      { kind: 'idle', clients: 40, think: [120_000, 120_000] },
+      { kind: 'busy', clients: 5 },
+    ];
+    const load = startLoad(t, { target: s.target, groups });
+    await load.answered(500);
+    s.set('version', 'half');
+    const { code, stderr } = await reload(s);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /generation 2 is worse than the one before: 5xx [45]\d[\d.]* % against 0 %/);
+    const all = await end(load);
+    assert.ok(all.connections <= 60, `${all.connections} connections`);
     await stopClean(s);
   });
 

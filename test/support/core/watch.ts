@@ -200,7 +200,7 @@ export const queues: Watcher = ({ after }) => {
 
 /**
  * Connections are given away if and only if somebody takes them: by each worker that leaves, all of them. Who has not served
- * yet, or is not to serve, takes none; and shares are shares of what there is. While another master is there, each worker
+ * yet, or is not to serve, takes none; and shares are shares of what there is. Those at work go to a canary first. While another master is there, each worker
  * knows that its connections have heirs.
  */
 export const migrations: Watcher = ({ after, now }) => {
@@ -211,9 +211,10 @@ export const migrations: Watcher = ({ after, now }) => {
   const others = upgrade.state === 'ready' || (predecessor === 'serves' && stopping !== null);
   const hasHeirs = predecessor !== 'none' || upgrade.state === 'starting' || upgrade.state === 'ready';
   for (const { id, pid, moves: told, phase, generation, excusedUntil } of after.workers) {
-    const { heirs, ...moves } = told;
+    const { atWork, heirs, ...moves } = told;
     const text = `worker ${id}, ${phase.name}: ${JSON.stringify(told)}`;
     if (pid !== null) assert.equal(heirs, hasHeirs, text);
+    if (atWork) assert.ok(isOut && generation <= after.generation && moves.keep !== null, text);
     if (
       !policy.migration ||
       phase.name === 'booting' ||
@@ -239,7 +240,11 @@ export const migrations: Watcher = ({ after, now }) => {
       shares.reduce((sum, share) => sum + share, 0),
       connections,
     );
-  assert.ok(Math.max(...shares) - Math.min(...shares) <= 1, `shares ${shares.join()}`);
+  const { reload } = after;
+  const extra = reload.state === 'canary' && reload.stage.name === 'trial' ? reload.stage.part.extra : 0;
+  assert.ok(Math.max(...shares) - Math.min(...shares) <= 1 + extra, `shares ${shares.join()}, ${extra} extra`);
+  const usual = takers.filter(({ generation }) => generation <= after.generation).map(({ moves }) => moves.take ?? 0);
+  if (usual.length > 0) assert.ok(Math.max(...usual) - Math.min(...usual) <= 1, `shares ${usual.join()}`);
 };
 
 /** Booted spares that may take a place now. */

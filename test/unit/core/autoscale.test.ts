@@ -20,7 +20,7 @@ const idle: Fleet = {
       ...newWorker({ id: slot + 1, slot, generation: 1 }, 0),
       phase: { name: 'ready', since: 0 },
       queues: [0],
-      moves: { ...moves.free, heirs: false },
+      moves: { ...moves.free, atWork: false, heirs: false },
     }),
   ),
   nextWorkerId: 5,

@@ -32,7 +32,7 @@ describe('INS-04 a worker that is excused', () => {
     fleet = observe(fleet, { type: 'workerExcused', id: 1, within: 60_000 }, 1_000);
     const told = decide(fleet, 1_000);
     const moved = told.actions.filter(({ type }) => type === 'migrate');
-    assert.deepEqual(moved, [{ type: 'migrate', id: 1, keep: 0, take: 0, heirs: false }]);
+    assert.deepEqual(moved, [{ type: 'migrate', id: 1, keep: 0, take: 0, atWork: false, heirs: false }]);
     fleet = beat(told.fleet, 2, 59_000);
     const late = decide(fleet, 59_000);
     assert.deepEqual(of(late.actions, 1), []);
@@ -44,7 +44,7 @@ describe('INS-04 a worker that is excused', () => {
     fleet = decide(observe(fleet, { type: 'workerExcused', id: 1, within: 60_000 }, 1_000), 1_000).fleet;
     fleet = observe(beat(fleet, 2, 50_000), { type: 'workerExcused', id: 1, within: 0 }, 50_000);
     const over = decide(fleet, 50_000);
-    assert.deepEqual(over.actions, [{ type: 'migrate', id: 1, keep: null, take: null, heirs: false }]);
+    assert.deepEqual(over.actions, [{ type: 'migrate', id: 1, keep: null, take: null, atWork: false, heirs: false }]);
     assert.deepEqual(of(decide(beat(over.fleet, 2, 50_900), 50_900).actions, 1), []);
   });
 

@@ -11,7 +11,7 @@ const old: Worker = {
   ...newWorker({ id: 1, slot: 0, generation: 1 }, 0),
   phase: { name: 'ready', since: 0 },
   queues: [0],
-  moves: { ...moves.free, heirs: false },
+  moves: { ...moves.free, atWork: false, heirs: false },
 };
 const canary = newWorker({ id: 2, slot: 0, generation: 2 }, 0);
 const base = { reload: 1, since: 0, rollback: null, order: 'roll' } as const;

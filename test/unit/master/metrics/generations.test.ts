@@ -18,7 +18,12 @@ const idle: Fleet = { ...initialFleet({ ...defaultPolicy, canary }), start: 'com
 const reload = { reload: 1, since: 0, rollback: null, order: 'roll', generation: 2 } as const;
 const trial: Fleet = {
   ...idle,
-  reload: { ...reload, state: 'canary', policy: idle.policy, stage: { name: 'trial', since: 0 } },
+  reload: {
+    ...reload,
+    state: 'canary',
+    policy: idle.policy,
+    stage: { name: 'trial', since: 0, part: { extra: 0, at: 0, fresh: 0, old: 0 } },
+  },
 };
 const rolling: Fleet = {
   ...idle,
